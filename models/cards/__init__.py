@@ -1,0 +1,1 @@
+"""Benchmark cards: TOML data, one file per network."""

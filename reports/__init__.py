@@ -1,0 +1,1 @@
+"""Templates, style sheet, schema and committed results."""

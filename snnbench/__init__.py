@@ -1,0 +1,37 @@
+"""snnbench: energy and sparsity profiler and benchmark suite for spiking neural networks.
+
+The public names load on first use (PEP 562), so importing snnbench is quick and torch-free.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from snnbench.count.profiler import profile
+    from snnbench.records import LayerRecord, OpCount, Profile, RunResult
+    from snnbench.results import load, save
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "profile": "snnbench.count.profiler",
+    "LayerRecord": "snnbench.records",
+    "OpCount": "snnbench.records",
+    "Profile": "snnbench.records",
+    "RunResult": "snnbench.records",
+    "load": "snnbench.results",
+    "save": "snnbench.results",
+}
+
+__all__ = ["profile", "Profile", "LayerRecord", "OpCount", "RunResult", "load", "save"]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module attribute may be anything
+    if name not in _PUBLIC:
+        msg = f"module 'snnbench' has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*_PUBLIC, "__version__"])

@@ -1,0 +1,1 @@
+"""Conversions between a spiking network and its relatives."""

@@ -1,0 +1,1 @@
+"""Counting: exact operations and spikes of any PyTorch network."""

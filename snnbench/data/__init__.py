@@ -1,0 +1,1 @@
+"""Input: embedded real data, image folders, CIFAR-10, event recordings."""

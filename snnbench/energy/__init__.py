@@ -1,0 +1,1 @@
+"""Energy estimates from named cost tables."""

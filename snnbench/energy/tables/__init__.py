@@ -1,0 +1,1 @@
+"""Cost tables, one TOML file each, with their sources."""

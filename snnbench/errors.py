@@ -1,0 +1,41 @@
+"""Every error snnbench raises on purpose, in one tree.
+
+A message is one line that says what happened, where, and what to do; the command line prints it
+without a traceback. Tests match these texts, so they are part of the interface.
+"""
+
+
+class SnnbenchError(Exception):
+    """Base of all deliberate errors; the command line exits with ``exit_code``."""
+
+    exit_code = 1
+
+
+class UsageError(SnnbenchError):
+    """The caller asked for something that cannot be: a wrong name, path, shape or value."""
+
+    exit_code = 2
+
+
+class DataError(UsageError):
+    """Input data is missing, truncated, or of another shape than declared."""
+
+
+class WeightsError(UsageError):
+    """A weight file is missing, unsafe, non-finite, or made for another network."""
+
+
+class ResultError(UsageError):
+    """A result file cannot be read, is not valid, or is of another schema version."""
+
+
+class OutputError(UsageError):
+    """The output folder cannot be written."""
+
+
+class UncountedOperationError(SnnbenchError):
+    """An operation that no counting rule covers ran under ``strict=True``."""
+
+
+class StructureError(SnnbenchError):
+    """Two networks that must be structurally equal (spiking and twin, model and card) differ."""

@@ -1,0 +1,1 @@
+"""Spiking building blocks: neurons, threshold-dependent batch norm, residual blocks."""

@@ -1,0 +1,170 @@
+"""Which slice of a layer's batch belongs to which timestep and sample.
+
+Operation totals never depend on this module. It only splits them by timestep and by sample, and
+where the shapes do not say how, the split is None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+import numpy as np
+
+from snnbench.count.alphabet import Counts
+
+Layout = Literal["auto", "step", "TN", "NT"]
+LAYOUTS: tuple[Layout, ...] = ("auto", "step", "TN", "NT")
+
+
+class Mode(StrEnum):
+    """How one call of the model relates to timesteps."""
+
+    STEP = "step"  # the call is one timestep
+    LOOP = "loop"  # layers are called once per timestep inside the call
+    MULTI = "multi"  # layers see all timesteps at once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """How to split the vectors of one model call.
+
+    Attributes:
+        mode: See ``Mode``.
+        timesteps: T within this call; ``None`` if unknown.
+        samples: N; ``None`` if the model's input has no dimension to read it from.
+        batch_first: Multi-step vectors are ordered [N, T] instead of [T, N].
+        ambiguous: N equals T and the layout was guessed.
+    """
+
+    mode: Mode
+    timesteps: int | None
+    samples: int | None
+    batch_first: bool = False
+    ambiguous: bool = False
+
+    def split(self, vectors: Sequence[Counts]) -> Counts | None:
+        """Counts of one layer in one model call as [T, N], or [1, N] if not split by timestep.
+
+        Args:
+            vectors: One vector per call of the layer, over its leading (batch-like) positions.
+        """
+        if not self.samples:
+            return None
+        if self.mode is Mode.MULTI and (matrix := self._split_multi(vectors)) is not None:
+            return matrix
+        steps = self._steps(vectors)
+        return None if steps is None else self._group(steps)
+
+    def _split_multi(self, vectors: Sequence[Counts]) -> Counts | None:
+        n, t = self.samples or 0, self.timesteps or 0
+        if not t or any(len(v) % (n * t) for v in vectors):
+            return None
+        if self.batch_first:
+            return np.sum([v.reshape(n, t, -1).sum(axis=2).T for v in vectors], axis=0)
+        return np.sum([v.reshape(t, n, -1).sum(axis=2) for v in vectors], axis=0)
+
+    def _steps(self, vectors: Sequence[Counts]) -> Counts | None:
+        n = self.samples or 0
+        if any(len(v) % n for v in vectors):
+            return None
+        return np.stack([v.reshape(n, -1).sum(axis=1) for v in vectors])
+
+    def _group(self, steps: Counts) -> Counts:
+        t = self.timesteps
+        if self.mode is not Mode.STEP and t and len(steps) % t == 0:
+            return steps.reshape(t, -1, steps.shape[1]).sum(axis=1)
+        return steps.sum(axis=0, keepdims=True)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCalls:
+    """What the clock needs of one layer in one model call.
+
+    Attributes:
+        calls: How often it was called.
+        shape: Shape of what it saw or put out in the first call.
+        is_neuron: Neurons decide before synapses do.
+    """
+
+    calls: int
+    shape: tuple[int, ...]
+    is_neuron: bool
+
+
+def frame_of(
+    layers: Sequence[LayerCalls],
+    input_shape: tuple[int, ...] | None,
+    timesteps: int | None,
+    layout: Layout,
+) -> Frame:
+    """Decide how one model call is to be split.
+
+    Args:
+        layers: Layers that ran in it.
+        input_shape: Of the model's first tensor argument.
+        timesteps: T as declared or known from earlier calls.
+        layout: As declared by the user.
+    """
+    first = input_shape[0] if input_shape else None
+    neurons = [layer for layer in layers if layer.is_neuron] or list(layers)
+    if layout in {"TN", "NT"} and input_shape is not None and len(input_shape) > 1:
+        return _declared_multi(input_shape, timesteps, batch_first=layout == "NT")
+    most = max((layer.calls for layer in neurons), default=1)
+    if most > 1 and (timesteps is None or most % timesteps == 0) and _loops(neurons, most):
+        samples = _samples_in_loop(neurons, input_shape)
+        return Frame(mode=Mode.LOOP, timesteps=timesteps or most, samples=samples)
+    if layout == "auto" and timesteps and timesteps > 1 and input_shape:
+        guess = _guess_multi(neurons, input_shape, timesteps)
+        if guess is not None:
+            return guess
+    return Frame(mode=Mode.STEP, timesteps=timesteps, samples=first)
+
+
+def _loops(layers: Sequence[LayerCalls], most: int) -> bool:
+    """Whether the layers agree on a number of calls: one shared layer does not make a loop."""
+    return sum(layer.calls % most == 0 for layer in layers) * 2 > len(layers)
+
+
+def _samples_in_loop(
+    layers: Sequence[LayerCalls], input_shape: tuple[int, ...] | None
+) -> int | None:
+    """N of a model that loops over time itself, fed [N, ...] or [T, N, ...]."""
+    if not input_shape:
+        return None
+    leading = {layer.shape[0] for layer in layers if layer.shape}
+    if len(input_shape) > 1 and leading == {input_shape[1]}:
+        return input_shape[1]
+    return input_shape[0]
+
+
+def _declared_multi(
+    input_shape: tuple[int, ...], timesteps: int | None, *, batch_first: bool
+) -> Frame:
+    time_axis = 1 if batch_first else 0
+    t = timesteps or input_shape[time_axis]
+    has_time = input_shape[time_axis] == t
+    samples = input_shape[1 - time_axis] if has_time else input_shape[0]
+    return Frame(mode=Mode.MULTI, timesteps=t, samples=samples, batch_first=batch_first)
+
+
+def _guess_multi(
+    layers: Sequence[LayerCalls], input_shape: tuple[int, ...], timesteps: int
+) -> Frame | None:
+    candidates = [input_shape[0]]
+    if input_shape[0] == timesteps and len(input_shape) > 1:
+        candidates.append(input_shape[1])
+    for samples in candidates:
+        for layer in layers:
+            if layer.shape[:2] == (timesteps, samples) or (
+                layer.shape[:1] == (timesteps * samples,)
+            ):
+                return Frame(
+                    mode=Mode.MULTI,
+                    timesteps=timesteps,
+                    samples=samples,
+                    ambiguous=input_shape[0] == timesteps,
+                )
+    return None

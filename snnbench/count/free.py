@@ -1,0 +1,74 @@
+"""Operations declared free of synaptic work: they move, select, compare or transform elements.
+
+Views and elementwise functions are recognised by torch's own tags. What is neither tagged, listed
+here, nor covered by a rule is reported as uncounted.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+_MOVES = """
+    cat stack split split_with_sizes split_copy unbind_copy chunk clone copy copy_ contiguous
+    _to_copy to lift_fresh lift_fresh_copy detach detach_ alias set_ resize_ as_strided_
+    repeat repeat_interleave roll flip rot90 tile _unsafe_view reshape unfold im2col
+    unfold_copy pixel_shuffle pixel_unshuffle channel_shuffle native_channel_shuffle
+    index index_select index_put index_put_ _unsafe_index gather scatter scatter_ select_scatter
+    slice_scatter masked_fill masked_fill_ masked_select masked_scatter take take_along_dim
+    where fill fill_ zero zero_ tril triu tril_ triu_ diag_embed one_hot
+    embedding reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d
+    replication_pad2d replication_pad3d _pad_circular upsample_nearest1d upsample_nearest2d
+    upsample_nearest3d _upsample_nearest_exact2d nonzero unique_dim _unique2
+    _nested_tensor_from_mask _pack_padded_sequence _pad_packed_sequence
+"""
+_CREATES = """
+    empty empty_like empty_strided new_empty new_empty_strided zeros zeros_like new_zeros ones
+    ones_like new_ones full full_like new_full arange linspace eye scalar_tensor
+"""
+_COMPARES = """
+    max min amax amin argmax argmin aminmax sort topk kthvalue any all equal allclose
+    count_nonzero is_nonzero _local_scalar_dense item is_same_size bucketize searchsorted
+    _assert_async _assert_scalar sym_size
+"""
+_NORMALISES_OVER_A_DIMENSION = """
+    _softmax softmax _log_softmax log_softmax _safe_softmax logsumexp
+"""
+_DRAWS = """
+    native_dropout dropout bernoulli bernoulli_ rand rand_like randn randn_like randint randperm
+    normal normal_ uniform_ poisson multinomial exponential_
+"""
+_FREE = frozenset(
+    f"{_MOVES} {_CREATES} {_COMPARES} {_NORMALISES_OVER_A_DIMENSION} {_DRAWS}".split()
+)
+
+
+def is_free(func: Any) -> bool:  # noqa: ANN401 - an OpOverload, which torch does not type
+    """Whether the dispatcher's operation ``func`` does no synaptic work.
+
+    Args:
+        func: An ``OpOverload``. Operations outside the ``aten`` and ``prim`` namespaces are never
+            free: nobody knows what a custom kernel computes.
+    """
+    if func.namespace not in {"aten", "prim", "prims"}:
+        return False
+    name = func.overloadpacket.__name__
+    return (
+        func.is_view
+        or name in _FREE
+        or _is_pointwise(func)
+        or _is_pointwise(_out_of_place(func, name))
+    )
+
+
+def _out_of_place(func: Any, name: str) -> Any:  # noqa: ANN401
+    """The variant of an in-place operation that carries the tags."""
+    if not name.endswith("_"):
+        return None
+    packet = getattr(torch.ops.aten, name.rstrip("_"), None)
+    return None if packet is None else getattr(packet, func._overloadname, None)  # noqa: SLF001
+
+
+def _is_pointwise(func: Any) -> bool:  # noqa: ANN401
+    return func is not None and torch.Tag.pointwise in func.tags

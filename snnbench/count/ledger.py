@@ -1,0 +1,310 @@
+"""Running sums behind the rows of a profile. They live here, never on the user's modules."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from dataclasses import replace as replace_fields
+
+import numpy as np
+
+from snnbench.count.alphabet import Counts, Mask
+from snnbench.count.clock import Frame, LayerCalls, Layout, Mode, frame_of
+from snnbench.records import (
+    DENSE,
+    Alphabet,
+    AlphabetKind,
+    LayerRecord,
+    Profile,
+    Role,
+    SideOps,
+    Uncounted,
+    costs_accumulates,
+    op_count,
+)
+
+SIDE_ROLES = (("norm_ops", Role.NORM), ("pool_ops", Role.POOL))
+
+
+class Split:
+    """One quantity of one layer, by timestep and by sample."""
+
+    def __init__(self) -> None:
+        self.pending: list[Counts] = []
+        self.by_timestep: Counts | None = None
+        self.by_sample: list[Counts] = []
+        self.timesteps_known = True
+        self.samples_known = True
+
+    def settle(self, frame: Frame, step: int) -> None:
+        """Distribute what came in during one model call, the ``step``-th of its samples."""
+        if not self.pending:
+            return
+        matrix = frame.split(self.pending)
+        self.pending = []
+        if matrix is None:
+            self.timesteps_known = self.samples_known = False
+            return
+        self._settle_timesteps(matrix, frame, step)
+        self._settle_samples(matrix.sum(axis=0), step)
+
+    def _settle_timesteps(self, matrix: Counts, frame: Frame, step: int) -> None:
+        if frame.timesteps is None or (
+            frame.mode is not Mode.STEP and len(matrix) != frame.timesteps
+        ):
+            self.timesteps_known = False
+            return
+        if self.by_timestep is None:
+            self.by_timestep = np.zeros(frame.timesteps, dtype=np.int64)
+        if frame.mode is Mode.STEP:
+            self.by_timestep[step] += matrix.sum()
+        else:
+            self.by_timestep += matrix.sum(axis=1)
+
+    def _settle_samples(self, per_sample: Counts, step: int) -> None:
+        if step == 0:
+            self.by_sample.append(per_sample)
+        elif self.by_sample and len(self.by_sample[-1]) == len(per_sample):
+            self.by_sample[-1] = self.by_sample[-1] + per_sample
+        else:
+            self.samples_known = False
+
+    def timesteps(self) -> tuple[int, ...] | None:
+        """Sums per timestep over all samples."""
+        if not self.timesteps_known or self.by_timestep is None:
+            return None
+        return tuple(self.by_timestep.tolist())
+
+    def samples(self, expected: int | None) -> tuple[int, ...] | None:
+        """Sums per sample over all timesteps."""
+        if not self.samples_known or not self.by_sample:
+            return None
+        values = tuple(np.concatenate(self.by_sample).tolist())
+        return values if len(values) == expected else None
+
+
+@dataclass(slots=True)
+class Row:
+    """Sums of one layer."""
+
+    name: str
+    type_name: str
+    calls: int = 0
+    calls_now: int = 0
+    shape_now: tuple[int, ...] = ()
+    params: int = 0
+    nonzero_params: int = 0
+    input_alphabet: Alphabet = Alphabet()
+    operand_alphabet: Alphabet | None = None
+    input_nonzero: int = 0
+    input_sites: int = 0
+    dense: int = 0
+    in_image: int = 0
+    effective: int = 0
+    has_synapses: bool = False
+    is_neuron: bool = False
+    side: Counter[str] = field(default_factory=Counter)
+    output_alphabet: Alphabet = Alphabet()
+    output_spikes: int = 0
+    output_sites: int = 0
+    synops: Split = field(default_factory=Split)
+    spikes: Split = field(default_factory=Split)
+
+    def called(self, shape: tuple[int, ...]) -> None:
+        """Note one call; ``shape`` is what the clock reads N and T from."""
+        self.calls += 1
+        self.calls_now += 1
+        if not self.shape_now:
+            self.shape_now = shape
+
+    def see_input(self, mask: Mask) -> None:
+        """Add the values and the number of non-zeros of an input."""
+        self.input_alphabet = mask.join(self.input_alphabet)
+        self.input_nonzero += mask.total
+        self.input_sites += mask.nonzero.size
+
+    def see_operand(self, mask: Mask) -> None:
+        """The same for a second operand that is no weight."""
+        self.operand_alphabet = mask.join(self.operand_alphabet or Alphabet())
+
+    def add_synops(self, *, dense: int, in_image: int, effective: Counts) -> None:
+        """Add operations; ``effective`` over the leading positions of the input."""
+        self.has_synapses = True
+        self.dense += dense
+        self.in_image += in_image
+        self.effective += int(effective.sum())
+        self.synops.pending.append(effective)
+
+    def add_spikes(self, mask: Mask, per_position: Counts) -> None:
+        """Add one output of a neuron layer."""
+        self.is_neuron = True
+        self.output_alphabet = mask.join(self.output_alphabet)
+        self.output_spikes += mask.total
+        self.output_sites += mask.nonzero.size
+        self.side["membrane_updates"] += mask.nonzero.size
+        self.spikes.pending.append(per_position)
+
+    def role(self) -> Role:
+        """What the row is, by what ran in it."""
+        if self.is_neuron:
+            return Role.NEURON
+        if self.has_synapses:
+            return Role.SYNAPSE
+        return next((role for side, role in SIDE_ROLES if self.side[side]), Role.ADD)
+
+    def record(self, samples: int | None, *, declared_dense: bool) -> LayerRecord:
+        """The frozen row."""
+        alphabet = self.input_alphabet if self.has_synapses else None
+        spikes = not declared_dense and costs_accumulates(alphabet, self.operand_alphabet)
+        return LayerRecord(
+            name=self.name,
+            type_name=self.type_name,
+            role=self.role(),
+            calls=self.calls,
+            params=self.params,
+            nonzero_params=self.nonzero_params,
+            input_alphabet=alphabet,
+            operand_alphabet=self.operand_alphabet,
+            input_nonzero=self.input_nonzero if self.has_synapses else None,
+            input_sites=self.input_sites if self.has_synapses else None,
+            dense=op_count(self.dense, spikes=spikes),
+            in_image=op_count(self.in_image, spikes=spikes),
+            effective=op_count(self.effective, spikes=spikes),
+            side=SideOps(**self.side),
+            output_alphabet=self.output_alphabet if self.is_neuron else None,
+            output_spikes=self.output_spikes if self.is_neuron else None,
+            output_sites=self.output_sites if self.is_neuron else None,
+            spikes_per_timestep=self.spikes.timesteps(),
+            spikes_per_sample=self.spikes.samples(samples),
+            effective_per_timestep=self.synops.timesteps(),
+            effective_per_sample=self.synops.samples(samples),
+        )
+
+
+class Ledger:
+    """All rows of a counting pass, and its clock."""
+
+    def __init__(self, timesteps: int | None, layout: Layout, *, declared_dense: bool) -> None:
+        self.rows: dict[str, Row] = {}
+        self.uncounted: dict[tuple[str, str], Uncounted] = {}
+        self.warnings: dict[str, None] = {}
+        self.declared_dense = declared_dense
+        self._timesteps = timesteps
+        self._layout: Layout = layout
+        self._steps: Counter[str] = Counter()
+        self._samples: Counter[str] = Counter()
+        self._samples_known = True
+
+    def row(self, name: str, type_name: str) -> Row:
+        """The row called ``name``, made on first use."""
+        row = self.rows.get(name)
+        if row is None:
+            row = self.rows[name] = Row(name=name, type_name=type_name)
+            if self.declared_dense:
+                row.input_alphabet = DENSE
+        return row
+
+    def settle(self, entry: str, input_shape: tuple[int, ...] | None) -> None:
+        """End one outermost call of the module ``entry`` whose input had ``input_shape``."""
+        active = [row for row in self.rows.values() if row.calls_now]
+        frame = frame_of(
+            [LayerCalls(row.calls_now, row.shape_now, row.is_neuron) for row in active],
+            input_shape,
+            self._timesteps,
+            self._layout,
+        )
+        if frame.ambiguous:
+            self.warnings[
+                f"batch size equals timesteps ({frame.timesteps}): time was taken to come first; "
+                "pass layout='step', 'TN' or 'NT' to be sure"
+            ] = None
+        if frame.mode is not Mode.STEP:
+            self._timesteps = frame.timesteps
+        step = self._step_of(entry, frame)
+        for row in active:
+            row.synops.settle(frame, step)
+            row.spikes.settle(frame, step)
+            row.calls_now, row.shape_now = 0, ()
+
+    def _step_of(self, entry: str, frame: Frame) -> int:
+        """Timestep of a call that is one step (0 otherwise), counting its samples once."""
+        step = 0
+        if frame.mode is Mode.STEP and frame.timesteps:
+            step = self._steps[entry] % frame.timesteps
+            self._steps[entry] += 1
+        if frame.samples is None:
+            self._samples_known = False
+        elif step == 0:
+            self._samples[entry] += frame.samples
+        return step
+
+    def note_uncounted(self, module: str, operation: str, macs: int | None) -> None:
+        """Add one run of an operation that no rule covers."""
+        key = (module, operation)
+        item = self.uncounted.get(key)
+        if item is None:
+            item = Uncounted(module=module, operation=operation, calls=0, macs=0)
+        total = None if macs is None or item.macs is None else item.macs + macs
+        self.uncounted[key] = replace_fields(item, calls=item.calls + 1, macs=total)
+
+    def profile(self, uncalled: tuple[str, ...]) -> Profile:
+        """Everything so far as a frozen profile."""
+        samples = max(self._samples.values(), default=0) if self._samples_known else None
+        layers = [
+            row.record(samples, declared_dense=self.declared_dense) for row in self.rows.values()
+        ]
+        return Profile(
+            layers=tuple(_with_readout(layers)),
+            samples=samples,
+            timesteps=self._timesteps,
+            declared_dense=self.declared_dense,
+            uncounted=tuple(self.uncounted.values()),
+            uncalled=uncalled,
+            warnings=tuple(self.warnings) + tuple(self._criticism(layers)),
+        )
+
+    def _criticism(self, layers: list[LayerRecord]) -> list[str]:
+        found = []
+        unfinished = {
+            entry: calls % self._timesteps
+            for entry, calls in self._steps.items()
+            if self._timesteps and calls % self._timesteps
+        }
+        if unfinished:
+            entry, extra = next(iter(unfinished.items()))
+            found.append(
+                f"{entry} was called {self._steps[entry]} times, which is no multiple of "
+                f"timesteps={self._timesteps} ({extra} left over): check T, or pass layout="
+            )
+        if self._timesteps is None and any(layer.role is Role.NEURON for layer in layers):
+            found.append(
+                "timesteps unknown: spikes per neuron and per timestep need profile(timesteps=T)"
+            )
+        graded = [
+            layer.name
+            for layer in layers
+            if layer.output_alphabet is not None
+            and layer.output_alphabet.kind is AlphabetKind.DENSE
+        ]
+        if graded:
+            found.append(
+                f"{len(graded)} neuron layer(s) put out graded values, not spikes of one height "
+                f"(first: {graded[0]}): what they feed costs MACs"
+            )
+        if self.uncounted:
+            found.append(
+                f"{len(self.uncounted)} operation(s) were not counted; see `uncounted`, or pass "
+                "strict=True to stop at the first"
+            )
+        return found
+
+
+def _with_readout(layers: list[LayerRecord]) -> list[LayerRecord]:
+    """Mark synapses that no neuron follows: their output is the decoded answer."""
+    last = max((i for i, row in enumerate(layers) if row.role is Role.NEURON), default=None)
+    if last is None:
+        return layers
+    return [
+        replace_fields(row, role=Role.READOUT) if i > last and row.role is Role.SYNAPSE else row
+        for i, row in enumerate(layers)
+    ]

@@ -1,0 +1,59 @@
+"""Recognise spiking neurons by the qualified names of their classes, importing no framework."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+# (top-level package, class name) of a base class -> its instances are neurons
+NEURON_BASES = frozenset(
+    {
+        ("snnbench", "LIF"),
+        ("snnbench", "IF"),
+        ("spikingjelly", "BaseNode"),
+        ("snntorch", "SpikingNeuron"),
+        ("norse", "SNN"),
+        ("norse", "SNNCell"),
+        ("norse", "SNNRecurrent"),
+        ("norse", "SNNRecurrentCell"),
+        ("sinabs", "StatefulLayer"),
+    }
+)
+
+
+def is_neuron(module: nn.Module, extra: tuple[type[nn.Module], ...] = ()) -> bool:
+    """Whether ``module`` is a spiking neuron layer.
+
+    Args:
+        module: Any module.
+        extra: Further classes the user declares to be neurons.
+    """
+    return isinstance(module, extra) or any(
+        (base.__module__.partition(".")[0], base.__name__) in NEURON_BASES
+        for base in type(module).__mro__
+    )
+
+
+def neuron_names(model: nn.Module, extra: tuple[type[nn.Module], ...]) -> frozenset[str]:
+    """Qualified names of the neuron layers of ``model``; a wrapper around neurons is not one."""
+    found = [name for name, module in model.named_modules() if is_neuron(module, extra)]
+    return frozenset(
+        name
+        for name in found
+        if not any(
+            other != name and other.startswith(f"{name}." if name else "") for other in found
+        )
+    )
+
+
+def spikes_of(output: Any) -> Tensor | None:  # noqa: ANN401 - whatever a forward returns
+    """The spikes in a neuron's output: the output itself, or the first tensor of a tuple.
+
+    Norse cells return (spikes, state), snnTorch neurons (spikes, membrane potential, ...).
+    """
+    if isinstance(output, Tensor):
+        return output
+    if isinstance(output, tuple | list) and output:
+        return spikes_of(output[0])
+    return None

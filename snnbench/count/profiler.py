@@ -1,0 +1,183 @@
+"""``snnbench.profile``: count what a model does while the user runs it."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from snnbench.count.alphabet import count_axis
+from snnbench.count.audit import ROOT, Audit, Scope, tensors_of
+from snnbench.count.clock import LAYOUTS, Layout
+from snnbench.count.free import is_free
+from snnbench.count.ledger import Ledger
+from snnbench.count.neurons import neuron_names, spikes_of
+from snnbench.count.rules import RULES
+from snnbench.errors import UsageError
+from snnbench.records import Profile
+
+
+class profile:  # noqa: N801 - used like the functions of contextlib
+    """Count spikes and operations of every call of ``model`` inside the ``with`` block.
+
+    Forward hooks tell which module runs and what its neurons put out; a dispatch mode counts every
+    operation, functional calls and fused layers included. Nothing is stored on the model and all
+    hooks are gone afterwards.
+
+    Example:
+        >>> import torch
+        >>> net = torch.nn.Linear(3, 2, bias=False)
+        >>> with profile(net) as p, torch.no_grad():
+        ...     _ = net(torch.tensor([[0.0, 1.0, 1.0]]))
+        >>> p.result.effective
+        OpCount(macs=0, acs=4)
+
+    Args:
+        model: Any module. A ``torch.compile``d model must be given uncompiled.
+        timesteps: T. Needed for per-timestep numbers unless the model itself loops over time.
+        layout: ``step`` (each call is one timestep, [N, ...]), ``TN`` (time first, [T, N, ...] or
+            [T*N, ...]), ``NT`` (batch first), or ``auto``: told from the calls and shapes.
+        strict: Raise ``UncountedOperationError`` at the first operation without a rule.
+        dense: Count as an ANN: every operation is a MAC, whatever values it meets.
+        neurons: Further module classes that are spiking neurons.
+
+    Attributes:
+        result: The ``Profile`` so far; complete once the block has ended.
+
+    Raises:
+        UsageError: An argument is out of range, or the model is compiled or already profiled.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        timesteps: int | None = None,
+        layout: Layout = "auto",
+        strict: bool = False,
+        dense: bool = False,
+        neurons: tuple[type[nn.Module], ...] = (),
+    ) -> None:
+        _check_arguments(model, timesteps, layout)
+        self._model = model
+        self._ledger = Ledger(timesteps, layout, declared_dense=dense)
+        self._audit = Audit(model, self._ledger, RULES, is_free, strict=strict)
+        self._neurons = neuron_names(model, neurons)
+        self._called: set[str] = set()
+        self._handles: list[RemovableHandle] = []
+        self._entry_shape: tuple[int, ...] | None = None
+        self._fastpath = True
+
+    def __enter__(self) -> Self:
+        if self._handles:
+            msg = "this profile is already running; make a new one for a nested block"
+            raise UsageError(msg)
+        for name, module in self._model.named_modules():
+            weightless = all(parameter.dim() < 2 for parameter in module.parameters())
+            scope = Scope(name, module, name in self._neurons, weightless)
+            self._handles += [
+                module.register_forward_pre_hook(
+                    _Enter(self, scope), prepend=True, with_kwargs=True
+                ),
+                module.register_forward_hook(_Leave(self, scope), always_call=True),
+            ]
+        # the fused encoder layer of nn.Transformer would hide its products from the dispatcher
+        self._fastpath = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mha.set_fastpath_enabled(False)
+        self._audit.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._audit.__exit__(kind, error, traceback)
+        torch.backends.mha.set_fastpath_enabled(self._fastpath)
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        while self._audit.scopes:
+            self._audit.leave(self._audit.scopes[-1])
+
+    @property
+    def result(self) -> Profile:
+        """Counts of all calls so far."""
+        uncalled = tuple(
+            name or ROOT
+            for name, module in self._model.named_modules()
+            if name not in self._called and not self._audit.uses_parameters_of(name, module)
+        )
+        return self._ledger.profile(uncalled)
+
+    def _enter(self, scope: Scope, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if not self._audit.scopes:
+            first = next(tensors_of((*args, *kwargs.values())), None)
+            self._entry_shape = tuple(first.shape) if first is not None and first.dim() else None
+        self._audit.enter(scope)
+        self._called.add(scope.name)
+
+    def _leave(self, scope: Scope, output: Any) -> None:  # noqa: ANN401
+        scopes = self._audit.scopes
+        if scope not in scopes:
+            return
+        if scope.is_neuron and (spikes := spikes_of(output)) is not None:
+            self._count_spikes(scope, spikes)
+        self._audit.leave(scope)
+        if not scopes:
+            self._ledger.settle(scope.name or ROOT, self._entry_shape)
+
+    def _count_spikes(self, scope: Scope, spikes: Tensor) -> None:
+        row = self._ledger.row(scope.name or ROOT, type(scope.module).__name__)
+        mask = self._audit.mask_of(spikes)
+        leading = self._leading_positions(spikes)
+        row.called(tuple(spikes.shape))
+        row.add_spikes(mask, count_axis(mask.nonzero.reshape(leading, -1), 1))
+
+    @staticmethod
+    def _leading_positions(spikes: Tensor) -> int:
+        """Positions that may be timesteps and samples: up to two leading dimensions."""
+        if spikes.dim() > 2:
+            return spikes.shape[0] * spikes.shape[1]
+        return spikes.shape[0] if spikes.dim() > 1 else 1
+
+
+class _Enter:
+    """Forward pre-hook of one module; returns None, since a value would replace the input."""
+
+    def __init__(self, owner: profile, scope: Scope) -> None:
+        self._owner = owner
+        self._scope = scope
+
+    def __call__(self, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._owner._enter(self._scope, args, kwargs)  # noqa: SLF001 - one object in two parts
+
+
+class _Leave:
+    """Forward hook of one module; returns None, since a value would replace the output."""
+
+    def __init__(self, owner: profile, scope: Scope) -> None:
+        self._owner = owner
+        self._scope = scope
+
+    def __call__(self, _: nn.Module, __: tuple[Any, ...], output: Any) -> None:  # noqa: ANN401
+        self._owner._leave(self._scope, output)  # noqa: SLF001
+
+
+def _check_arguments(model: nn.Module, timesteps: int | None, layout: str) -> None:
+    if not isinstance(model, nn.Module):
+        msg = f"profile() needs a torch.nn.Module, not {type(model).__name__}"
+        raise UsageError(msg)
+    if timesteps is not None and timesteps < 1:
+        msg = f"timesteps must be at least 1, not {timesteps}"
+        raise UsageError(msg)
+    if layout not in LAYOUTS:
+        msg = f"layout must be one of {', '.join(LAYOUTS)}, not {layout!r}"
+        raise UsageError(msg)
+    if hasattr(model, "_orig_mod"):
+        msg = "a compiled model hides its operations; profile model._orig_mod instead"
+        raise UsageError(msg)

@@ -1,0 +1,65 @@
+"""Recognise, among the tensors an operation receives, those that are weights of the model."""
+
+from __future__ import annotations
+
+import bisect
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils.weak import WeakTensorKeyDictionary
+
+_AS_WEIGHT = ("weight_orig", "weight_v", "weight_g")
+_PARAMETRIZED = ".parametrizations.weight."
+
+
+class WeightsMap:
+    """Names the parameter behind a tensor.
+
+    A view of a parameter (a transpose, a chunk) lies in its memory; a tensor computed from weights
+    alone (a cast under autocast, a standardised weight) is followed by weak reference.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        spans = []
+        for name, parameter in model.named_parameters():
+            start = parameter.data_ptr()
+            if start and parameter.numel():
+                size = parameter.untyped_storage().nbytes()
+                end = start + min(parameter.numel() * parameter.element_size(), size)
+                spans.append((start, end, name))
+        spans.sort()
+        self._starts = [span[0] for span in spans]
+        self._spans = spans
+        self._derived: Any = WeakTensorKeyDictionary()
+        self._has_derived = False
+        self.parameters = dict(model.named_parameters())
+
+    def name(self, tensor: Tensor) -> str | None:
+        """Qualified name of the parameter behind ``tensor``, or ``None``."""
+        address = tensor.data_ptr()
+        index = bisect.bisect_right(self._starts, address) - 1
+        if index >= 0 and address < self._spans[index][1]:
+            return self._spans[index][2]
+        if not self._has_derived:
+            return None
+        derived: str | None = self._derived.get(tensor)
+        return derived
+
+    def derive(self, source: str, tensor: Tensor) -> None:
+        """Note that ``tensor`` was computed from weights alone, first of them ``source``."""
+        self._derived[tensor] = source
+        self._has_derived = True
+
+
+def collapse(parameter: str, scope: str) -> str | None:
+    """What a parameter is called within module ``scope``; ``None`` for the module's own weight.
+
+    Pruned, weight-normed and parametrised weights stand for the module's ``weight``.
+    """
+    prefix = f"{scope}." if scope else ""
+    if not parameter.startswith(prefix):
+        return parameter
+    local = parameter[len(prefix) :]
+    if local == "weight" or local in _AS_WEIGHT or f".{local}".startswith(_PARAMETRIZED):
+        return None
+    return local

@@ -26,7 +26,7 @@ _PUBLIC = {
 __all__ = ["profile", "Profile", "LayerRecord", "OpCount", "RunResult", "load", "save"]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module attribute may be anything
+def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         msg = f"module 'snnbench' has no attribute {name!r}"
         raise AttributeError(msg)

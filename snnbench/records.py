@@ -384,9 +384,7 @@ def _merge_uncounted(items: Iterable[Uncounted]) -> tuple[Uncounted, ...]:
         merged[key] = (
             item
             if seen is None
-            else replace(
-                seen, calls=seen.calls + item.calls, macs=_add_known(seen.macs, item.macs)
-            )
+            else replace(seen, calls=seen.calls + item.calls, macs=_add_known(seen.macs, item.macs))
         )
     return tuple(merged.values())
 
@@ -456,7 +454,24 @@ MUST_MATCH = ("python", "torch", "platform", "cpu", "cpu_count", "threads", "dev
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
-    """What the user asked for, defaults filled in."""
+    """What the user asked for, defaults filled in.
+
+    Attributes:
+        benchmark: Card name, or ``module:factory``.
+        timesteps: T.
+        samples: Samples counted.
+        batch_size: Samples at once.
+        seed: Of weights and data.
+        threads: Intra-operation threads of torch.
+        device: ``cpu`` or ``cuda:N``.
+        width: Channel multiplier of a card's network.
+        shortcut: Shortcut policy of a card's network.
+        layout: How a user's model was called.
+        data: Folder; ``None`` is the embedded data.
+        weights: File; ``None`` is untrained.
+        strict: Whether an uncounted operation stops the run.
+        latency: Whether times were taken.
+    """
 
     benchmark: str
     timesteps: int
@@ -465,10 +480,11 @@ class RunConfig:
     seed: int
     threads: int
     device: str
-    width: float
-    shortcut: str
-    data: str | None
-    weights: str | None
+    width: float | None = None
+    shortcut: str | None = None
+    layout: str | None = None
+    data: str | None = None
+    weights: str | None = None
     strict: bool
     latency: bool
 
@@ -478,13 +494,14 @@ class WeightsInfo:
     """Provenance of the weights.
 
     Attributes:
-        status: ``untrained`` weights say nothing about a trained network's firing rates.
+        status: ``untrained`` weights say nothing about a trained network's firing rates;
+            ``unknown`` ones came with a user's model.
         description: E.g. the initialisation, or the file's name.
         sha256: Of the weights as used (untrained ones too), over names, shapes and bytes.
         evidence: Accuracy, data and command they were trained with, if known.
     """
 
-    status: Literal["untrained", "trained"]
+    status: Literal["untrained", "trained", "unknown"]
     description: str
     sha256: str
     evidence: str | None = None

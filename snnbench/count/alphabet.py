@@ -93,8 +93,8 @@ def count_axis(mask: npt.NDArray[np.bool_], axis: int) -> Counts:
         return _sum_columns(bytes_, after).reshape(shape)
     if after == 1 and length % _BYTES_PER_WORD == 0 and mask.size:
         words = bytes_.reshape(before, length // _BYTES_PER_WORD, _BYTES_PER_WORD)
-        return _sum_columns(words, _BYTES_PER_WORD).sum(axis=1).reshape(shape)
-    return bytes_.sum(axis=1, dtype=np.int64).reshape(shape)
+        return np.asarray(_sum_columns(words, _BYTES_PER_WORD).sum(axis=1)).reshape(shape)
+    return np.asarray(bytes_.sum(axis=1, dtype=np.int64)).reshape(shape)
 
 
 def _sum_columns(bytes_: npt.NDArray[np.uint8], width: int) -> Counts:
@@ -135,4 +135,4 @@ class MaskCache:
 
 
 def _memory_key(tensor: Tensor) -> tuple[int, ...]:
-    return tensor.data_ptr(), tensor.numel(), tensor.element_size(), tensor._version  # noqa: SLF001 - the counter
+    return tensor.data_ptr(), tensor.numel(), tensor.element_size(), tensor._version

@@ -62,9 +62,9 @@ class Frame:
         n, t = self.samples or 0, self.timesteps or 0
         if not t or any(len(v) % (n * t) for v in vectors):
             return None
-        if self.batch_first:
-            return np.sum([v.reshape(n, t, -1).sum(axis=2).T for v in vectors], axis=0)
-        return np.sum([v.reshape(t, n, -1).sum(axis=2) for v in vectors], axis=0)
+        shape = (n, t, -1) if self.batch_first else (t, n, -1)
+        total: Counts = np.sum([v.reshape(shape).sum(axis=2) for v in vectors], axis=0)
+        return total.T if self.batch_first else total
 
     def _steps(self, vectors: Sequence[Counts]) -> Counts | None:
         n = self.samples or 0
@@ -75,8 +75,9 @@ class Frame:
     def _group(self, steps: Counts) -> Counts:
         t = self.timesteps
         if self.mode is not Mode.STEP and t and len(steps) % t == 0:
-            return steps.reshape(t, -1, steps.shape[1]).sum(axis=1)
-        return steps.sum(axis=0, keepdims=True)
+            steps = steps.reshape(t, -1, steps.shape[1])
+            return np.asarray(steps.sum(axis=1))
+        return np.asarray(steps.sum(axis=0, keepdims=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,19 +109,20 @@ def frame_of(
         timesteps: T as declared or known from earlier calls.
         layout: As declared by the user.
     """
-    first = input_shape[0] if input_shape else None
     neurons = [layer for layer in layers if layer.is_neuron] or list(layers)
-    if layout in {"TN", "NT"} and input_shape is not None and len(input_shape) > 1:
-        return _declared_multi(input_shape, timesteps, batch_first=layout == "NT")
+    if layout in {"TN", "NT"} and input_shape:
+        return _declared_multi(layers, input_shape, timesteps, batch_first=layout == "NT")
     most = max((layer.calls for layer in neurons), default=1)
     if most > 1 and (timesteps is None or most % timesteps == 0) and _loops(neurons, most):
-        samples = _samples_in_loop(neurons, input_shape)
-        return Frame(mode=Mode.LOOP, timesteps=timesteps or most, samples=samples)
+        timesteps = timesteps or most
+        samples = _samples_of_steps(neurons, input_shape, timesteps)
+        return Frame(mode=Mode.LOOP, timesteps=timesteps, samples=samples)
     if layout == "auto" and timesteps and timesteps > 1 and input_shape:
-        guess = _guess_multi(neurons, input_shape, timesteps)
+        guess = _guess_multi(layers, input_shape, timesteps)
         if guess is not None:
             return guess
-    return Frame(mode=Mode.STEP, timesteps=timesteps, samples=first)
+    samples = _samples_of_steps(neurons, input_shape, timesteps)
+    return Frame(mode=Mode.STEP, timesteps=timesteps, samples=samples)
 
 
 def _loops(layers: Sequence[LayerCalls], most: int) -> bool:
@@ -128,43 +130,64 @@ def _loops(layers: Sequence[LayerCalls], most: int) -> bool:
     return sum(layer.calls % most == 0 for layer in layers) * 2 > len(layers)
 
 
-def _samples_in_loop(
-    layers: Sequence[LayerCalls], input_shape: tuple[int, ...] | None
+def _samples_of_steps(
+    layers: Sequence[LayerCalls], input_shape: tuple[int, ...] | None, timesteps: int | None
 ) -> int | None:
-    """N of a model that loops over time itself, fed [N, ...] or [T, N, ...]."""
+    """N of layers that see one timestep at a time; the model may have been fed [T, N, ...]."""
     if not input_shape:
         return None
     leading = {layer.shape[0] for layer in layers if layer.shape}
-    if len(input_shape) > 1 and leading == {input_shape[1]}:
+    if len(input_shape) > 1 and input_shape[0] == timesteps and leading == {input_shape[1]}:
         return input_shape[1]
     return input_shape[0]
 
 
 def _declared_multi(
-    input_shape: tuple[int, ...], timesteps: int | None, *, batch_first: bool
+    layers: Sequence[LayerCalls],
+    input_shape: tuple[int, ...],
+    timesteps: int | None,
+    *,
+    batch_first: bool,
 ) -> Frame:
-    time_axis = 1 if batch_first else 0
+    """The user says that layers see all timesteps; N is the candidate that most layers agree with."""
+    time_axis = 1 if batch_first and len(input_shape) > 1 else 0
     t = timesteps or input_shape[time_axis]
-    has_time = input_shape[time_axis] == t
-    samples = input_shape[1 - time_axis] if has_time else input_shape[0]
+    candidates = _sample_candidates(input_shape, t, time_axis)
+    if input_shape[0] % t == 0:
+        candidates.append(input_shape[0] // t)  # flat, [T*N, ...]
+    samples = max(candidates, key=lambda n: _agreeing(layers, t, n, batch_first=batch_first))
     return Frame(mode=Mode.MULTI, timesteps=t, samples=samples, batch_first=batch_first)
 
 
 def _guess_multi(
     layers: Sequence[LayerCalls], input_shape: tuple[int, ...], timesteps: int
 ) -> Frame | None:
-    candidates = [input_shape[0]]
-    if input_shape[0] == timesteps and len(input_shape) > 1:
-        candidates.append(input_shape[1])
-    for samples in candidates:
-        for layer in layers:
-            if layer.shape[:2] == (timesteps, samples) or (
-                layer.shape[:1] == (timesteps * samples,)
-            ):
-                return Frame(
-                    mode=Mode.MULTI,
-                    timesteps=timesteps,
-                    samples=samples,
-                    ambiguous=input_shape[0] == timesteps,
-                )
-    return None
+    """Time first, if some neuron saw T*N leading positions (some layer, without neurons)."""
+    deciding = [layer for layer in layers if layer.is_neuron] or layers
+    candidates = [
+        n
+        for n in _sample_candidates(input_shape, timesteps, 0)
+        if _agreeing(deciding, timesteps, n)
+    ]
+    if not candidates:
+        return None
+    samples = max(candidates, key=lambda n: _agreeing(layers, timesteps, n))
+    ambiguous = input_shape[0] == timesteps and len(candidates) > 1
+    return Frame(mode=Mode.MULTI, timesteps=timesteps, samples=samples, ambiguous=ambiguous)
+
+
+def _sample_candidates(input_shape: tuple[int, ...], timesteps: int, time_axis: int) -> list[int]:
+    """What N may be: that of an input with a time axis, or of a static input [N, ...]."""
+    if len(input_shape) > 1 and input_shape[time_axis] == timesteps:
+        return [input_shape[1 - time_axis], input_shape[0]]
+    return [input_shape[0]]
+
+
+def _agreeing(
+    layers: Sequence[LayerCalls], timesteps: int, samples: int, *, batch_first: bool = False
+) -> int:
+    """Layers whose leading dimensions are T*N, or T and N."""
+    pair = (samples, timesteps) if batch_first else (timesteps, samples)
+    return sum(
+        layer.shape[:1] == (timesteps * samples,) or layer.shape[:2] == pair for layer in layers
+    )

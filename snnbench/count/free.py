@@ -44,7 +44,7 @@ _FREE = frozenset(
 )
 
 
-def is_free(func: Any) -> bool:  # noqa: ANN401 - an OpOverload, which torch does not type
+def is_free(func: Any) -> bool:
     """Whether the dispatcher's operation ``func`` does no synaptic work.
 
     Args:
@@ -62,13 +62,13 @@ def is_free(func: Any) -> bool:  # noqa: ANN401 - an OpOverload, which torch doe
     )
 
 
-def _out_of_place(func: Any, name: str) -> Any:  # noqa: ANN401
+def _out_of_place(func: Any, name: str) -> Any:
     """The variant of an in-place operation that carries the tags."""
     if not name.endswith("_"):
         return None
     packet = getattr(torch.ops.aten, name.rstrip("_"), None)
-    return None if packet is None else getattr(packet, func._overloadname, None)  # noqa: SLF001
+    return None if packet is None else getattr(packet, func._overloadname, None)
 
 
-def _is_pointwise(func: Any) -> bool:  # noqa: ANN401
+def _is_pointwise(func: Any) -> bool:
     return func is not None and torch.Tag.pointwise in func.tags

@@ -94,7 +94,7 @@ class Row:
     shape_now: tuple[int, ...] = ()
     params: int = 0
     nonzero_params: int = 0
-    input_alphabet: Alphabet = Alphabet()
+    input_alphabet: Alphabet = field(default_factory=Alphabet)
     operand_alphabet: Alphabet | None = None
     input_nonzero: int = 0
     input_sites: int = 0
@@ -104,7 +104,7 @@ class Row:
     has_synapses: bool = False
     is_neuron: bool = False
     side: Counter[str] = field(default_factory=Counter)
-    output_alphabet: Alphabet = Alphabet()
+    output_alphabet: Alphabet = field(default_factory=Alphabet)
     output_spikes: int = 0
     output_sites: int = 0
     synops: Split = field(default_factory=Split)

@@ -47,7 +47,7 @@ def neuron_names(model: nn.Module, extra: tuple[type[nn.Module], ...]) -> frozen
     )
 
 
-def spikes_of(output: Any) -> Tensor | None:  # noqa: ANN401 - whatever a forward returns
+def spikes_of(output: Any) -> Tensor | None:
     """The spikes in a neuron's output: the output itself, or the first tensor of a tuple.
 
     Norse cells return (spikes, state), snnTorch neurons (spikes, membrane potential, ...).

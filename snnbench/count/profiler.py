@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from snnbench.count.alphabet import count_axis
-from snnbench.count.audit import ROOT, Audit, Scope, tensors_of
+from snnbench.count.attribution import ROOT, Scope
+from snnbench.count.audit import Audit, tensors_of
 from snnbench.count.clock import LAYOUTS, Layout
 from snnbench.count.free import is_free
 from snnbench.count.ledger import Ledger
@@ -101,8 +102,8 @@ class profile:  # noqa: N801 - used like the functions of contextlib
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
-        while self._audit.scopes:
-            self._audit.leave(self._audit.scopes[-1])
+        while self._audit.place.scopes:
+            self._audit.leave(self._audit.place.scopes[-1])
 
     @property
     def result(self) -> Profile:
@@ -110,29 +111,29 @@ class profile:  # noqa: N801 - used like the functions of contextlib
         uncalled = tuple(
             name or ROOT
             for name, module in self._model.named_modules()
-            if name not in self._called and not self._audit.uses_parameters_of(name, module)
+            if name not in self._called and not self._audit.place.uses_parameters_of(name, module)
         )
         return self._ledger.profile(uncalled)
 
     def _enter(self, scope: Scope, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if not self._audit.scopes:
+        if not self._audit.place.scopes:
             first = next(tensors_of((*args, *kwargs.values())), None)
             self._entry_shape = tuple(first.shape) if first is not None and first.dim() else None
         self._audit.enter(scope)
         self._called.add(scope.name)
 
-    def _leave(self, scope: Scope, output: Any) -> None:  # noqa: ANN401
-        scopes = self._audit.scopes
+    def _leave(self, scope: Scope, output: Any) -> None:
+        scopes = self._audit.place.scopes
         if scope not in scopes:
             return
         if scope.is_neuron and (spikes := spikes_of(output)) is not None:
             self._count_spikes(scope, spikes)
         self._audit.leave(scope)
         if not scopes:
-            self._ledger.settle(scope.name or ROOT, self._entry_shape)
+            self._ledger.settle(scope.row_name, self._entry_shape)
 
     def _count_spikes(self, scope: Scope, spikes: Tensor) -> None:
-        row = self._ledger.row(scope.name or ROOT, type(scope.module).__name__)
+        row = self._ledger.row(scope.row_name, type(scope.module).__name__)
         mask = self._audit.mask_of(spikes)
         leading = self._leading_positions(spikes)
         row.called(tuple(spikes.shape))
@@ -154,7 +155,7 @@ class _Enter:
         self._scope = scope
 
     def __call__(self, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._owner._enter(self._scope, args, kwargs)  # noqa: SLF001 - one object in two parts
+        self._owner._enter(self._scope, args, kwargs)
 
 
 class _Leave:
@@ -164,11 +165,11 @@ class _Leave:
         self._owner = owner
         self._scope = scope
 
-    def __call__(self, _: nn.Module, __: tuple[Any, ...], output: Any) -> None:  # noqa: ANN401
-        self._owner._leave(self._scope, output)  # noqa: SLF001
+    def __call__(self, _: nn.Module, __: tuple[Any, ...], output: Any) -> None:
+        self._owner._leave(self._scope, output)
 
 
-def _check_arguments(model: nn.Module, timesteps: int | None, layout: str) -> None:
+def _check_arguments(model: object, timesteps: int | None, layout: str) -> None:
     if not isinstance(model, nn.Module):
         msg = f"profile() needs a torch.nn.Module, not {type(model).__name__}"
         raise UsageError(msg)

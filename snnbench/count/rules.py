@@ -72,13 +72,13 @@ def convolution(audit: Audit, op: Operation) -> None:
     row.see_input(mask)
     audit.add_synops(
         row,
-        tuple(x.shape),
+        (x.shape[0],),
         dense=geometry.dense,
         in_image=geometry.in_image,
         effective=geometry.effective(count_axis(mask.nonzero, 1)),
     )
     if bias is not None:
-        audit.add_bias(row, op.out.numel())
+        row.side["bias_adds"] += op.out.numel()
 
 
 @rule("constant_pad_nd")
@@ -108,7 +108,7 @@ def product_with_addend(audit: Audit, op: Operation) -> None:
     addend, a, b = op.args[:3]
     _product(audit, op, a, b)
     if audit.is_weight(addend):
-        audit.add_bias(_synapse_row(audit, op, a, b), op.out.numel())
+        _synapse_row(audit, op, a, b).side["bias_adds"] += op.out.numel()
     else:
         audit.add_side("residual_adds", op.out.numel())
 
@@ -243,7 +243,7 @@ def fused_lstm_layer(audit: Audit, op: Operation) -> None:
                 )
     if op.args[13]:  # has_biases
         row = audit.synapse_row(op, w_ih, ())
-        audit.add_bias(row, 2 * x.shape[0] * x.shape[1] * w_ih.shape[0])
+        row.side["bias_adds"] += 2 * x.shape[0] * x.shape[1] * w_ih.shape[0]
 
 
 # -- work outside synapses --

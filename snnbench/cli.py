@@ -1,0 +1,205 @@
+"""The command line: click commands that translate between a terminal and the library.
+
+Modules are imported inside the commands, so that ``snnbench --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from snnbench import __version__
+from snnbench.errors import SnnbenchError
+
+if TYPE_CHECKING:
+    from snnbench.records import RunResult
+
+_INTERRUPTED = 130
+_DEFAULT_FOLDER = Path("results")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="snnbench")
+def cli() -> None:
+    """Energy and sparsity profiler and benchmark suite for spiking neural networks."""
+
+
+def main() -> None:
+    """Entry point: deliberate errors become one line and an exit code, never a traceback."""
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted; repeat the command to go on", err=True)
+        sys.exit(_INTERRUPTED)
+    except SnnbenchError as error:
+        click.echo(f"snnbench: error: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+@cli.command("run")
+@click.argument("name")
+@click.option("-T", "--timesteps", type=int, help="Timesteps T.  [default: the card's]")
+@click.option("--samples", type=int, help="Samples to count.  [default: ten seconds' worth]")
+@click.option("--batch-size", type=int, help="Samples at once.  [default: 1 for large images]")
+@click.option(
+    "--data",
+    metavar="PATH",
+    help="Folder of images, CIFAR-10 or event recordings.  [default: embedded data]",
+)
+@click.option(
+    "--weights", "weights_path", metavar="FILE", help="Trained weights.  [default: untrained]"
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of weights and data.")
+@click.option("--threads", type=int, help="Threads of torch.  [default: all cores]")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
+@click.option("--width", type=float, default=1.0, show_default=True, help="Channel multiplier.")
+@click.option(
+    "--shortcut",
+    type=click.Choice(["paper", "identity"]),
+    default="paper",
+    show_default=True,
+    help="tdBN on shape-keeping shortcuts too (paper), or none.",
+)
+@click.option("--strict", is_flag=True, help="Stop at the first operation without a rule.")
+@click.option("--no-latency", is_flag=True, help="Count only.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder.  [default: results/NAME]")
+def run_command(name: str, out: Path | None, *, no_latency: bool, **options: Any) -> None:
+    """Count, compare with the ANN twin, time, and report the benchmark NAME.
+
+    `snnbench list` shows the names.
+    """
+    from snnbench import registry
+
+    registry.get(name)  # an unknown name is told before torch takes its seconds to load
+    from snnbench import runner
+
+    config = runner.configure(name, with_latency=not no_latency, **options)
+    folder = _output_folder(out, name)
+    from snnbench.progress import RichReporter
+
+    with RichReporter() as reporter:
+        result = runner.run(config, reporter, folder)
+    _write(result, folder)
+
+
+@cli.command("profile")
+@click.argument("target", metavar="MODULE:FACTORY")
+@click.option("--input", "shape", required=True, metavar="CxHxW", help="Shape of one sample.")
+@click.option("-T", "--timesteps", type=int, default=1, show_default=True, help="Timesteps T.")
+@click.option(
+    "--layout",
+    type=click.Choice(["step", "loop", "TN", "NT"]),
+    default="step",
+    show_default=True,
+    help=(
+        "step: the model is called T times with [N, ...]; loop: once with [N, ...], it loops "
+        "itself; TN, NT: once with [T, N, ...] or [N, T, ...]."
+    ),
+)
+@click.option("--batch-size", type=int, default=1, show_default=True, help="Samples N.")
+@click.option(
+    "--values",
+    default="normal",
+    show_default=True,
+    metavar="KIND",
+    help="Random input: normal, uniform, or spikes:RATE (a new draw per timestep).",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the model and the input.")
+@click.option("--ann", is_flag=True, help="Count as an ANN: every operation is a MAC.")
+@click.option("--strict", is_flag=True, help="Stop at the first operation without a rule.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for a report.")
+def profile_command(target: str, out: Path | None, **options: Any) -> None:
+    """Count any model you can import: MODULE:FACTORY names a module object or a function.
+
+    MODULE is looked up in the current folder and the installed packages.
+    """
+    from snnbench import user_model
+
+    folder = None if out is None else _output_folder(out, "")
+    result = user_model.profile_target(target, **options)
+    _write(result, folder)
+
+
+@cli.command("report")
+@click.argument("result_path", metavar="RESULT.json", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Folder.  [default: the result's]")
+def report_command(result_path: Path, out: Path | None) -> None:
+    """Make report, tables and figures of RESULT.json again, without torch."""
+    from snnbench.results import load
+
+    result = load(result_path)
+    folder = result_path.parent if out is None else _output_folder(out, "")
+    _report(result, folder)
+
+
+@cli.command("list")
+def list_command() -> None:
+    """Show the benchmarks."""
+    from snnbench import registry
+    from snnbench.render import terminal
+
+    benchmarks = []
+    for name in registry.names():
+        try:
+            benchmarks.append(registry.get(name).card)
+        except SnnbenchError as error:
+            click.echo(f"snnbench: warning: {error}", err=True)
+    terminal.print_cards(benchmarks)
+
+
+@cli.command("schema")
+def schema_command() -> None:
+    """Print the JSON Schema of result files."""
+    import json
+
+    from snnbench.results import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2))
+
+
+@cli.command("env")
+def env_command() -> None:
+    """Print what a result records of this machine."""
+    import msgspec
+
+    from snnbench import env
+
+    environment = env.capture(env.available_cores(), "cpu")
+    click.echo(msgspec.json.format(msgspec.json.encode(environment), indent=2).decode())
+
+
+def _output_folder(out: Path | None, name: str) -> Path:
+    """The folder to write to, made if needed and proved writable before any work is done."""
+    from snnbench.files import ensure_writable_folder
+
+    return ensure_writable_folder(_DEFAULT_FOLDER / name if out is None else out)
+
+
+def _write(result: RunResult, folder: Path | None) -> None:
+    """Save and report a result, or only print it."""
+    from snnbench.results import save
+
+    if folder is not None:
+        save(result, folder / "result.json")
+    _report(result, folder)
+
+
+def _report(result: RunResult, folder: Path | None) -> None:
+    from snnbench.render import terminal
+
+    terminal.print_summary(result)
+    if folder is None:
+        return
+    from snnbench.render.report import write_report
+
+    write_report(result, folder)
+    click.echo(f"report: {folder / 'report.html'}")

@@ -1,0 +1,140 @@
+"""Which row of the table an operation belongs to: by module, weight, or place in the code."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from snnbench.count.ledger import Ledger, Row
+from snnbench.count.weights_map import WeightsMap, collapse
+
+ROOT = "(model)"
+_READABLE = {"mm": "matmul", "bmm": "matmul", "mv": "matmul", "dot": "matmul", "vdot": "matmul"}
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A module whose forward may be running.
+
+    Attributes:
+        name: Qualified name, empty for the model itself.
+        module: The module.
+        is_neuron: Inside it, elementwise work is part of the membrane update.
+        is_weightless: It holds no weight matrix, so that it cannot hide a synapse.
+    """
+
+    name: str
+    module: nn.Module
+    is_neuron: bool
+    is_weightless: bool
+
+    @property
+    def row_name(self) -> str:
+        """Name of the module's row."""
+        return self.name or ROOT
+
+    def owns(self, weight: Tensor) -> bool:
+        """Whether the module holds ``weight`` under that name without its being a parameter.
+
+        Pruned and weight-normed weights are plain attributes; ``functional_call`` swaps others in.
+        """
+        own = vars(self.module).get("weight")
+        if own is None:
+            own = self.module._parameters.get("weight")
+        return isinstance(own, Tensor) and own.data_ptr() == weight.data_ptr()
+
+
+class Attribution:
+    """Names rows; knows the running modules and the model's weights.
+
+    Args:
+        model: The model whose parameters are weights.
+        ledger: Where the rows are.
+    """
+
+    def __init__(self, model: nn.Module, ledger: Ledger) -> None:
+        self.scopes: list[Scope] = []
+        self.weights = WeightsMap(model)
+        self._ledger = ledger
+        self._used: set[str] = set()
+        self._sites: dict[tuple[Any, ...], str] = {}
+        self._sites_per_name: Counter[str] = Counter()
+
+    @property
+    def scope(self) -> Scope:
+        """Innermost running module."""
+        return self.scopes[-1]
+
+    def is_weight(self, tensor: Tensor) -> bool:
+        """Whether ``tensor`` is a weight of the model, a view of one, or made of weights alone."""
+        return self.weights.name(tensor) is not None or self.scope.owns(tensor)
+
+    def uses_parameters_of(self, name: str, module: nn.Module) -> bool:
+        """Whether ``module`` has no parameters of its own or one of them was used elsewhere."""
+        prefix = f"{name}." if name else ""
+        own = [prefix + local for local, _ in module.named_parameters(recurse=False)]
+        return not own or any(parameter in self._used for parameter in own)
+
+    def scope_row(self) -> Row:
+        """Row of the innermost module, for work outside synapses."""
+        return self._ledger.row(self.scope.row_name, type(self.scope.module).__name__)
+
+    def synapse_row(self, operation: str, weight: Tensor | None, key: Sequence[int]) -> Row:
+        """Row of a synaptic operation: by its weight, else by its place in the code.
+
+        Args:
+            operation: Its name in the dispatcher.
+            weight: The operand that is a weight, if one is.
+            key: Sizes that tell products of one line of code apart.
+        """
+        scope = self.scope
+        parameter = None if weight is None else self.weights.name(weight)
+        if parameter is not None:
+            self._used.add(parameter)
+            local = collapse(parameter, scope.name)
+        elif weight is not None and scope.owns(weight):
+            local = None
+        else:
+            return self._row_of_site(operation, key)
+        if local is None:
+            row = self.scope_row()
+        else:
+            row = self._ledger.row(f"{scope.row_name}::{local}", operation)
+        if not row.params and weight is not None:
+            tensor = weight if parameter is None else self.weights.parameters[parameter]
+            row.params = tensor.numel()
+            row.nonzero_params = int(torch.count_nonzero(tensor.detach()).item())
+        return row
+
+    def _row_of_site(self, operation: str, key: Sequence[int]) -> Row:
+        site = (self.scope.row_name, operation, *key, *_call_site())
+        name = self._sites.get(site)
+        if name is None:
+            base = f"{self.scope.row_name}::{_READABLE.get(operation, operation)}"
+            self._sites_per_name[base] += 1
+            count = self._sites_per_name[base]
+            name = self._sites[site] = base if count == 1 else f"{base}#{count}"
+        return self._ledger.row(name, operation)
+
+
+def _call_site() -> tuple[tuple[int, int], ...]:
+    """Places in the code from the operation up to the forward of its module.
+
+    Tells two products in one forward apart while a loop over time returns to the same place.
+    """
+    site = []
+    frame = sys._getframe(1)
+    while frame.f_back is not None:
+        module = frame.f_globals.get("__name__", "")
+        if module == "torch.nn.modules.module":
+            break
+        if not module.startswith(("torch.", "snnbench.count.")):
+            site.append((id(frame.f_code), frame.f_lasti))
+        frame = frame.f_back
+    return tuple(site)

@@ -1,0 +1,202 @@
+"""CIFAR-10 in its two published formats (Krizhevsky 2009), read without running pickled code."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+import numpy as np
+from PIL import Image
+
+from snnbench.data.images import mode_of, planes
+from snnbench.data.source import Draw, Drawn, Labels, Pixels, Split, children, choose, read_bytes
+from snnbench.errors import DataError
+
+CLASSES = 10
+RECORD_BYTES = 3073
+"""One label byte, then 32 x 32 red, green and blue pixels."""
+
+_FOLDERS = ("cifar-10-batches-bin", "cifar-10-batches-py")
+_STEMS = {
+    "test": ("test_batch",),
+    "calibration": tuple(f"data_batch_{number}" for number in range(1, 6)),
+}
+_ARRAY_PARTS = {
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "_reconstruct"),
+}
+# What the pickle machine raises on truncated or nonsensical input.
+_PICKLE_ERRORS = (
+    pickle.UnpicklingError,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
+
+class _Recipe:
+    """Arguments and state that a pickle gives to a NumPy object.
+
+    NumPy itself never sees them: its ``__setstate__`` trusts them and corrupts memory if wrong.
+    """
+
+    def __init__(self, *arguments: object) -> None:
+        self.arguments = arguments
+        self.state: object = None
+
+    def __setstate__(self, state: object) -> None:
+        self.state = state
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Builds containers, numbers, strings and recipes of arrays; refuses every other name."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ARRAY_PARTS:
+            msg = f"it asks for {module}.{name}, which no CIFAR-10 file needs and may be unsafe"
+            raise pickle.UnpicklingError(msg)
+        return _Recipe
+
+
+def _pixels(recipe: object) -> Pixels | None:
+    """The array of bytes [N, 3072] that a recipe describes; ``None`` if it does not."""
+    match recipe:
+        case _Recipe(
+            state=(
+                _,
+                (int() as rows, int() as columns),
+                _Recipe() as dtype,
+                fortran,
+                bytes() as raw,
+            )
+        ) if dtype.arguments[:1] in ((b"u1",), ("u1",)):
+            if rows > 0 and columns == RECORD_BYTES - 1 and rows * columns == len(raw):
+                order: Literal["C", "F"] = "F" if fortran else "C"
+                return np.frombuffer(raw, dtype=np.uint8).reshape((rows, columns), order=order)
+    return None
+
+
+def _refuse(path: Path, problem: object) -> NoReturn:
+    msg = f"CIFAR-10 file {path} was not read: {problem}; download it again"
+    raise DataError(msg)
+
+
+def read_binary(path: Path) -> tuple[Pixels, Labels]:
+    """Read a file of the binary version; one with fewer than 10,000 records is fine.
+
+    Returns:
+        Pixels ``uint8`` [N, 3, 32, 32] and labels [N].
+
+    Raises:
+        DataError: Not whole records, or a label above 9.
+    """
+    raw = np.frombuffer(read_bytes(path), dtype=np.uint8)
+    if raw.size == 0 or raw.size % RECORD_BYTES:
+        _refuse(path, f"its {raw.size} bytes are not whole records of {RECORD_BYTES}")
+    records = raw.reshape(-1, RECORD_BYTES)
+    labels = _checked_labels(records[:, 0].astype(np.int64), path)
+    return records[:, 1:].reshape(-1, 3, 32, 32), labels
+
+
+def read_python(path: Path) -> tuple[Pixels, Labels]:
+    """Read a file of the Python version (a pickled dictionary) with a restricted unpickler.
+
+    Returns:
+        Pixels ``uint8`` [N, 3, 32, 32] and labels [N].
+
+    Raises:
+        DataError: The pickle is broken, holds anything but plain data, or lacks data or labels.
+    """
+    try:
+        content = _PlainUnpickler(io.BytesIO(read_bytes(path)), encoding="bytes").load()
+    except _PICKLE_ERRORS as error:
+        _refuse(path, str(error) or "its pickle is truncated")
+    if not isinstance(content, dict):
+        _refuse(path, "it holds no dictionary")
+    data = _pixels(content.get(b"data", content.get("data")))
+    labels = content.get(b"labels", content.get("labels"))
+    if data is None:
+        _refuse(path, f"'data' is no array of bytes of shape (N, {RECORD_BYTES - 1})")
+    if not (isinstance(labels, list) and all(type(label) is int for label in labels)):
+        _refuse(path, "'labels' is no list of integers")
+    if len(labels) != len(data):
+        _refuse(path, f"it has {len(data)} images but {len(labels)} labels")
+    clipped = np.clip(labels, -1, CLASSES).astype(np.int64)
+    return data.reshape(-1, 3, 32, 32), _checked_labels(clipped, path)
+
+
+def _checked_labels(labels: Labels, path: Path) -> Labels:
+    wrong = np.flatnonzero((labels < 0) | (labels >= CLASSES))
+    if wrong.size:
+        _refuse(path, f"the label of record {wrong[0]} is outside 0..{CLASSES - 1}")
+    return labels
+
+
+def find_batches(root: Path, split: Split) -> list[Path] | None:
+    """Files of a split in ``root`` or in the folder that the archives unpack to.
+
+    Returns:
+        The files, or ``None`` if no CIFAR-10 file is there.
+
+    Raises:
+        DataError: There are CIFAR-10 files, but none of the split.
+    """
+    files, folders = children(root)
+    for folder in (root, *(inner for inner in folders if inner.name in _FOLDERS)):
+        names = {path.name for path in (files if folder == root else children(folder)[0])}
+        for suffix in (".bin", ""):
+            wanted = [f"{stem}{suffix}" for stem in _STEMS[split]]
+            present = [folder / name for name in wanted if name in names]
+            if present:
+                return present
+            if any(f"{stem}{suffix}" in names for stems in _STEMS.values() for stem in stems):
+                msg = f"CIFAR-10 folder {folder} lacks {' and '.join(wanted)} ({split} images)"
+                raise DataError(msg)
+    return None
+
+
+def cifar_images(batches: list[Path], shape: tuple[int, int, int], draw: Draw) -> Drawn:
+    """Draw images of CIFAR-10; labels only for a network of ten (or unknown) classes.
+
+    Args:
+        batches: Files of ``draw.split``, as ``find_batches`` returns them.
+        shape: (3, H, W) wanted; other sizes than 32 x 32 are resized (bilinear).
+        draw: What to take.
+
+    Raises:
+        DataError: A broken file, too few images, or a card without three channels.
+    """
+    if mode_of(shape) != "RGB":
+        msg = f"CIFAR-10 has 3 channels, but the benchmark's input has {shape[0]}"
+        raise DataError(msg)
+    contents = [
+        read_binary(path) if path.suffix == ".bin" else read_python(path) for path in batches
+    ]
+    pixels, labels = (np.concatenate(parts) for parts in zip(*contents, strict=True))
+    part = "test" if draw.split == "test" else "training"
+    source = f"the {part} part of CIFAR-10 in {batches[0].parent}"
+    indices = choose(len(labels), draw, source, separate=True)
+    return Drawn(
+        name="CIFAR-10",
+        description=f"{part} images of CIFAR-10",
+        values=np.stack([_resized(pixels[i], shape) for i in indices]),
+        labels=labels[indices] if draw.classes in (None, CLASSES) else None,
+    )
+
+
+def _resized(pixels: Pixels, shape: tuple[int, int, int]) -> Pixels:
+    if pixels.shape == shape:
+        return pixels
+    image = Image.fromarray(pixels.transpose(1, 2, 0))
+    return planes(image.resize((shape[2], shape[1]), Image.Resampling.BILINEAR))

@@ -1,0 +1,163 @@
+"""Event streams: recordings on disk, and framing with tonic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from snnbench.data.embedded import draw_digits, enlarge
+from snnbench.data.saccades import EVENT_DTYPE, image_side, record
+from snnbench.data.source import Draw, Drawn, draw_files, read_bytes
+from snnbench.errors import DataError
+
+FrameValues = Literal["binary", "counts"]
+"""Whether a pixel of a frame is 1 if any event fell into it, or the number of events."""
+
+SUFFIXES = (".bin",)
+NMNIST_SIDE = 34
+EVENT_BYTES = 5
+
+Events = npt.NDArray[np.void]
+Frames = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Framing:
+    """How a recording becomes frames.
+
+    Attributes:
+        sensor: (height, width) of a frame.
+        timesteps: Frames per recording.
+        slice_us: Length of a frame in microseconds.
+        values: ``binary`` keeps the input a spike train. The paper (ZH21, supplement C) says
+            neither; ``counts`` is what tonic gives.
+    """
+
+    sensor: tuple[int, int]
+    timesteps: int
+    slice_us: int
+    values: FrameValues = "binary"
+
+
+def frame_events(recordings: Iterable[Events], framing: Framing) -> Frames:
+    """Cut recordings into frames of equal length with ``tonic.transforms.ToFrame``.
+
+    Frame t holds the events from t * slice_us up to (t + 1) * slice_us after the recording's zero;
+    later events are dropped, and frames after the last event are empty.
+
+    Args:
+        recordings: Events with fields x, y, t (microseconds, sorted) and p (0 OFF, 1 ON).
+        framing: How to cut.
+
+    Returns:
+        Frames ``float32`` [T, S, 2, H, W], channel 0 OFF and 1 ON.
+    """
+    from tonic.transforms import ToFrame
+
+    height, width = framing.sensor
+    to_frame = ToFrame(
+        sensor_size=(width, height, 2),
+        time_window=framing.slice_us,
+        start_time=0,
+        end_time=framing.timesteps * framing.slice_us,
+    )
+    empty = np.zeros((framing.timesteps, 2, height, width), dtype=np.float32)
+    # tonic returns one frame of swapped sides for a recording without events
+    frames = [to_frame(events) if len(events) else empty for events in recordings]
+    stacked = np.stack(frames, axis=1).astype(np.float32)
+    return np.minimum(stacked, 1) if framing.values == "binary" else stacked
+
+
+def digit_saccades(framing: Framing, draw: Draw) -> Drawn:
+    """Digits of scikit-learn seen by a simulated saccading event camera.
+
+    Raises:
+        DataError: Too few digits.
+    """
+    grey, labels = draw_digits(draw)
+    side = image_side(framing.sensor)
+    # the digits touch the edges of their 8x8 images; MNIST's have black around them
+    framed = np.pad(grey, ((0, 0), (1, 1), (1, 1)))
+    images = np.stack([enlarge(digit, side, side) for digit in framed])
+    recordings = record(images, framing.sensor, framing.timesteps * framing.slice_us)
+    return Drawn(
+        name="digit-saccades",
+        description=(
+            f"handwritten digits of scikit-learn ({draw.split} part) seen by a simulated saccading "
+            f"event camera, {framing.values} frames; classes are the digits 0 to 9"
+        ),
+        values=frame_events(recordings, framing),
+        labels=labels,
+    )
+
+
+def read_recording(path: Path) -> Events:
+    """Read one N-MNIST recording (Orchard et al. 2015): 5-byte address events, 34 x 34 pixels.
+
+    Raises:
+        DataError: The file is unreadable, empty, cut inside an event, or of another sensor.
+    """
+    from tonic.io import read_mnist_file
+
+    size = len(read_bytes(path))
+    if size == 0 or size % EVENT_BYTES:
+        msg = (
+            f"event file {path} has {size} bytes, not a positive multiple of {EVENT_BYTES}: "
+            "it is truncated or no N-MNIST recording; replace or remove it"
+        )
+        raise DataError(msg)
+    events: Events = read_mnist_file(str(path), dtype=EVENT_DTYPE)
+    if np.any(events["x"] >= NMNIST_SIDE) or np.any(events["y"] >= NMNIST_SIDE):
+        msg = (
+            f"event file {path} has addresses outside {NMNIST_SIDE} x {NMNIST_SIDE} pixels: "
+            "it is no N-MNIST recording; replace or remove it"
+        )
+        raise DataError(msg)
+    if np.any(np.diff(events["t"]) < 0):
+        msg = f"event file {path} has timestamps that go back; replace or remove it"
+        raise DataError(msg)
+    return events
+
+
+def fit_to_sensor(events: Events, sensor: tuple[int, int]) -> Events:
+    """Bring N-MNIST events to a (height, width) sensor.
+
+    A smaller one merges pixels (``tonic.transforms.Downsample``); a larger one shows the recording
+    in its centre, since enlarging would invent events.
+    """
+    from tonic.transforms import Downsample
+
+    height, width = (min(side, NMNIST_SIDE) for side in sensor)
+    downsample = Downsample(sensor_size=(NMNIST_SIDE, NMNIST_SIDE, 2), target_size=(width, height))
+    fitted: Events = downsample(events)
+    fitted["y"] += (sensor[0] - height) // 2
+    fitted["x"] += (sensor[1] - width) // 2
+    return fitted
+
+
+def folder_events(root: Path, framing: Framing, draw: Draw) -> Drawn:
+    """Draw N-MNIST recordings of a folder with one folder per class, or ``Train`` and ``Test``.
+
+    Raises:
+        DataError: No or too few recordings, or a broken one.
+    """
+    paths, labels = draw_files(root, SUFFIXES, "N-MNIST recordings of 5-byte events", draw)
+    frames = frame_events(
+        (fit_to_sensor(read_recording(path), framing.sensor) for path in paths), framing
+    )
+    filled = int(np.count_nonzero(frames.any(axis=(1, 2, 3, 4))))
+    classified = "unlabelled" if labels is None else "labels are the sorted class folders"
+    return Drawn(
+        name=root.resolve().name,
+        description=(
+            f"event recordings of a folder, {draw.split} draw, {framing.values} frames, "
+            f"{filled} of {framing.timesteps} with events; {classified}"
+        ),
+        values=frames,
+        labels=labels,
+    )

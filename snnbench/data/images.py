@@ -1,0 +1,126 @@
+"""Image folders, and the one way an image is resized."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from snnbench.data.source import Draw, Drawn, Pixels, draw_files
+from snnbench.errors import DataError
+
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".webp")
+
+_MODES = {1: "L", 3: "RGB"}
+_WIDE_MODES = ("I", "F")
+# What Pillow's decoders raise on broken files; OSError covers truncation.
+_DECODE_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    TypeError,
+    OverflowError,
+    struct.error,
+)
+
+
+def mode_of(shape: tuple[int, int, int]) -> str:
+    """Pillow's mode for images of ``shape`` (C, H, W): grey for one channel, RGB for three.
+
+    Raises:
+        DataError: The card wants another number of channels.
+    """
+    if shape[0] not in _MODES:
+        msg = f"images have 1 or 3 channels, but the benchmark's input has {shape[0]}"
+        raise DataError(msg)
+    return _MODES[shape[0]]
+
+
+def planes(image: Image.Image) -> Pixels:
+    """Pixels of an image, channels first, [C, H, W]."""
+    pixels = np.asarray(image, dtype=np.uint8)
+    return pixels[np.newaxis] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def centre_box(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Part of an image that is kept, as (left, top, right, bottom).
+
+    Above 64 pixels the usual ImageNet evaluation: short side to 256/224 of the target, then the
+    centre. Below, the largest centred part, so a CIFAR-sized network sees the whole square.
+
+    Args:
+        size: (width, height) of the image.
+        target: (height, width) of the network's input.
+    """
+    width, height = size
+    margin = 256 / 224 if min(target) > 64 else 1.0
+    scale = min(width / target[1], height / target[0]) / margin
+    kept_width, kept_height = (max(1, round(side * scale)) for side in (target[1], target[0]))
+    left, top = (width - kept_width) // 2, (height - kept_height) // 2
+    return left, top, left + kept_width, top + kept_height
+
+
+def _open(path: Path, mode: str) -> Image.Image:
+    with warnings.catch_warnings():
+        # Pillow warns of odd metadata that does not change the pixels; a bomb is refused.
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(path) as image:
+            if image.mode.split(";")[0] in _WIDE_MODES:
+                msg = f"its pixels have more than 8 bits (mode {image.mode}); convert it to 8 bits"
+                raise ValueError(msg)
+            if 0 in image.size:
+                msg = f"its size is {image.width} x {image.height}"
+                raise ValueError(msg)
+            return image.convert(mode)
+
+
+def read_image(path: Path, shape: tuple[int, int, int]) -> Pixels:
+    """Read, crop and resize one image (antialiased bilinear; orientation tags are not applied).
+
+    Args:
+        path: A file in a format of ``SUFFIXES``.
+        shape: (C, H, W) wanted, C 1 or 3.
+
+    Returns:
+        Pixels, ``uint8`` [C, H, W].
+
+    Raises:
+        DataError: The file cannot be read or decoded, is too large, or has more than 8 bits.
+    """
+    try:
+        image = _open(path, mode_of(shape))
+    except PermissionError:
+        msg = f"image {path} cannot be read: permission denied"
+        raise DataError(msg) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        msg = f"image {path} has more than {Image.MAX_IMAGE_PIXELS:,} pixels; make it smaller"
+        raise DataError(msg) from None
+    except _DECODE_ERRORS as error:
+        msg = f"image {path} cannot be decoded: {error}; replace or remove it"
+        raise DataError(msg) from error
+    target = (shape[1], shape[2])
+    box = centre_box(image.size, target)
+    return planes(image.resize(target[::-1], Image.Resampling.BILINEAR, box=box))
+
+
+def folder_images(root: Path, shape: tuple[int, int, int], draw: Draw) -> Drawn:
+    """Draw images of a flat folder or of one folder per class.
+
+    Raises:
+        DataError: No or too few images, a broken one, or a wrong number of channels.
+    """
+    mode_of(shape)
+    paths, labels = draw_files(root, SUFFIXES, "images", draw)
+    classified = "unlabelled" if labels is None else "labels are the sorted class folders"
+    return Drawn(
+        name=root.resolve().name,
+        description=f"images of a folder, {draw.split} draw, centre-cropped; {classified}",
+        values=np.stack([read_image(path, shape) for path in paths]),
+        labels=labels,
+    )

@@ -1,0 +1,190 @@
+"""Tables that set the SNN against its twin and the paper: operations, energy, latency."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from snnbench.frame import energy_frame, measured_energy_frame, operations_frame, timing_frame
+from snnbench.operations import SNN
+from snnbench.records import RunResult
+from snnbench.render import text
+from snnbench.render.table import Column, Table, caption, grouped, per, records
+from snnbench.units import PJ_PER
+
+
+def operations_table(result: RunResult) -> Table:
+    """Table 6 of ZH21: additions and multiplications of one inference, published ones beside."""
+    data = operations_frame(result)
+    rows = []
+    for row in records(data):
+        published = row["origin"] == "published"
+        show = text.printed if published else text.count
+        counting = row["counting"]
+        if published:
+            counting = f"{counting} ({row['source']})"
+        elif row["origin"] == "estimated":
+            counting = f"{counting} (estimate)"
+        rows.append(
+            (
+                row["network"],
+                counting,
+                show(row["additions"]),
+                show(row["multiplications"]),
+                text.factor(row["twin_dense_over_additions"]),
+                text.factor(row["twin_dense_over_multiplications"]),
+                text.significant(row["over_published_additions"]),
+                text.significant(row["over_published_multiplications"]),
+            )
+        )
+    return Table(
+        name="operations",
+        title="Operations of one inference",
+        caption=caption(
+            result,
+            f"Additions and multiplications {per(result)} (table 6 of ZH21)",
+            "An accumulate is an addition; a multiply-accumulate (MAC) of the SNN is a "
+            "multiplication, a MAC of the ANN twin one addition and one multiplication. "
+            "Biases, neuron updates and activation functions are left out. "
+            "Rows marked published are printed numbers, not measured here.",
+        ),
+        columns=(
+            Column("Network", "The spiking network (SNN) or its ANN twin.", numeric=False),
+            Column(
+                "Counting",
+                "Effective: operations on non-zero inputs. Inside the image: without taps on zero "
+                "padding. Dense: every synapse at every timestep. ZH21 convention: dense "
+                "operations of the encoding layer and the head are the multiplications, the other "
+                "layers' accumulates the additions, counted exactly or estimated as input firing "
+                "rate x dense.",
+                numeric=False,
+            ),
+            Column("Additions", "Accumulates (SNN) or MACs (twin)."),
+            Column("Multiplications", "MACs."),
+            Column("Twin / row, add.", "Dense additions of the twin divided by the row's."),
+            Column("Twin / row, mult.", "Dense multiplications of the twin divided by the row's."),
+            Column("Ours / publ., add.", "The row divided by the published additions."),
+            Column("Ours / publ., mult.", "The row divided by the published multiplications."),
+        ),
+        rows=grouped(rows),
+        data=data,
+    )
+
+
+def energy_table(result: RunResult) -> Table:
+    """Estimated energy by cost table."""
+    data = energy_frame(result)
+    known = [float(value) for value in data["pj"].dropna()]
+    unit = text.energy_unit([median(known)] if known else [])
+    bounded = set(data.loc[(data["network"] == SNN) & ~data["complete"], "model"])
+    rows = []
+    for row in records(data):
+        bound = "" if row["complete"] or row["pj"] is None else f"{text.AT_LEAST} "
+        loose = row["model"] in bounded and row["complete"] and row["over_snn"] is not None
+        value = None if row["pj"] is None else row["pj"] / PJ_PER[unit]
+        rows.append(
+            (
+                row["title"],
+                row["network"],
+                row["counting"],
+                bound + text.significant(value),
+                (f"{text.AT_MOST} " if loose else "") + text.factor(row["over_snn"]),
+                row["reason"] or row["excluded"],
+            )
+        )
+    sources: dict[str, str] = {}
+    for row in records(data.drop_duplicates("model")):
+        others = sources.get(row["source"])
+        sources[row["source"]] = f"{others}, {row['title']}" if others else row["title"]
+    cited = "; ".join(f"{titles}: {source}" for source, titles in sources.items())
+    return Table(
+        name="energy",
+        title="Estimated energy",
+        caption=caption(
+            result,
+            f"Estimated energy {per(result)}: operation counts times published costs, no "
+            "measurement",
+            f"Memory traffic is not included. Sources: {cited}.",
+        ),
+        columns=(
+            Column("Cost table", "Published costs of one operation.", numeric=False),
+            Column(
+                "Network",
+                "The SNN, its ANN twin, or the twin on hardware that skips zeros.",
+                numeric=False,
+            ),
+            Column("Counting", "Which operations are priced: dense or effective.", numeric=False),
+            Column(f"Energy ({unit})", "Estimate; a lower bound where operations have no price."),
+            Column("Row / SNN", "The row's estimate divided by the SNN's."),
+            Column(
+                "Not included", "What the estimate leaves out, or why it is unknown.", numeric=False
+            ),
+        ),
+        rows=grouped(rows),
+        data=data,
+    )
+
+
+def measured_energy_table(result: RunResult) -> Table:
+    """Meter readings; joules, never beside estimates."""
+    data = measured_energy_frame(result)
+    return Table(
+        name="energy_measured",
+        title="Measured energy",
+        caption=caption(result, "Energy read from a meter", "Includes idle power."),
+        columns=(
+            Column("Network", "What ran.", numeric=False),
+            Column("Meter", "Where the reading comes from.", numeric=False),
+            Column("Runs", "Runs inside the reading's window."),
+            Column("Energy per run (J)", "Reading divided by runs."),
+        ),
+        rows=tuple(
+            (r["name"], r["method"], text.count(r["runs"]), text.significant(r["joules_per_run"]))
+            for r in records(data)
+        ),
+        data=data,
+    )
+
+
+def latency_table(result: RunResult) -> Table:
+    """Median latency with its spread, and the ratio to the twin."""
+    data = timing_frame(result)
+    rows = []
+    for row in records(data):
+        ratio = text.factor(row["over_twin"])
+        if row["over_twin_q1"] is not None:
+            low, high = (text.significant(row[f"over_twin_{q}"]) for q in ("q1", "q3"))
+            ratio = f"{ratio} ({low} to {high})"
+        rows.append(
+            (
+                row["name"],
+                f"{row['device']}, {text.plural(row['threads'], 'thread')}",
+                str(row["batch_size"]),
+                text.significant(row["median_ms"]),
+                f"{text.significant(row['q1_ms'])} to {text.significant(row['q3_ms'])}",
+                text.significant(row["min_ms"]),
+                f"{row['n']} in {text.plural(row['processes'], 'process', 'processes')}",
+                ratio,
+            )
+        )
+    return Table(
+        name="latency",
+        title="Latency",
+        caption=caption(
+            result,
+            f"Wall-clock time per sample on {result.environment.cpu}",
+            "Networks are timed in interleaved rounds; the ratio is taken round by round. Times "
+            "hold for this machine and software only.",
+        ),
+        columns=(
+            Column("Network", "What was timed.", numeric=False),
+            Column("Device", "Device and intra-operation threads.", numeric=False),
+            Column("Batch", "Samples per call."),
+            Column("Median (ms)", "Median time per sample."),
+            Column("Quartiles (ms)", "First to third quartile."),
+            Column("Min (ms)", "Shortest time per sample."),
+            Column("Runs", "Raw times and worker processes."),
+            Column("Row / twin", "Median ratio to the twin, with its quartiles."),
+        ),
+        rows=tuple(rows),
+        data=data,
+    )

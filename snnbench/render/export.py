@@ -1,0 +1,121 @@
+"""Tables as CSV, Markdown and LaTeX (booktabs)."""
+
+from __future__ import annotations
+
+import re
+
+from snnbench.render import text
+from snnbench.render.table import Table
+
+LONG_TABLE_ROWS = 40
+"""From here on a LaTeX table breaks over pages."""
+WRAP_CHARACTERS = 60
+"""A LaTeX column with longer text is broken into lines."""
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': "''",
+    "µ": r"\textmu{}",
+    text.TIMES: r"$\times$",
+    text.AT_LEAST: r"$\geq$",
+    text.AT_MOST: r"$\leq$",
+    text.UNKNOWN: "--",
+}
+_MARKDOWN = re.compile(r"([\\`*_\[\]|~$])")
+_EXPONENT = re.compile(r"^(-?[\d.]+)e(-?\d+)$")
+
+
+def to_csv(table: Table) -> str:
+    """The tidy frame, all digits, missing values empty."""
+    return str(table.data.to_csv(index=False, lineterminator="\n"))
+
+
+def to_markdown(table: Table) -> str:
+    """A heading, the caption and a pipe table."""
+    headers = [_markdown(column.header) for column in table.columns]
+    marks = ["---:" if column.numeric else "---" for column in table.columns]
+    lines = [headers, marks, *([_markdown(cell) for cell in row] for row in table.rows)]
+    body = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return f"## {_markdown(table.title)}\n\n{_markdown(table.caption)}\n\n{body}\n"
+
+
+def to_latex(table: Table) -> str:
+    """A booktabs table with caption and label, ready to paste or to input."""
+    spec = "".join(_column_type(table, index) for index in range(len(table.columns)))
+    header = f"{' & '.join(latex_escape(column.header) for column in table.columns)} \\\\"
+    caption = f"\\caption{{{latex_escape(table.caption)}}}"
+    label = f"\\label{{tab:snnbench-{table.name.replace('_', '-')}}}"
+    body = "\n".join(_latex_rows(table))
+    if len(table.rows) >= LONG_TABLE_ROWS:
+        lines = [
+            "% needs \\usepackage{booktabs,longtable}",
+            "{\\footnotesize\\setlength{\\tabcolsep}{3pt}",
+            f"\\begin{{longtable}}{{{spec}}}",
+            f"{caption}\n{label} \\\\",
+            f"\\toprule\n{header}\n\\midrule\n\\endfirsthead",
+            f"\\toprule\n{header}\n\\midrule\n\\endhead",
+            "\\bottomrule\n\\endlastfoot",
+            body,
+            "\\end{longtable}}",
+        ]
+    else:
+        lines = [
+            "% needs \\usepackage{booktabs,graphicx}",
+            "\\begin{table*}[t]\n\\centering",
+            f"{caption}\n{label}",
+            "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%",
+            f"\\begin{{tabular}}{{{spec}}}",
+            f"\\toprule\n{header}\n\\midrule",
+            body,
+            "\\bottomrule\n\\end{tabular}}\n\\end{table*}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def latex_escape(cell: str) -> str:
+    r"""``cell`` as LaTeX text; a number such as ``1.8e9`` becomes a power of ten.
+
+    >>> print(latex_escape("50 %_a"), latex_escape("1.8e9"))
+    50 \%\_a $1.8 \times 10^{9}$
+    """
+    power = _EXPONENT.match(cell)
+    if power:
+        return f"${power[1]} \\times 10^{{{power[2]}}}$"
+    return "".join(_LATEX.get(character, character) for character in _one_line(cell))
+
+
+def _column_type(table: Table, index: int) -> str:
+    if table.columns[index].numeric:
+        return "r"
+    longest = max((len(row[index]) for row in table.rows), default=0)
+    return "p{6cm}" if longest > WRAP_CHARACTERS else "l"
+
+
+def _latex_rows(table: Table) -> list[str]:
+    lines = []
+    for index, row in enumerate(table.rows):
+        if table.grouped and index and row[0]:
+            lines.append("\\midrule")
+        lines.append(f"{' & '.join(latex_escape(cell) for cell in row)} \\\\")
+    return lines
+
+
+def _markdown(cell: str) -> str:
+    escaped = _MARKDOWN.sub(r"\\\1", _one_line(cell))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _one_line(cell: str) -> str:
+    return " ".join(cell.split())

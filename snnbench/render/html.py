@@ -1,0 +1,112 @@
+"""One self-contained HTML page: no scripts, no network, readable on paper and on a phone."""
+
+from __future__ import annotations
+
+import base64
+import shlex
+from collections.abc import Sequence
+from importlib import resources
+
+import jinja2
+from markupsafe import Markup
+
+from snnbench.records import Folding, RunResult
+from snnbench.render import text
+from snnbench.render.canvas import Plot
+from snnbench.render.table import Table
+from snnbench.render.verdict import coverage, notices, verdict
+
+
+def report_html(result: RunResult, tables: Sequence[Table], plots: Sequence[Plot]) -> str:
+    """The report as one page; whatever comes from the result is escaped."""
+    templates = resources.files("snnbench.reports.templates")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string(templates.joinpath("report.html.j2").read_text("utf-8"))
+    style = templates.joinpath("report.css").read_text("utf-8")
+    return (
+        template.render(
+            result=result,
+            style=Markup(style),
+            context=text.context(result),
+            subject=text.subject(result),
+            notices=notices(result),
+            verdict=verdict(result),
+            coverage=coverage(result),
+            folding=folding_sentence(result.folding),
+            tables={table.name: table for table in tables},
+            plots=[(plot, base64.b64encode(plot.svg).decode()) for plot in plots],
+            provenance=provenance(result),
+            glossary=glossary(tables),
+        )
+        + "\n"
+    )
+
+
+def folding_sentence(folding: Folding | None) -> str | None:
+    """What folding the batch norm changed."""
+    if folding is None:
+        return None
+    return (
+        f"Batch norm folded into {text.plural(folding.folded, 'layer')} "
+        f"({folding.remaining:,} could not be): the largest difference of the outputs is "
+        f"{folding.output_max_abs_difference:.2g} at outputs up to {folding.output_max_abs:.3g}; "
+        f"{folding.flipped_spikes:,} of {folding.spike_sites:,} spike sites flipped."
+    )
+
+
+def glossary(tables: Sequence[Table]) -> dict[str, str]:
+    """What every column means, once per header."""
+    return {column.header: column.help for table in tables for column in table.columns}
+
+
+def provenance(result: RunResult) -> list[tuple[str, str]]:
+    """Where the numbers come from and how to make them again."""
+    where, what = result.environment, result.config
+    commit = where.commit or text.UNKNOWN
+    if where.dirty:
+        commit += " with uncommitted changes"
+    packages = {"torch": where.torch, "numpy": where.numpy, **where.packages}
+    return [
+        ("Command", remake_command(result)),
+        ("Benchmark", result.benchmark),
+        ("Benchmark version", result.benchmark_version or "none (not from the registry)"),
+        ("Input shape", " x ".join(str(size) for size in result.input_shape)),
+        ("Seed", str(what.seed)),
+        ("Weights", f"{result.weights.status}: {result.weights.description}"),
+        ("Weights SHA-256", result.weights.sha256),
+        ("Evidence for the weights", result.weights.evidence or "none"),
+        ("Data", f"{result.data.name}: {result.data.description}"),
+        ("Data SHA-256", result.data.sha256),
+        ("snnbench", where.snnbench),
+        ("Commit", commit),
+        ("Python", where.python),
+        ("Packages", ", ".join(f"{name} {version}" for name, version in packages.items())),
+        ("Machine", f"{where.cpu}, {text.plural(where.cpu_count, 'core')}, {where.platform}"),
+        ("Device", f"{where.device}, {text.plural(where.threads, 'thread')}"),
+        ("Created", result.created_utc),
+    ]
+
+
+def remake_command(result: RunResult) -> str:
+    """The command line that asks for the same run."""
+    config = result.config
+    options: dict[str, object] = {
+        "--timesteps": config.timesteps,
+        "--samples": config.samples,
+        "--batch-size": config.batch_size,
+        "--seed": config.seed,
+        "--threads": config.threads,
+        "--device": config.device,
+        "--width": f"{config.width:g}",
+        "--shortcut": config.shortcut,
+        "--data": config.data,
+        "--weights": config.weights,
+    }
+    words = ["snnbench", "run", config.benchmark]
+    for flag, value in options.items():
+        words += [] if value is None else [flag, str(value)]
+    words += ["--strict"] if config.strict else []
+    words += [] if config.latency else ["--no-latency"]
+    return shlex.join(words)

@@ -1,0 +1,69 @@
+"""Write everything a result can be rendered as into one folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from snnbench.errors import OutputError
+from snnbench.records import RunResult
+from snnbench.render.export import to_csv, to_latex, to_markdown
+from snnbench.render.figures import figures
+from snnbench.render.html import report_html
+from snnbench.render.tables import tables
+
+
+def write_report(result: RunResult, folder: Path) -> list[Path]:
+    """Write ``report.html``, ``tables/`` (csv, md, tex) and ``figures/`` (svg, png).
+
+    Each file is replaced as a whole or not at all. Tables and figures hold no dates: equal results
+    give equal bytes.
+
+    Args:
+        result: What to render.
+        folder: Made if missing.
+
+    Returns:
+        The files written, the page first.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    _make_folder(folder)  # before the slow part
+    made, plots = tables(result), figures(result)
+    files = {"report.html": report_html(result, made, plots).encode()}
+    for table in made:
+        files[f"tables/{table.name}.csv"] = to_csv(table).encode()
+        files[f"tables/{table.name}.md"] = to_markdown(table).encode()
+        files[f"tables/{table.name}.tex"] = to_latex(table).encode()
+    for plot in plots:
+        files[f"figures/{plot.name}.svg"] = plot.svg
+        files[f"figures/{plot.name}.png"] = plot.png
+    return [_write(folder / name, content) for name, content in files.items()]
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _refusal(folder, error) from error
+
+
+def _write(path: Path, content: bytes) -> Path:
+    _make_folder(path.parent)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        try:
+            temporary.write_bytes(content)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise _refusal(path, error) from error
+    return path
+
+
+def _refusal(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"cannot write {path}: {error.strerror or error}; choose a writable output folder"
+    )

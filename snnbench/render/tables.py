@@ -1,0 +1,151 @@
+"""All tables of a report, as text cells for people and as frames for machines."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pandas as pd
+
+from snnbench.energy.estimate import SIDE_NAMES
+from snnbench.frame import checks_frame, layer_frame
+from snnbench.operations import SNN, TWIN, divisors
+from snnbench.records import LayerRecord, RunResult, SideOps
+from snnbench.render import text
+from snnbench.render.comparisons import (
+    energy_table,
+    latency_table,
+    measured_energy_table,
+    operations_table,
+)
+from snnbench.render.table import Column, Table, caption, per
+
+
+def tables(result: RunResult) -> tuple[Table, ...]:
+    """Every table ``result`` has data for."""
+    made = [operations_table(result), energy_table(result)]
+    if result.energy_measured:
+        made.append(measured_energy_table(result))
+    if result.timings:
+        made.append(latency_table(result))
+    made += [layers_table(result), side_table(result)]
+    if result.checks:
+        made.append(checks_table(result))
+    return tuple(made)
+
+
+def layers_table(result: RunResult) -> Table:
+    """Every layer of the SNN that has synapses or neurons."""
+    divisor = divisors(result)[SNN]
+    steps = result.snn.timesteps
+    return Table(
+        name="layers",
+        title="Layers of the SNN",
+        caption=caption(
+            result,
+            f"Layers of the SNN: operations {per(result)} over all timesteps",
+            "MACs and accumulates are exact and effective (on non-zero inputs); rate x dense is "
+            "the papers' estimate. Layers without synapses or neurons are in the CSV file only.",
+        ),
+        columns=(
+            Column("Layer", "Module name.", numeric=False),
+            Column("Type", "Class of the module, or operation.", numeric=False),
+            Column(
+                "Input",
+                "Values the layer's input takes over the run: binary and ternary cost "
+                "accumulates, dense costs MACs.",
+                numeric=False,
+            ),
+            Column("Density", "Share of input elements that are not zero."),
+            Column("Dense", "Every synapse at every timestep."),
+            Column("MACs", "Effective multiply-accumulates."),
+            Column("ACs", "Effective accumulates."),
+            Column("Rate x dense", "Estimate: density times dense operations."),
+            Column("Firing rate", "Spikes per neuron and timestep."),
+            Column("Spikes / neuron", "Spikes per neuron over all T timesteps."),
+        ),
+        rows=tuple(
+            _layer_cells(layer, divisor, steps)
+            for layer in result.snn.layers
+            if layer.dense.synops or layer.output_spikes is not None
+        ),
+        data=layer_frame(result.snn),
+    )
+
+
+def _layer_cells(layer: LayerRecord, divisor: int, steps: int | None) -> tuple[str, ...]:
+    name = (layer.name, layer.type_name)
+    if not layer.dense.synops:
+        blank = ("",) * 6
+        spikes = ("", "")
+        if layer.output_spikes is not None:
+            per_neuron = text.significant(layer.spikes_per_neuron(steps))
+            spikes = (text.significant(layer.firing_rate), per_neuron)
+        return (*name, *blank, *spikes)
+    density = layer.input_nonzero, layer.input_sites
+    estimated = layer.estimated_synops
+    return (
+        *name,
+        text.UNKNOWN if layer.input_alphabet is None else layer.input_alphabet.kind.value,
+        text.percent(density[0] / density[1] if density[0] is not None and density[1] else None),
+        text.count(layer.dense.synops / divisor),
+        text.count(layer.effective.macs / divisor),
+        text.count(layer.effective.acs / divisor),
+        text.count(None if estimated is None else estimated / divisor),
+        "",
+        "",
+    )
+
+
+def side_table(result: RunResult) -> Table:
+    """Work outside synapses, in units of its own."""
+    profiles = {SNN: result.snn} | ({TWIN: result.twin} if result.twin else {})
+    divisor = divisors(result)
+    work = [
+        {"work": SIDE_NAMES[field.name]}
+        | {name: getattr(p.side, field.name) / divisor[name] for name, p in profiles.items()}
+        for field in fields(SideOps)
+    ]
+    return Table(
+        name="side_work",
+        title="Work outside synapses",
+        caption=caption(
+            result,
+            f"Work that is no synaptic operation, {per(result)}",
+            "Each row has a unit of its own; nothing here is part of the operation counts.",
+        ),
+        columns=(
+            Column("Work", "Kind of operation.", numeric=False),
+            *(Column(name, f"Operations of the {name}.") for name in profiles),
+        ),
+        rows=tuple(
+            (str(r["work"]), *(text.count(float(r[name])) for name in profiles)) for r in work
+        ),
+        data=pd.DataFrame(work),
+    )
+
+
+def checks_table(result: RunResult) -> Table:
+    """Cross-checks of structure and counts."""
+    return Table(
+        name="checks",
+        title="Checks",
+        caption=caption(result, "Cross-checks against independent sources", ""),
+        columns=(
+            Column("Check", "What was compared.", numeric=False),
+            Column("Expected", "What the other source says."),
+            Column("Measured", "What was found here."),
+            Column("Verdict", "Whether they agree.", numeric=False),
+            Column("Note", "What the numbers mean, or why they may differ.", numeric=False),
+        ),
+        rows=tuple(
+            (
+                check.name,
+                text.count(check.expected),
+                text.count(check.measured),
+                "agrees" if check.ok else "DIFFERS",
+                check.note,
+            )
+            for check in result.checks
+        ),
+        data=checks_frame(result),
+    )

@@ -1,0 +1,139 @@
+"""A result on the screen: one table that fits 80 columns, findings and warnings in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from snnbench.frame import energy_frame, timing_frame
+from snnbench.operations import SNN, TWIN, operation_rows, per_sample
+from snnbench.records import Accuracy, RunResult
+from snnbench.render import text
+from snnbench.render.table import records
+from snnbench.render.verdict import coverage, notices, verdict
+
+Row = tuple[str, str, str, str]
+
+
+def print_summary(result: RunResult, console: Console | None = None) -> None:
+    """Print the summary of ``result`` to ``console`` (standard output by default)."""
+    (console or Console()).print(summary(result))
+
+
+def summary(result: RunResult) -> Group:
+    """Warnings, table, findings and coverage, as something rich can print.
+
+    Names go in as plain text, so that brackets in a layer name are no markup.
+    """
+    parts: list[RenderableType] = [Text(text.context(result), style="bold")]
+    for notice in notices(result):
+        parts.append(Text(f"! {notice.what}", style="yellow"))
+        if notice.remedy:
+            parts.append(Text(f"  -> {notice.remedy}", style="dim"))
+    parts.append(_table(result))
+    parts += [Text(sentence) for sentence in verdict(result)]
+    parts.append(Text(coverage(result)))
+    return Group(*parts)
+
+
+def _table(result: RunResult) -> Table:
+    basis = "per sample" if per_sample(result) else "whole run"
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(f"Quantity, {basis}")
+    for header in ("SNN", "ANN twin", "Twin / SNN"):
+        table.add_column(header, justify="right", no_wrap=True)
+    groups = (
+        _operation_cells(result),
+        _rate_cells(result),
+        _energy_cells(result),
+        _latency_cells(result),
+        _accuracy_cells(result),
+    )
+    for group in groups:
+        for row in group:
+            table.add_row(*(Text(cell) for cell in row), end_section=row is group[-1])
+    return table
+
+
+def _operation_cells(result: RunResult) -> list[Row]:
+    rows = operation_rows(result)
+    twin = _first(rows, TWIN, "dense")
+    cells = []
+    for kind, name in (("additions", "Additions"), ("multiplications", "Multiplications")):
+        for row in rows:
+            if row["network"] != SNN or row["counting"] in ("inside the image", "dense"):
+                continue
+            if row["origin"] == "estimated" and kind == "multiplications":
+                continue  # the paper's estimate concerns additions only
+            published = row["origin"] == "published"
+            other = _first(rows, TWIN, row["counting"]) if published else twin
+            show = text.printed if published else text.short
+            ratio = text.factor(row[f"twin_dense_over_{kind}"])
+            label = f"{name}, {row['counting']}"
+            cells.append((label, show(row[kind]), show(other.get(kind)), ratio))
+    return cells
+
+
+def _first(rows: list[dict[str, Any]], network: str, counting: str) -> dict[str, Any]:
+    matching = (r for r in rows if r["network"] == network and r["counting"] == counting)
+    return next(matching, {})
+
+
+def _rate_cells(result: RunResult) -> list[Row]:
+    rate = text.significant(result.snn.firing_rate)
+    per_neuron = None
+    if result.snn.firing_rate is not None and result.snn.timesteps is not None:
+        per_neuron = result.snn.firing_rate * result.snn.timesteps
+    return [
+        ("Firing rate (spikes/neuron/timestep)", rate, "", ""),
+        ("Spikes per neuron", text.significant(per_neuron), "", ""),
+    ]
+
+
+def _energy_cells(result: RunResult) -> list[Row]:
+    rows = records(energy_frame(result))
+    cells = []
+    for snn in (row for row in rows if row["network"] == SNN):
+        twin = next((r for r in rows if (r["model"], r["network"]) == (snn["model"], TWIN)), {})
+        bound = "" if snn["complete"] or snn["pj"] is None else f"{text.AT_LEAST} "
+        cells.append(
+            (
+                f"Energy estimate, {snn['title']}",
+                bound + text.energy(snn["pj"]),
+                text.energy(twin.get("pj")),
+                (f"{text.AT_MOST} " if bound and twin.get("over_snn") else "")
+                + text.factor(twin.get("over_snn")),
+            )
+        )
+    return cells
+
+
+def _latency_cells(result: RunResult) -> list[Row]:
+    rows = records(timing_frame(result))
+    twin = next((row for row in rows if row["over_twin"] == 1), {})
+    return [
+        (
+            f"Latency (ms), {row['name']}",
+            text.significant(row["median_ms"]),
+            text.significant(twin.get("median_ms")),
+            text.factor(1 / row["over_twin"] if row["over_twin"] else None),
+        )
+        for row in rows
+        if row is not twin
+    ]
+
+
+def _accuracy_cells(result: RunResult) -> list[Row]:
+    if result.accuracy is None:
+        return []
+    return [("Accuracy", _share(result.accuracy), _share(result.twin_accuracy), "")]
+
+
+def _share(accuracy: Accuracy | None) -> str:
+    if accuracy is None or not accuracy.samples:
+        return text.UNKNOWN
+    return text.percent(accuracy.correct / accuracy.samples)

@@ -1,0 +1,129 @@
+"""Numbers and names as text: digits trimmed to what is known, unknown shown as a dash."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from snnbench.records import RunResult
+from snnbench.units import PJ_PER, SI_PREFIXES
+
+UNKNOWN = "\N{EN DASH}"
+TIMES = "\N{MULTIPLICATION SIGN}"
+AT_MOST = "\N{LESS-THAN OR EQUAL TO}"
+AT_LEAST = "\N{GREATER-THAN OR EQUAL TO}"
+
+
+def significant(value: float | None, digits: int = 3) -> str:
+    """``value`` with ``digits`` significant digits, thousands separated, never in exponents.
+
+    >>> significant(1234567.0), significant(0.012345), significant(12.0), significant(None)
+    ('1,234,567', '0.0123', '12.0', '\N{EN DASH}')
+    """
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    if value == 0:
+        return "0"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{decimals}f}"
+
+
+def count(value: float | None) -> str:
+    """An operation count: every digit, thousands separated; a mean below 1,000 keeps decimals.
+
+    >>> count(1797123456.5), count(12.25), count(7)
+    ('1,797,123,456', '12.2', '7')
+    """
+    if value is None:
+        return UNKNOWN
+    if value == int(value) or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return significant(value)
+
+
+def short(value: float | None, digits: int = 3) -> str:
+    """A count with an SI prefix.
+
+    >>> short(1797123456), short(34e6), short(512)
+    ('1.80 G', '34.0 M', '512')
+    """
+    if value is None:
+        return UNKNOWN
+    for factor, prefix in SI_PREFIXES:
+        if abs(value) >= factor:
+            return f"{significant(value / factor, digits)} {prefix}"
+    return count(value)
+
+
+def printed(value: float | None) -> str:
+    """A published number with the digits it was printed with.
+
+    >>> printed(1.8e9), printed(34000000.0)
+    ('1.8e9', '3.4e7')
+    """
+    if value is None:
+        return UNKNOWN
+    mantissa, exponent = f"{value:.12e}".split("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+
+
+def factor(value: float | None) -> str:
+    """A ratio, e.g. ``1.67x`` with a multiplication sign."""
+    return UNKNOWN if value is None else significant(value) + TIMES
+
+
+def percent(value: float | None) -> str:
+    """A share in [0, 1] in percent."""
+    return UNKNOWN if value is None else f"{significant(100 * value)} %"
+
+
+def energy_unit(values_pj: Iterable[float]) -> str:
+    """The unit in which the largest value is at least 1, or pJ."""
+    largest = max(values_pj, default=0.0)
+    return next((unit for unit in reversed(PJ_PER) if largest >= PJ_PER[unit]), "pJ")
+
+
+def energy(value_pj: float | None, unit: str | None = None) -> str:
+    """An estimate with its unit.
+
+    >>> energy(1.62e8), energy(None), energy(4.6, "nJ")
+    ('162 µJ', '\N{EN DASH}', '0.00460 nJ')
+    """
+    if value_pj is None:
+        return UNKNOWN
+    unit = unit or energy_unit([value_pj])
+    return f"{significant(value_pj / PJ_PER[unit])} {unit}"
+
+
+def shorten(name: str, length: int = 32) -> str:
+    """``name`` on one line, cut in the middle to ``length`` characters."""
+    line = " ".join(name.split())
+    if len(line) <= length:
+        return line
+    head = (length - 1) // 2
+    return f"{line[:head]}\N{HORIZONTAL ELLIPSIS}{line[head + 1 - length :]}"
+
+
+def weights_note(result: RunResult) -> str:
+    """``untrained weights`` or ``trained weights``: it stands on every table and figure."""
+    return f"{result.weights.status} weights"
+
+
+def subject(result: RunResult) -> str:
+    """Network, T, width and data, in one line."""
+    profile = result.snn
+    steps = "T unknown" if profile.timesteps is None else f"T = {profile.timesteps}"
+    samples = plural(profile.samples, "sample") if profile.samples else "samples unknown"
+    width = "" if result.config.width == 1 else f", width {result.config.width:g}"
+    title, data = shorten(result.title, 60), shorten(result.data.name, 60)
+    return f"{title}, {steps}{width}, {data} ({samples})"
+
+
+def context(result: RunResult) -> str:
+    """What was measured and with which weights, for captions."""
+    return f"{subject(result)}, {weights_note(result)}"
+
+
+def plural(number: int, noun: str, nouns: str | None = None) -> str:
+    """``1 sample``, ``2 samples``, ``2 processes``."""
+    return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"

@@ -1,0 +1,207 @@
+"""What a result says, in plain words, and what a reader must know first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from snnbench.energy.models import DEFAULT_MODEL
+from snnbench.frame import TWIN_TIMING, ZERO_SKIPPING_TWIN, energy_frame, timing_frame
+from snnbench.operations import SNN, TWIN, divisors, per_sample
+from snnbench.records import Accuracy, Profile, RunResult
+from snnbench.render import text
+from snnbench.render.table import records
+
+NOISY_SPREAD = 0.1
+"""Interquartile range over median from which a latency is called noisy."""
+_SAME = 0.02
+"""Two values whose ratio is closer to 1 than this are called about equal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something a reader must know before the numbers, and what to do about it."""
+
+    what: str
+    remedy: str = ""
+
+
+def notices(result: RunResult) -> tuple[Notice, ...]:
+    """Uncounted operations first, then everything else that limits what the numbers mean."""
+    found = [*_gaps(result)]
+    found += [
+        Notice(
+            f"check {check.name!r} differs: {check.note or 'see the checks'}",
+            "do not use the numbers before the cause is known",
+        )
+        for check in result.checks
+        if not check.ok
+    ]
+    if result.weights.status == "untrained":
+        found.append(
+            Notice(
+                "untrained weights: firing rates, and all that follows from them, say nothing "
+                "about a trained network",
+                "pass trained weights with --weights",
+            )
+        )
+    if result.snn.timesteps is None:
+        found.append(
+            Notice(
+                "the number of timesteps T is unknown: spikes per neuron cannot be given",
+                "pass --timesteps",
+            )
+        )
+    if not per_sample(result):
+        found.append(
+            Notice(
+                "the number of samples is unknown: counts are those of the whole run",
+                "feed inputs with a batch dimension",
+            )
+        )
+    found += _noise(result)
+    warnings = [warning for profile in _profiles(result) for warning in profile.warnings]
+    found += [Notice(warning) for warning in dict.fromkeys(warnings)]
+    return tuple(found)
+
+
+def _profiles(result: RunResult) -> list[Profile]:
+    return [profile for profile in (result.snn, result.twin) if profile is not None]
+
+
+def _gaps(result: RunResult) -> list[Notice]:
+    found = []
+    for network, profile in ((SNN, result.snn), (TWIN, result.twin)):
+        if profile is None:
+            continue
+        found += [
+            Notice(
+                f"{item.operation} in {item.module or 'the model'} ({network}, "
+                f"{text.plural(item.calls, 'call')}) is not counted: totals are lower bounds",
+                "add a counting rule (docs/extend.md), or use --strict to fail on it",
+            )
+            for item in profile.uncounted
+        ]
+        if profile.uncalled:
+            found.append(
+                Notice(
+                    f"{', '.join(profile.uncalled)} ({network}) never ran and is not counted",
+                    "check that the forward pass reaches it",
+                )
+            )
+    return found
+
+
+def _noise(result: RunResult) -> list[Notice]:
+    noisy = [r for r in records(timing_frame(result)) if (r["spread"] or 0) >= NOISY_SPREAD]
+    return [
+        Notice(
+            f"latency of {row['name']} is noisy: quartiles {text.percent(row['spread'])} of the "
+            "median apart",
+            "close other programs or raise the number of runs",
+        )
+        for row in noisy
+    ]
+
+
+def coverage(result: RunResult) -> str:
+    """How much of the multiply work seen was counted, as a sentence."""
+    if result.snn.coverage is None:
+        return "Coverage is unknown: operations of unknown size are not counted."
+    share = 100 * result.snn.coverage
+    exact = "100" if result.snn.coverage == 1 else f"{min(share, 99.99):.2f}"
+    return f"{exact} % of the SNN's dense multiply work seen in the forward pass is counted."
+
+
+def verdict(result: RunResult) -> tuple[str, ...]:
+    """The findings as sentences: operations, energy, latency, accuracy."""
+    return (
+        _operations_sentence(result),
+        *_energy_sentences(result),
+        *_latency_sentences(result),
+        *_accuracy_sentences(result),
+    )
+
+
+def _operations_sentence(result: RunResult) -> str:
+    divisor = divisors(result)
+    snn = result.snn.effective
+    what = (
+        f"{text.short(snn.acs / divisor[SNN])} additions (accumulates) and "
+        f"{text.short(snn.macs / divisor[SNN])} multiplications (MACs)"
+    )
+    basis = "Per sample" if per_sample(result) else "Over the whole run"
+    if result.twin is None:
+        return f"{basis} the SNN needs {what}; no ANN twin was counted."
+    twin = text.short(result.twin.dense.macs / divisor[TWIN])
+    return f"{basis} the SNN needs {what}; its ANN twin needs {twin} MACs."
+
+
+def _energy_sentences(result: RunResult) -> list[str]:
+    if result.twin is None:
+        return []
+    rows = {(r["model"], r["network"]): r for r in records(energy_frame(result))}
+    ordinary, skipping = (rows[DEFAULT_MODEL, name] for name in (TWIN, ZERO_SKIPPING_TWIN))
+    if ordinary["over_snn"] is None:
+        return []
+    bound = "" if rows[DEFAULT_MODEL, SNN]["complete"] else "; uncounted operations left out"
+    remark = f"(estimate; memory traffic not included{bound})"
+    lead = f"On {ordinary['title']} the SNN would need {_compare(ordinary['over_snn'], 'energy')}"
+    sentences = [f"{lead} its twin {remark}."]
+    if skipping["over_snn"] is not None:
+        sentences.append(
+            f"Against a twin on hardware that skips zeros it would need "
+            f"{_compare(skipping['over_snn'], 'energy')} the twin {remark}."
+        )
+    return sentences
+
+
+def _compare(twin_over_snn: float, quantity: str) -> str:
+    """E.g. ``1.67x less energy than``, from the ratio twin / SNN."""
+    if abs(twin_over_snn - 1) < _SAME:
+        return f"about the same {quantity} as"
+    less = twin_over_snn > 1
+    ratio = twin_over_snn if less else 1 / twin_over_snn
+    return f"{text.factor(ratio)} {'less' if less else 'more'} {quantity} than"
+
+
+def _latency_sentences(result: RunResult) -> list[str]:
+    rows = [row for row in records(timing_frame(result)) if row["name"] != TWIN_TIMING]
+    compared = [row for row in rows if row["over_twin"]]
+    if not compared:
+        return []
+    best = min(compared, key=lambda row: float(row["over_twin"]))
+    spread = ""
+    if best["over_twin_q1"] is not None:
+        low, high = (text.significant(best[f"over_twin_{q}"]) for q in ("q1", "q3"))
+        spread = f", quartiles {low} to {high}"
+    return [
+        f"On this machine the SNN at its fastest ({best['name']}) takes "
+        f"{text.significant(best['median_ms'])} ms per sample, "
+        f"{text.factor(best['over_twin'])} the twin's time (measured{spread})."
+    ]
+
+
+def _accuracy_sentences(result: RunResult) -> list[str]:
+    if result.accuracy is None:
+        return []
+    sentence = f"Accuracy: SNN {_accuracy(result.accuracy)}"
+    if result.twin_accuracy is not None:
+        sentence += f", ANN twin {_accuracy(result.twin_accuracy)}"
+    same_steps = (None, result.snn.timesteps)
+    published = next(
+        (
+            item
+            for item in result.published
+            if item.quantity == "top1_percent" and item.timesteps in same_steps
+        ),
+        None,
+    )
+    if published is not None:
+        steps = "" if published.timesteps is None else f", T = {published.timesteps}"
+        sentence += f"; published {published.value:g} % ({published.source}{steps})"
+    return [f"{sentence}."]
+
+
+def _accuracy(accuracy: Accuracy) -> str:
+    share = text.percent(accuracy.correct / accuracy.samples if accuracy.samples else None)
+    return f"{share} ({accuracy.correct:,} of {accuracy.samples:,})"

@@ -1,0 +1,55 @@
+"""JSON Schema of the result file, generated from the records and their docstrings."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any
+
+import msgspec
+
+from snnbench import records
+from snnbench.records import SCHEMA_VERSION, RunResult
+
+_ATTRIBUTE = re.compile(r"^    (\w+): (.+(?:\n {8,}.+)*)", re.MULTILINE)
+_MARKUP = "``"
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of a result file of the current version.
+
+    Every field is required and no other is allowed, as ``snnbench.results.load`` demands.
+    Cross-field conditions (sums, lengths, unique names) are not expressible; ``load`` checks them.
+    """
+    (reference,), components = msgspec.json.schema_components([RunResult])
+    for name, component in components.items():
+        if "properties" in component:
+            _complete(component, getattr(records, name))
+        elif "description" in component:
+            component["description"] = _summary(getattr(records, name))
+    components["RunResult"]["properties"]["schema_version"] = {
+        "const": SCHEMA_VERSION,
+        "description": "Of the file format.",
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"snnbench result, version {SCHEMA_VERSION}",
+        **reference,
+        "$defs": dict(sorted(components.items())),
+    }
+
+
+def _complete(component: dict[str, Any], record: type) -> None:
+    component["description"] = _summary(record)
+    described = dict(_ATTRIBUTE.findall(inspect.getdoc(record) or ""))
+    for name, schema in component["properties"].items():
+        schema.pop("default", None)
+        if name in described:
+            schema["description"] = " ".join(described[name].replace(_MARKUP, "").split())
+    component["required"] = list(component["properties"])
+    component["additionalProperties"] = False
+
+
+def _summary(record: type) -> str:
+    text = (inspect.getdoc(record) or "").partition("\n\n")[0]
+    return " ".join(text.replace(_MARKUP, "").split())

@@ -1,0 +1,131 @@
+"""Result files: one JSON document per run, validated when written and when read.
+
+Nothing here imports torch. The format is described field by field in ``docs/result-schema.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from snnbench.errors import ResultError
+from snnbench.files import write_atomically
+from snnbench.records import SCHEMA_VERSION, RunResult
+from snnbench.result_checks import consistency_problem, field_problem, number_problem
+from snnbench.result_schema import json_schema
+
+__all__ = ["json_schema", "load", "save"]
+
+_MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""Version -> function that turns a document of that version into one of the next."""
+
+
+def save(result: RunResult, path: str | Path) -> None:
+    """Write a result as JSON, one layer per line, keys in declared order.
+
+    The same result gives the same bytes. An earlier file is replaced only by a complete new one.
+
+    Args:
+        result: What was measured.
+        path: File in an existing folder.
+
+    Raises:
+        ResultError: The result contradicts itself or holds what JSON cannot (NaN, tensors).
+        OutputError: The file cannot be written.
+    """
+    failure = f"result for {path} cannot be saved"
+    try:
+        tree = msgspec.to_builtins(result, order="deterministic")
+        text = _layout(tree)
+    except (TypeError, ValueError) as error:
+        msg = f"{failure}: {error}"
+        raise ResultError(msg) from error
+    _refuse(number_problem(tree), failure)  # JSON would turn NaN into null
+    _validate(msgspec.json.decode(text), failure)
+    write_atomically(path, f"{text}\n".encode())
+
+
+def load(path: str | Path) -> RunResult:
+    """Read and validate a result; files of earlier versions are migrated in memory.
+
+    Args:
+        path: A file ``save`` wrote.
+
+    Raises:
+        ResultError: The file is missing, no JSON, of a newer version, or not valid; names the
+            file, the JSON path and what is wrong.
+    """
+    tree = _decode(path)
+    version = tree.get("schema_version")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        msg = f"{path} is not a snnbench result: no valid schema version - at `$.schema_version`"
+        raise ResultError(msg)
+    if version > SCHEMA_VERSION:
+        msg = (
+            f"{path} has schema version {version}; this snnbench reads up to {SCHEMA_VERSION}: "
+            "upgrade with `pip install -U snnbench`"
+        )
+        raise ResultError(msg)
+    for step in range(version, SCHEMA_VERSION):
+        tree = _MIGRATIONS[step](tree)
+    return _validate(tree, f"{path} is not a valid snnbench result")
+
+
+def _decode(path: str | Path) -> dict[str, Any]:
+    try:
+        tree = msgspec.json.decode(Path(path).read_bytes())
+    except FileNotFoundError:
+        msg = f"result {path} does not exist"
+        raise ResultError(msg) from None
+    except OSError as error:
+        msg = f"result {path} cannot be read: {error.strerror}"
+        raise ResultError(msg) from error
+    except (msgspec.MsgspecError, ValueError) as error:
+        msg = f"{path} is damaged or not a snnbench result: {error}"
+        raise ResultError(msg) from error
+    except RecursionError:
+        msg = f"{path} is not a snnbench result: nested too deeply"
+        raise ResultError(msg) from None
+    if not isinstance(tree, dict):
+        msg = f"{path} is not a snnbench result: expected a JSON object - at `$`"
+        raise ResultError(msg)
+    return tree
+
+
+def _validate(tree: dict[str, Any], failure: str) -> RunResult:
+    try:
+        result = msgspec.convert(tree, RunResult)
+    except msgspec.ValidationError as error:
+        msg = f"{failure}: {error}"
+        raise ResultError(msg) from error
+    _refuse(field_problem(tree, msgspec.json.decode(msgspec.json.encode(result))), failure)
+    _refuse(number_problem(tree), failure)
+    _refuse(consistency_problem(result), failure)
+    return result
+
+
+def _refuse(problem: str | None, failure: str) -> None:
+    if problem:
+        msg = f"{failure}: {problem}"
+        raise ResultError(msg)
+
+
+def _layout(tree: object, indent: str = "") -> str:
+    """JSON with one field of the outer objects, and one element of their lists, per line."""
+    inner = f"{indent} "
+    if isinstance(tree, dict) and tree:
+        lines = [f"{_compact(key)}: {_layout(child, inner)}" for key, child in tree.items()]
+        opening, closing = "{}"
+    elif isinstance(tree, tuple) and tree and isinstance(tree[0], dict):
+        lines = [_compact(child) for child in tree]
+        opening, closing = "[]"
+    else:
+        return _compact(tree)
+    return f"{opening}\n" + ",\n".join(inner + line for line in lines) + f"\n{indent}{closing}"
+
+
+def _compact(value: object) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,186 @@
+import pytest
+
+from snnbench.render import text
+from snnbench.render.export import latex_escape, to_csv, to_latex, to_markdown
+from snnbench.render.tables import tables
+from snnbench.render.verdict import coverage, notices, verdict
+from tests.factories import (
+    HOSTILE_NAME,
+    make_result,
+    metered,
+    timing,
+    trained,
+    with_names,
+    with_uncounted,
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0, "0"), (None, text.UNKNOWN), (float("nan"), text.UNKNOWN), (0.00123, "0.00123")],
+)
+def test_significant(value, shown):
+    assert text.significant(value) == shown
+
+
+def test_unknown_is_a_dash_everywhere():
+    shown = {text.count(None), text.short(None), text.printed(None), text.energy(None)}
+    assert shown | {text.factor(None), text.percent(None)} == {text.UNKNOWN}
+
+
+def test_shorten_keeps_both_ends():
+    assert text.shorten("a" * 20 + "b" * 20, 11) == "aaaaa…bbbbb"
+    assert len(text.shorten("x" * 99, 32)) == 32
+
+
+@pytest.mark.parametrize("status", ["untrained", "trained"])
+def test_every_caption_says_which_weights(status):
+    result = make_result() if status == "untrained" else trained(make_result())
+
+    made = tables(metered(result))
+
+    assert len(made) == 7
+    assert all(f", {status} weights." in table.caption for table in made)
+
+
+def test_published_rows_are_marked_with_their_source():
+    table = tables(make_result())[0]
+
+    rows = [row for row in table.rows if "1.8e9" in row]
+
+    assert [row[1] for row in rows] == ["published, T = 6 (ZH21, table 6)"]
+
+
+def test_energy_rows_name_sources_bounds_and_what_is_missing():
+    table = next(t for t in tables(make_result()) if t.name == "energy")
+
+    assert "Davies" in table.caption
+    assert "Horowitz" in table.caption
+    loihi = [row for row in table.rows if "conv1, fc1" in row[-1]]
+    assert loihi[0][3].startswith(text.AT_LEAST)
+    assert [row[3] for row in table.rows if "no price" in row[-1]] == [text.UNKNOWN] * 2
+
+
+def test_row_widths_equal_the_header():
+    for result in (metered(make_result()), make_result(twin=None, timings=(), checks=())):
+        for table in tables(result):
+            assert {len(row) for row in table.rows} == {len(table.columns)}
+
+
+def test_latex_escapes_every_special_character():
+    escaped = latex_escape("#$%&~_^\\{}<>|")
+
+    assert escaped == (
+        r"\#\$\%\&\textasciitilde{}\_\textasciicircum{}\textbackslash{}\{\}"
+        r"\textless{}\textgreater{}\textbar{}"
+    )
+
+
+def test_latex_is_a_balanced_booktabs_table_with_caption_and_label():
+    for table in tables(with_names(make_result(), HOSTILE_NAME)):
+        latex = to_latex(table)
+        assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == 1
+        assert rf"\label{{tab:snnbench-{table.name.replace('_', '-')}}}" in latex
+        assert r"\caption{" in latex
+        bare = latex.replace(r"\{", "").replace(r"\}", "")
+        assert bare.count("{") == bare.count("}")
+        body = latex.split(r"\midrule", 1)[1].split(r"\bottomrule")[0]
+        rows = [line for line in body.splitlines() if line.endswith(r"\\")]
+        assert len(rows) == len(table.rows)
+        columns = {line.replace(r"\&", "").count("&") + 1 for line in rows}
+        assert columns == {len(table.columns)}
+
+
+def test_a_long_latex_table_breaks_over_pages():
+    table = next(t for t in tables(make_result(blocks=29)) if t.name == "layers")
+
+    assert r"\begin{longtable}" in to_latex(table)
+
+
+def test_markdown_keeps_cells_apart_and_html_out():
+    table = next(t for t in tables(with_names(make_result(), HOSTILE_NAME)) if t.name == "layers")
+
+    markdown = to_markdown(table)
+
+    assert "<script>" not in markdown
+    lines = [line for line in markdown.splitlines() if line.startswith("|")]
+    assert {line.replace(r"\|", "").count("|") for line in lines} == {len(table.columns) + 1}
+
+
+def test_csv_holds_all_digits_and_leaves_unknown_empty():
+    result = make_result()
+    table = next(t for t in tables(result) if t.name == "layers")
+
+    rows = [line.split(",") for line in to_csv(table).splitlines()]
+
+    lif = dict(zip(rows[0], rows[2], strict=True))
+    assert lif["layer"] == "lif1"
+    assert lif["output_spikes"] == str(result.snn.layers[1].output_spikes)
+    assert lif["input_sites"] == ""
+
+
+def test_verdict_says_less_or_more():
+    less, more = " ".join(verdict(make_result())), " ".join(verdict(make_result(density=0.9)))
+
+    assert (
+        f"2.30{text.TIMES} less energy than its twin (estimate; memory traffic not included)"
+        in less
+    )
+    assert f"1.17{text.TIMES} more energy than its twin" in more
+
+
+def test_verdict_of_equals_claims_nothing():
+    said = " ".join(verdict(make_result(twin=make_result().snn)))
+
+    assert "it would need about the same energy as the twin (estimate" in said
+
+
+def test_verdict_without_twin_or_timings_compares_nothing():
+    sentences = verdict(make_result(twin=None, timings=()))
+
+    assert len(sentences) == 1
+    assert "no ANN twin was counted" in sentences[0]
+
+
+def test_verdict_gives_latency_with_spread_and_accuracy_with_counts():
+    said = " ".join(verdict(trained(make_result())))
+
+    assert "snn-event-driven" in said
+    assert "(measured, quartiles" in said
+    assert "SNN 93.0 % (93 of 100), ANN twin 95.0 % (95 of 100); published 93.16 %" in said
+
+
+def test_notices_put_uncounted_operations_first_with_a_remedy():
+    found = notices(with_uncounted(make_result()))
+
+    assert "aten.cdist in head" in found[0].what
+    assert "--strict" in found[0].remedy
+    assert "spare" in found[1].what
+    assert any("untrained weights" in notice.what for notice in found)
+
+
+def test_a_clean_trained_result_has_no_notices():
+    assert notices(trained(make_result())) == ()
+
+
+def test_noisy_latency_is_named():
+    noisy = timing("snn", 10)
+    spread = tuple(0.01 * (1 + 0.1 * i) for i in range(12))
+    changed = type(noisy)(
+        name="snn",
+        device="cpu",
+        batch_size=2,
+        number_per_run=1,
+        raw_seconds=spread,
+        warmup_seconds=(),
+        threads=1,
+    )
+
+    found = notices(trained(make_result(timings=(changed,))))
+
+    assert "latency of snn is noisy" in found[0].what
+
+
+def test_coverage_is_never_rounded_up_to_everything():
+    assert coverage(make_result()).startswith("100 %")
+    assert "unknown" in coverage(with_uncounted(make_result()))

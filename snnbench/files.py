@@ -26,18 +26,18 @@ def write_atomically(path: str | Path, data: bytes) -> None:
     if target.exists() and not target.is_file():
         msg = f"cannot write {path}: it exists and is not a regular file; choose another path"
         raise OutputError(msg)
+    if not target.parent.is_dir():
+        msg = f"cannot write {path}: there is no folder {target.parent}; create it first"
+        raise OutputError(msg)
     temporary = target.with_name(f".{target.name[:64]}.{secrets.token_hex(8)}.tmp")
     try:
         _write(temporary, data)
         temporary.replace(target)
-    except FileNotFoundError:
-        msg = f"cannot write {path}: folder {target.parent} does not exist; create it first"
-        raise OutputError(msg) from None
     except OSError as error:
         msg = f"cannot write {path}: {error.strerror}; free space or choose a writable folder"
         raise OutputError(msg) from error
     finally:
-        _discard(temporary)
+        temporary.unlink(missing_ok=True)
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -45,14 +45,6 @@ def _write(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _discard(temporary: Path) -> None:
-    # The folder itself may be missing or a file; the failure that matters was raised already.
-    try:
-        temporary.unlink(missing_ok=True)
-    except OSError:
-        return
 
 
 def ensure_writable_folder(folder: Path) -> Path:
@@ -65,9 +57,8 @@ def ensure_writable_folder(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
+        probe.unlink()
     except OSError as error:
         msg = f"cannot write to folder {folder}: {error.strerror}; choose another with --out"
         raise OutputError(msg) from error
-    finally:
-        _discard(probe)
     return folder

@@ -118,7 +118,7 @@ def _add_ratios(
 def _comparable(row: Mapping[str, Any], result: RunResult) -> bool:
     """Whether a published number was printed for this width and number of timesteps."""
     same_steps = row["counting"] in ("published", f"published, T = {result.snn.timesteps}")
-    return result.config.width == 1 and (same_steps or row["network"] == TWIN)
+    return result.config.width in (None, 1) and (same_steps or row["network"] == TWIN)
 
 
 def per_sample(result: RunResult) -> bool:

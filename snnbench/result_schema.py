@@ -12,7 +12,6 @@ from snnbench import records
 from snnbench.records import SCHEMA_VERSION, RunResult
 
 _ATTRIBUTE = re.compile(r"^    (\w+): (.+(?:\n {8,}.+)*)", re.MULTILINE)
-_MARKUP = "``"
 
 
 def json_schema() -> dict[str, Any]:
@@ -39,17 +38,22 @@ def json_schema() -> dict[str, Any]:
     }
 
 
-def _complete(component: dict[str, Any], record: type) -> None:
+def _complete(component: dict[str, Any], record: Any) -> None:
     component["description"] = _summary(record)
     described = dict(_ATTRIBUTE.findall(inspect.getdoc(record) or ""))
-    for name, schema in component["properties"].items():
+    properties = component["properties"]
+    component["properties"] = {name: properties[name] for name in record.__dataclass_fields__}
+    for name, schema in properties.items():
         schema.pop("default", None)
         if name in described:
-            schema["description"] = " ".join(described[name].replace(_MARKUP, "").split())
+            schema["description"] = _plain(described[name])
     component["required"] = list(component["properties"])
     component["additionalProperties"] = False
 
 
 def _summary(record: type) -> str:
-    text = (inspect.getdoc(record) or "").partition("\n\n")[0]
-    return " ".join(text.replace(_MARKUP, "").split())
+    return _plain((inspect.getdoc(record) or "").partition("\n\n")[0])
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.replace("``None``", "null").replace("``", "").split())

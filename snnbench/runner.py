@@ -224,7 +224,7 @@ def _encoding_and_head(network: nn.Module) -> tuple[str, ...]:
 def _prepare(benchmark: Benchmark, config: RunConfig, reporter: Reporter) -> Prepared:
     card = benchmark.card
     network = benchmark.build(
-        timesteps=config.timesteps, width=config.width, shortcut=cast("Shortcut", config.shortcut)
+        timesteps=config.timesteps, width=config.width or 1.0, shortcut=cast("Shortcut", config.shortcut)
     ).eval()
     samples = _load(card, config, "test", config.samples)
     state = None if config.weights is None else weights.load_state(Path(config.weights))
@@ -336,6 +336,7 @@ def _fold_and_time(
             warmup=1,
             threads=config.threads,
             device=config.device,
+            batch_size=1,
             progress=lambda done, total: show(_PERCENT * done // total),
         )
     return folding, timings

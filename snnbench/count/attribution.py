@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from snnbench.count.ledger import Ledger, Row
-from snnbench.count.weights_map import WeightsMap, collapse
+from snnbench.count.weights_map import WeightsMap, collapse, name_within
 
 ROOT = "(model)"
-_READABLE = {"mm": "matmul", "bmm": "matmul", "mv": "matmul", "dot": "matmul", "vdot": "matmul"}
+_MATMULS = ("mm", "bmm", "mv", "dot", "vdot", "scaled_dot_product", "_scaled_dot_product")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +26,13 @@ class Scope:
         name: Qualified name, empty for the model itself.
         module: The module.
         is_neuron: Inside it, elementwise work is part of the membrane update.
-        is_weightless: It holds no weight matrix, so that it cannot hide a synapse.
+        is_known_elementwise: A neuron of a known library without weights: nothing to count inside.
     """
 
     name: str
     module: nn.Module
     is_neuron: bool
-    is_weightless: bool
+    is_known_elementwise: bool
 
     @property
     def row_name(self) -> str:
@@ -73,7 +73,7 @@ class Attribution:
 
     def is_weight(self, tensor: Tensor) -> bool:
         """Whether ``tensor`` is a weight of the model, a view of one, or made of weights alone."""
-        return self.weights.name(tensor) is not None or self.scope.owns(tensor)
+        return bool(self.weights.names(tensor)) or self.scope.owns(tensor)
 
     def uses_parameters_of(self, name: str, module: nn.Module) -> bool:
         """Whether ``module`` has no parameters of its own or one of them was used elsewhere."""
@@ -94,9 +94,10 @@ class Attribution:
             key: Sizes that tell products of one line of code apart.
         """
         scope = self.scope
-        parameter = None if weight is None else self.weights.name(weight)
+        names = () if weight is None else self.weights.names(weight)
+        parameter = name_within(names, scope.name) if names else None
         if parameter is not None:
-            self._used.add(parameter)
+            self._used.update(names)
             local = collapse(parameter, scope.name)
         elif weight is not None and scope.owns(weight):
             local = None
@@ -116,7 +117,8 @@ class Attribution:
         site = (self.scope.row_name, operation, *key, *_call_site())
         name = self._sites.get(site)
         if name is None:
-            base = f"{self.scope.row_name}::{_READABLE.get(operation, operation)}"
+            readable = "matmul" if operation.startswith(_MATMULS) else operation
+            base = f"{self.scope.row_name}::{readable}"
             self._sites_per_name[base] += 1
             count = self._sites_per_name[base]
             name = self._sites[site] = base if count == 1 else f"{base}#{count}"

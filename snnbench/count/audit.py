@@ -23,7 +23,9 @@ from snnbench.count.attribution import Attribution, Scope
 from snnbench.count.ledger import Ledger, Row
 from snnbench.errors import UncountedOperationError
 
-MULTIPLIES = frozenset({"mm", "addmm", "bmm", "baddbmm", "mv", "addmv", "dot", "vdot", "addbmm"})
+_MULTIPLIES = frozenset(
+    {"convolution", "mm", "addmm", "bmm", "baddbmm", "mv", "addmv", "dot", "vdot", "addbmm"}
+)
 # arithmetic that inside a neuron is part of its membrane update
 _MEMBRANE_ARITHMETIC = frozenset(
     {"add", "sub", "add_", "sub_", "rsub", "mul", "div", "mul_", "div_"}
@@ -132,7 +134,7 @@ class Audit(TorchDispatchMode):
                 return result
         out = func(*args, **kwargs)
         source = self._weight_behind(args)
-        if verdict is Verdict.FREE and source is None:
+        if verdict is Verdict.FREE and not source:
             return out
         if self._neurons_running:
             self._elementwise_only.update((type(s.module), False) for s in self.place.scopes)
@@ -151,20 +153,20 @@ class Audit(TorchDispatchMode):
         self._verdicts[func] = verdict
         return verdict
 
-    def _weight_behind(self, args: tuple[Any, ...]) -> str | None:
+    def _weight_behind(self, args: tuple[Any, ...]) -> tuple[str, ...]:
         """The weight that the first argument is or comes from: a cheap test that mostly says no."""
         first = args[0] if args else None
         if isinstance(first, list | tuple) and first:
             first = first[0]
-        return self.place.weights.name(first) if isinstance(first, Tensor) else None
+        return self.place.weights.names(first) if isinstance(first, Tensor) else ()
 
-    def _account(self, func: Any, operation: Operation, source: str | None) -> None:
+    def _account(self, func: Any, operation: Operation, source: tuple[str, ...]) -> None:
         """Count an operation that is not free, or that computes with weights."""
         weights = self.place.weights
-        if source is not None and all(weights.name(t) for t in operation.tensors):
+        if source and all(weights.names(t) for t in operation.tensors):
             for tensor in tensors_of((operation.out,)):
                 weights.derive(source, tensor)
-            if operation.packet not in MULTIPLIES:
+            if operation.packet not in _MULTIPLIES:
                 return
         verdict = self._verdicts[func]
         if verdict is Verdict.RULE:
@@ -208,14 +210,14 @@ class Audit(TorchDispatchMode):
                 self._elementwise_only.setdefault(type(last.module), True)
 
     def _may_pause_for(self, scope: Scope) -> bool:
-        """Whether to look away: a neuron without weights whose class did elementwise work only.
+        """Whether to look away while a neuron of a known library updates its membrane.
 
         Most operations of a spiking network are elementwise ones inside neurons; seeing each of
-        them from Python would cost more than all counting.
+        them from Python would cost more than all counting. A class is watched once before it is
+        trusted; neurons with weights, and those of the user's own, are always watched.
         """
         return (
-            scope.is_neuron
-            and scope.is_weightless
+            scope.is_known_elementwise
             and self._elementwise_only.get(type(scope.module), False)
             and self._paused_by is None
             and _get_current_dispatch_mode() is self

@@ -149,7 +149,7 @@ def _declared_multi(
     *,
     batch_first: bool,
 ) -> Frame:
-    """The user says that layers see all timesteps; N is the candidate that most layers agree with."""
+    """Layers see all timesteps, says the user; N is the candidate most layers agree with."""
     time_axis = 1 if batch_first and len(input_shape) > 1 else 0
     t = timesteps or input_shape[time_axis]
     candidates = _sample_candidates(input_shape, t, time_axis)

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 _MOVES = """
-    cat stack split split_with_sizes split_copy unbind_copy chunk clone copy copy_ contiguous
+    cat stack split unsafe_split split_with_sizes unsafe_split_with_sizes unsafe_chunk split_copy
+    unbind_copy chunk clone copy copy_ contiguous
     _to_copy to lift_fresh lift_fresh_copy detach detach_ alias set_ resize_ as_strided_
     repeat repeat_interleave roll flip rot90 tile _unsafe_view reshape unfold im2col
     unfold_copy pixel_shuffle pixel_unshuffle channel_shuffle native_channel_shuffle
@@ -21,7 +22,12 @@ _MOVES = """
     embedding reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d
     replication_pad2d replication_pad3d _pad_circular upsample_nearest1d upsample_nearest2d
     upsample_nearest3d _upsample_nearest_exact2d nonzero unique_dim _unique2
-    _nested_tensor_from_mask _pack_padded_sequence _pad_packed_sequence
+    _pack_padded_sequence _pad_packed_sequence
+    index_copy index_copy_ index_fill index_fill_ masked_scatter_ _unsafe_index_put
+    _unsafe_masked_index diagonal_scatter as_strided_scatter block_diag max_unpool2d max_unpool3d
+    t_ transpose_ unsqueeze_ squeeze_ permute_copy expand_copy view_copy transpose_copy t_copy
+    squeeze_copy unsqueeze_copy split_with_sizes_copy _reshape_copy narrow_copy alias_copy
+    complex polar _pin_memory _resize_output_
 """
 _CREATES = """
     empty empty_like empty_strided new_empty new_empty_strided zeros zeros_like new_zeros ones
@@ -30,17 +36,24 @@ _CREATES = """
 _COMPARES = """
     max min amax amin argmax argmin aminmax sort topk kthvalue any all equal allclose
     count_nonzero is_nonzero _local_scalar_dense item is_same_size bucketize searchsorted
-    _assert_async _assert_scalar sym_size
+    _assert_async _assert_scalar _functional_assert_async _assert_tensor_metadata sym_size
+    unique_consecutive bincount histc isin median nanmedian mode cummax cummin nonzero_static
+    fractional_max_pool2d
+"""
+_TRANSFORMS = """
+    hardswish hardswish_ _prelu_kernel rrelu_with_noise rrelu_with_noise_ log_sigmoid_forward
+    floor_divide floor_divide_ _thnn_fused_lstm_cell
 """
 _NORMALISES_OVER_A_DIMENSION = """
     _softmax softmax _log_softmax log_softmax _safe_softmax logsumexp
 """
 _DRAWS = """
     native_dropout dropout bernoulli bernoulli_ rand rand_like randn randn_like randint randperm
-    normal normal_ uniform_ poisson multinomial exponential_
+    normal normal_ uniform uniform_ poisson multinomial exponential_ geometric_ log_normal_
+    tril_indices triu_indices logspace hann_window
 """
 _FREE = frozenset(
-    f"{_MOVES} {_CREATES} {_COMPARES} {_NORMALISES_OVER_A_DIMENSION} {_DRAWS}".split()
+    f"{_MOVES} {_CREATES} {_COMPARES} {_TRANSFORMS} {_NORMALISES_OVER_A_DIMENSION} {_DRAWS}".split()
 )
 
 

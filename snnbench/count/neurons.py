@@ -21,6 +21,8 @@ NEURON_BASES = frozenset(
     }
 )
 
+_LIBRARIES = frozenset(package for package, _ in NEURON_BASES)
+
 
 def is_neuron(module: nn.Module, extra: tuple[type[nn.Module], ...] = ()) -> bool:
     """Whether ``module`` is a spiking neuron layer.
@@ -33,6 +35,12 @@ def is_neuron(module: nn.Module, extra: tuple[type[nn.Module], ...] = ()) -> boo
         (base.__module__.partition(".")[0], base.__name__) in NEURON_BASES
         for base in type(module).__mro__
     )
+
+
+def is_known_elementwise(module: nn.Module) -> bool:
+    """Whether a neuron is a known library's own class and holds no weight matrix."""
+    package = type(module).__module__.partition(".")[0]
+    return package in _LIBRARIES and all(p.dim() < 2 for p in module.parameters())
 
 
 def neuron_names(model: nn.Module, extra: tuple[type[nn.Module], ...]) -> frozenset[str]:

@@ -15,7 +15,7 @@ from snnbench.count.audit import Audit, tensors_of
 from snnbench.count.clock import LAYOUTS, Layout
 from snnbench.count.free import is_free
 from snnbench.count.ledger import Ledger
-from snnbench.count.neurons import neuron_names, spikes_of
+from snnbench.count.neurons import is_known_elementwise, neuron_names, spikes_of
 from snnbench.count.rules import RULES
 from snnbench.errors import UsageError
 from snnbench.records import Profile
@@ -77,8 +77,8 @@ class profile:  # noqa: N801 - used like the functions of contextlib
             msg = "this profile is already running; make a new one for a nested block"
             raise UsageError(msg)
         for name, module in self._model.named_modules():
-            weightless = all(parameter.dim() < 2 for parameter in module.parameters())
-            scope = Scope(name, module, name in self._neurons, weightless)
+            neuron = name in self._neurons
+            scope = Scope(name, module, neuron, neuron and is_known_elementwise(module))
             self._handles += [
                 module.register_forward_pre_hook(
                     _Enter(self, scope), prepend=True, with_kwargs=True

@@ -48,7 +48,7 @@ def _per_axis(value: Sequence[int] | int, axes: int) -> tuple[int, ...]:
 # -- convolutions --
 
 
-@rule("convolution", "_convolution")
+@rule("convolution", "_convolution", "convolution_overrideable")
 def convolution(audit: Audit, op: Operation) -> None:
     """Convolutions of 1 to 3 axes, transposed, dilated and grouped ones included."""
     x, weight, bias, stride, padding, dilation, transposed, _, groups = op.args[:9]
@@ -102,7 +102,8 @@ def product(audit: Audit, op: Operation) -> None:
     _product(audit, op, op.args[0], op.args[1])
 
 
-@rule("addmm", "addmv", "baddbmm", "addbmm", "_addmm_activation")
+@rule("addmm", "addmv", "baddbmm", "addbmm", "addmm_", "addmv_", "baddbmm_", "addbmm_")
+@rule("_addmm_activation")
 def product_with_addend(audit: Audit, op: Operation) -> None:
     """Products with an addend: a bias if it is a weight, else an addition of activations."""
     addend, a, b = op.args[:3]
@@ -265,7 +266,9 @@ def normalisation(audit: Audit, op: Operation) -> None:
     audit.add_side("norm_ops", op.args[0].numel())
 
 
-@rule("add", "sub", "add_", "sub_", "rsub", "_foreach_add")
+@rule(
+    "add", "sub", "add_", "sub_", "rsub", "index_add", "index_add_", "scatter_add", "scatter_add_"
+)
 def addition(audit: Audit, op: Operation) -> None:
     """Elementwise addition of two tensors: a bias if one is a weight, else a residual."""
     if _elementwise_pair(op):
@@ -273,10 +276,10 @@ def addition(audit: Audit, op: Operation) -> None:
         audit.add_side(kind, op.out.numel())
 
 
-@rule("mul", "div", "mul_", "div_")
+@rule("mul", "div", "mul_", "div_", "glu")
 def multiplication(audit: Audit, op: Operation) -> None:
-    """Elementwise product of two tensors (gates, scales, masks)."""
-    if _elementwise_pair(op):
+    """Elementwise product of two tensors (gates, scales, masks); ``glu`` gates with its half."""
+    if _elementwise_pair(op) or op.packet == "glu":
         audit.add_side("elementwise_muls", op.out.numel())
 
 
@@ -288,12 +291,15 @@ def multiply_and_add(audit: Audit, op: Operation) -> None:
 
 
 def _elementwise_pair(op: Operation) -> bool:
-    """Whether two real tensors meet, neither of them a scalar."""
-    tensors = [t for t in op.tensors if t.is_floating_point() and t.numel() > 1]
+    """Whether two real tensors meet, neither of them a scalar (without dimensions)."""
+    tensors = [t for t in op.tensors if t.is_floating_point() and t.dim()]
     return len(tensors) > 1
 
 
-@rule("sum", "mean", "cumsum", "var", "var_mean", "std", "std_mean", "linalg_vector_norm", "prod")
+@rule("sum", "nansum", "mean", "cumsum", "cumsum_", "var", "var_mean", "std", "std_mean", "prod")
+@rule("linalg_vector_norm", "norm", "dist", "logcumsumexp", "cumprod", "col2im")
+@rule("mse_loss", "smooth_l1_loss", "huber_loss", "nll_loss_forward", "nll_loss2d_forward")
+@rule("binary_cross_entropy", "binary_cross_entropy_with_logits")
 def reduction(audit: Audit, op: Operation) -> None:
     """Elements entering a reduction."""
     if op.args[0].is_floating_point():

@@ -20,35 +20,42 @@ class WeightsMap:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        spans = []
-        for name, parameter in model.named_parameters():
+        self.parameters = dict(model.named_parameters(remove_duplicate=False))
+        spans: dict[tuple[int, int], list[str]] = {}
+        for name, parameter in self.parameters.items():
             start = parameter.data_ptr()
-            if start and parameter.numel():
-                size = parameter.untyped_storage().nbytes()
-                end = start + min(parameter.numel() * parameter.element_size(), size)
-                spans.append((start, end, name))
-        spans.sort()
-        self._starts = [span[0] for span in spans]
-        self._spans = spans
+            length = parameter.numel() * parameter.element_size()
+            if start and length:
+                length = min(
+                    length, parameter.untyped_storage().nbytes()
+                )  # expanded ones are small
+                spans.setdefault((start, start + length), []).append(name)
+        self._spans = [(start, end, tuple(names)) for (start, end), names in sorted(spans.items())]
+        self._starts = [span[0] for span in self._spans]
         self._derived: Any = WeakTensorKeyDictionary()
         self._has_derived = False
-        self.parameters = dict(model.named_parameters())
 
-    def name(self, tensor: Tensor) -> str | None:
-        """Qualified name of the parameter behind ``tensor``, or ``None``."""
+    def names(self, tensor: Tensor) -> tuple[str, ...]:
+        """Qualified names of the parameter behind ``tensor``: several if tied, none if no weight."""
         address = tensor.data_ptr()
         index = bisect.bisect_right(self._starts, address) - 1
         if index >= 0 and address < self._spans[index][1]:
             return self._spans[index][2]
         if not self._has_derived:
-            return None
-        derived: str | None = self._derived.get(tensor)
+            return ()
+        derived: tuple[str, ...] = self._derived.get(tensor, ())
         return derived
 
-    def derive(self, source: str, tensor: Tensor) -> None:
+    def derive(self, source: tuple[str, ...], tensor: Tensor) -> None:
         """Note that ``tensor`` was computed from weights alone, first of them ``source``."""
         self._derived[tensor] = source
         self._has_derived = True
+
+
+def name_within(names: tuple[str, ...], scope: str) -> str:
+    """Of the names of a tied parameter, the one within module ``scope``."""
+    prefix = f"{scope}." if scope else ""
+    return next((name for name in names if name.startswith(prefix)), names[0])
 
 
 def collapse(parameter: str, scope: str) -> str | None:

@@ -64,7 +64,8 @@ class _PlainUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ARRAY_PARTS:
-            msg = f"it asks for {module}.{name}, which no CIFAR-10 file needs and may be unsafe"
+            wanted = f"{module}.{name}"
+            msg = f"it asks for {wanted!r}, which no CIFAR-10 file needs and may be unsafe"
             raise pickle.UnpicklingError(msg)
         return _Recipe
 

@@ -146,10 +146,11 @@ def list_files(root: Path, suffixes: tuple[str, ...], kind: str) -> Listing:
         if path.suffix.lower() in suffixes
     ]
     if not pairs:
-        found = "no files at all" if not files and not folders else "none"
+        accepted = f"{kind} ({', '.join(suffixes)})"
         msg = (
-            f"data folder {root} holds {found} to read: it needs {kind} ({', '.join(suffixes)}), "
-            "directly in it or in one folder per class"
+            f"data folder {root} holds no {accepted}, neither directly nor in one folder per class"
+            if files or folders
+            else f"data folder {root} is empty; put {accepted} into it"
         )
         raise DataError(msg)
     return Listing(

@@ -29,7 +29,7 @@ def report_html(result: RunResult, tables: Sequence[Table], plots: Sequence[Plot
         template.render(
             result=result,
             style=Markup(style),
-            context=text.context(result),
+            weights_note=text.weights_note(result),
             subject=text.subject(result),
             notices=notices(result),
             verdict=verdict(result),
@@ -57,8 +57,12 @@ def folding_sentence(folding: Folding | None) -> str | None:
 
 
 def glossary(tables: Sequence[Table]) -> dict[str, str]:
-    """What every column means, once per header."""
-    return {column.header: column.help for table in tables for column in table.columns}
+    """What every column means; a header explained before keeps its first explanation."""
+    meanings: dict[str, str] = {}
+    for table in tables:
+        for column in table.columns:
+            meanings.setdefault(column.header, column.help)
+    return meanings
 
 
 def provenance(result: RunResult) -> list[tuple[str, str]]:
@@ -92,21 +96,26 @@ def provenance(result: RunResult) -> list[tuple[str, str]]:
 def remake_command(result: RunResult) -> str:
     """The command line that asks for the same run."""
     config = result.config
+    from_user = config.layout is not None
     options: dict[str, object] = {
+        "--input": "x".join(map(str, result.input_shape)) if from_user else None,
         "--timesteps": config.timesteps,
-        "--samples": config.samples,
+        "--layout": config.layout,
+        "--samples": None if from_user else config.samples,
         "--batch-size": config.batch_size,
+        "--values": result.data.name.removeprefix("random ") if from_user else None,
         "--seed": config.seed,
-        "--threads": config.threads,
-        "--device": config.device,
-        "--width": f"{config.width:g}",
+        "--threads": None if from_user else config.threads,
+        "--device": None if from_user else config.device,
+        "--width": None if config.width is None else f"{config.width:g}",
         "--shortcut": config.shortcut,
         "--data": config.data,
         "--weights": config.weights,
     }
-    words = ["snnbench", "run", config.benchmark]
+    words = ["snnbench", "profile" if from_user else "run", config.benchmark]
     for flag, value in options.items():
         words += [] if value is None else [flag, str(value)]
+    words += ["--ann"] if from_user and result.snn.declared_dense else []
     words += ["--strict"] if config.strict else []
-    words += [] if config.latency else ["--no-latency"]
+    words += [] if config.latency or from_user else ["--no-latency"]
     return shlex.join(words)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from snnbench.errors import OutputError
+from snnbench.files import write_atomically
 from snnbench.records import RunResult
 from snnbench.render.export import to_csv, to_latex, to_markdown
 from snnbench.render.figures import figures
@@ -39,31 +39,18 @@ def write_report(result: RunResult, folder: Path) -> list[Path]:
     for plot in plots:
         files[f"figures/{plot.name}.svg"] = plot.svg
         files[f"figures/{plot.name}.png"] = plot.png
-    return [_write(folder / name, content) for name, content in files.items()]
+    paths = []
+    for name, content in files.items():
+        path = folder / name
+        _make_folder(path.parent)
+        write_atomically(path, content)
+        paths.append(path)
+    return paths
 
 
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _refusal(folder, error) from error
-
-
-def _write(path: Path, content: bytes) -> Path:
-    _make_folder(path.parent)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        try:
-            temporary.write_bytes(content)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise _refusal(path, error) from error
-    return path
-
-
-def _refusal(path: Path, error: OSError) -> OutputError:
-    return OutputError(
-        f"cannot write {path}: {error.strerror or error}; choose a writable output folder"
-    )
+        msg = f"cannot write to folder {folder}: {error.strerror}; choose another with --out"
+        raise OutputError(msg) from error

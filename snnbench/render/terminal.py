@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich import box
@@ -9,6 +10,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from snnbench.card import Card
 from snnbench.frame import energy_frame, timing_frame
 from snnbench.operations import SNN, TWIN, operation_rows, per_sample
 from snnbench.records import Accuracy, RunResult
@@ -38,6 +40,28 @@ def summary(result: RunResult) -> Group:
     parts += [Text(sentence) for sentence in verdict(result)]
     parts.append(Text(coverage(result)))
     return Group(*parts)
+
+
+def print_cards(cards: Sequence[Card], console: Console | None = None) -> None:
+    """Print one row per benchmark card, with its size where the card states it."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for header in ("Name", "Data set"):
+        table.add_column(header, no_wrap=True)
+    for header in ("T", "Input", "Parameters", "Twin MACs"):
+        table.add_column(header, justify="right", no_wrap=True)
+    for card in cards:
+        size = card.expected
+        cells = (
+            card.name,
+            card.input.dataset,
+            str(card.timesteps),
+            "x".join(map(str, card.input.shape)),
+            text.short(None if size is None else size.parameters),
+            text.short(None if size is None else size.twin_dense_macs),
+        )
+        table.add_row(*(Text(cell) for cell in cells))
+    sources = dict.fromkeys(card.source for card in cards)
+    (console or Console()).print(table, *(Text(f"Source: {source}") for source in sources))
 
 
 def _table(result: RunResult) -> Table:

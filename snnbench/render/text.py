@@ -105,8 +105,9 @@ def shorten(name: str, length: int = 32) -> str:
 
 
 def weights_note(result: RunResult) -> str:
-    """``untrained weights`` or ``trained weights``: it stands on every table and figure."""
-    return f"{result.weights.status} weights"
+    """The state of the weights, as it stands on every table and figure."""
+    status = result.weights.status
+    return "weights of unknown training" if status == "unknown" else f"{status} weights"
 
 
 def subject(result: RunResult) -> str:
@@ -114,7 +115,7 @@ def subject(result: RunResult) -> str:
     profile = result.snn
     steps = "T unknown" if profile.timesteps is None else f"T = {profile.timesteps}"
     samples = plural(profile.samples, "sample") if profile.samples else "samples unknown"
-    width = "" if result.config.width == 1 else f", width {result.config.width:g}"
+    width = "" if result.config.width in (None, 1) else f", width {result.config.width:g}"
     title, data = shorten(result.title, 60), shorten(result.data.name, 60)
     return f"{title}, {steps}{width}, {data} ({samples})"
 

@@ -36,32 +36,44 @@ def notices(result: RunResult) -> tuple[Notice, ...]:
         for check in result.checks
         if not check.ok
     ]
-    if result.weights.status == "untrained":
-        found.append(
-            Notice(
-                "untrained weights: firing rates, and all that follows from them, say nothing "
-                "about a trained network",
-                "pass trained weights with --weights",
-            )
-        )
-    if result.snn.timesteps is None:
-        found.append(
-            Notice(
-                "the number of timesteps T is unknown: spikes per neuron cannot be given",
-                "pass --timesteps",
-            )
-        )
-    if not per_sample(result):
-        found.append(
-            Notice(
-                "the number of samples is unknown: counts are those of the whole run",
-                "feed inputs with a batch dimension",
-            )
-        )
+    found += _limits(result)
     found += _noise(result)
     warnings = [warning for profile in _profiles(result) for warning in profile.warnings]
     found += [Notice(warning) for warning in dict.fromkeys(warnings)]
     return tuple(found)
+
+
+def _limits(result: RunResult) -> list[Notice]:
+    """What the input and the weights do not allow to be said."""
+    limits = (
+        (
+            result.weights.status == "untrained",
+            "untrained weights: firing rates, and all that follows from them, say nothing about a "
+            "trained network",
+            "pass trained weights with --weights",
+        ),
+        (
+            result.weights.status == "unknown",
+            "weights of unknown training: firing rates hold for these weights only",
+            "load trained weights in the model's factory",
+        ),
+        (
+            result.snn.declared_dense,
+            "counted as an ANN, every operation a MAC: what is called SNN here is that network",
+            "",
+        ),
+        (
+            result.snn.timesteps is None,
+            "the number of timesteps T is unknown: spikes per neuron cannot be given",
+            "pass --timesteps",
+        ),
+        (
+            not per_sample(result),
+            "the number of samples is unknown: counts are those of the whole run",
+            "feed inputs with a batch dimension",
+        ),
+    )
+    return [Notice(what, remedy) for applies, what, remedy in limits if applies]
 
 
 def _profiles(result: RunResult) -> list[Profile]:
@@ -198,7 +210,10 @@ def _accuracy_sentences(result: RunResult) -> list[str]:
     )
     if published is not None:
         steps = "" if published.timesteps is None else f", T = {published.timesteps}"
-        sentence += f"; published {published.value:g} % ({published.source}{steps})"
+        sentence += (
+            f"; published for the full network and its own data set: {published.value:g} % "
+            f"({published.source}{steps})"
+        )
     return [f"{sentence}."]
 
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import reference
 import torch
+from counting import count, rows_of
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, TensorDataset
 from toynets import LIF, Tiny, exact_weights
 
-import snnbench
 from snnbench.records import LayerRecord, OpCount, Profile, Role
 
 # the packages' own deprecations are theirs to fix
@@ -31,16 +31,6 @@ def package(name: str) -> Any:
 def events(*shape: int) -> Tensor:
     generator = torch.Generator().manual_seed(5)
     return torch.randint(0, 2, shape, generator=generator).float()
-
-
-def count(model: nn.Module, x: Tensor, **options: Any) -> Profile:
-    with torch.no_grad(), snnbench.profile(model, timesteps=T, strict=True, **options) as p:
-        model(x)
-    return p.result
-
-
-def rows_of(profile: Profile) -> dict[str, LayerRecord]:
-    return {layer.name: layer for layer in profile.layers}
 
 
 def recorded(model: nn.Module, x: Tensor, kind: Any) -> dict[str, tuple[list[Any], list[Any]]]:
@@ -112,8 +102,10 @@ class Looped(nn.Module):
 
 @pytest.mark.parametrize("step_mode", ["s", "m"])
 def test_spikingjelly_network_and_its_counter(step_mode: str) -> None:
-    package("spikingjelly.activation_based.op_counter")
-    from spikingjelly.activation_based import functional, layer, neuron, op_counter
+    functional, layer, neuron, op_counter = (
+        package(f"spikingjelly.activation_based.{module}")
+        for module in ("functional", "layer", "neuron", "op_counter")
+    )
 
     class Net(nn.Module):
         def __init__(self) -> None:
@@ -137,7 +129,7 @@ def test_spikingjelly_network_and_its_counter(step_mode: str) -> None:
             return y
 
     net, x = Net(), events(T, N, 2, 5, 5)
-    profile = count(net, x)
+    profile = count(net, x, timesteps=T)
     counter = op_counter.SynOpCounter()
     with torch.no_grad(), op_counter.DispatchCounterMode([counter]):
         net(x)
@@ -164,10 +156,9 @@ class BatchFirst(nn.Module):
 @pytest.mark.parametrize("kind", ["event", "float", "count"])
 def test_neurobench_synaptic_operations_agree(kind: str) -> None:
     """Its means per sample, times N; its "dense" leaves padding out, as our ``in_image``."""
-    package("neurobench.metrics.workload")
-    from neurobench.benchmarks import Benchmark
-    from neurobench.metrics.workload import SynapticOperations
-    from neurobench.models import TorchModel
+    benchmarks, workload, models = (
+        package(f"neurobench.{module}") for module in ("benchmarks", "metrics.workload", "models")
+    )
 
     generator = torch.Generator().manual_seed(5)
     shape = (N, T, 2, 9, 9)
@@ -177,11 +168,12 @@ def test_neurobench_synaptic_operations_agree(kind: str) -> None:
         "count": torch.randint(0, 4, shape, generator=generator).float(),
     }[kind]
     net = BatchFirst()
-    model = TorchModel(net)
+    model = models.TorchModel(net)
     model.add_activation_module(LIF)
-    loader = DataLoader(list(zip(x, torch.zeros(N), strict=True)), batch_size=N)  # type: ignore[arg-type]
-    theirs = Benchmark(model, loader, [], [], [[], [SynapticOperations]]).run(quiet=True)
-    ours = count(BatchFirst(), x, neurons=(LIF,))
+    loader = DataLoader(TensorDataset(x, torch.zeros(N)), batch_size=N)
+    metrics = [[], [workload.SynapticOperations]]
+    theirs = benchmarks.Benchmark(model, loader, [], [], metrics).run(quiet=True)
+    ours = count(BatchFirst(), x, timesteps=T)
     found = theirs["SynapticOperations"]
     assert round(found["Effective_ACs"] * N) == ours.effective.acs
     assert round(found["Effective_MACs"] * N) == ours.effective.macs
@@ -206,7 +198,7 @@ def test_snntorch_network() -> None:
         nn.Conv2d(2, 4, 3, padding=1), Leaky(), nn.Flatten(), nn.Linear(100, 3, bias=False), Leaky()
     )
     x = events(T, N, 2, 5, 5)
-    profile = count(net, x)
+    profile = count(net, x, timesteps=T)
     check_synapses(net, x, profile)
     rows = rows_of(profile)
     assert [layer.name for layer in profile.neurons] == ["layers.1.leaky", "layers.4.leaky"]
@@ -220,7 +212,7 @@ def test_norse_recurrent_cell_counts_the_products_inside_the_cell() -> None:
     parameters = norse.LIFParameters(v_th=torch.tensor(0.05))
     net = Looped(norse.LIFRecurrentCell(6, 5, p=parameters), nn.Linear(5, 3))
     x = events(T, N, 6)
-    profile = count(net, x)
+    profile = count(net, x, timesteps=T)
     check_synapses(net, x, profile)
     rows = rows_of(profile)
     ((_, outputs),) = recorded(net, x, norse.LIFRecurrentCell).values()
@@ -252,7 +244,7 @@ def test_sinabs_network_batch_first() -> None:
             return out
 
     net, x = Net(), events(N, T, 2, 5, 5)
-    profile = count(net, x, layout="NT")
+    profile = count(net, x, timesteps=T, layout="NT")
     check_synapses(net, x, profile)
     assert (profile.samples, profile.timesteps) == (N, T)
     ((_, outputs),) = recorded(net, x, layers.IAF).values()

@@ -4,16 +4,19 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from rich.console import Console
 
+from snnbench import registry
 from snnbench.errors import OutputError
 from snnbench.render.canvas import label_layers, power_of_ten, style
 from snnbench.render.figures import figures, spikes_figure
-from snnbench.render.html import folding_sentence, remake_command, report_html
+from snnbench.render.html import folding_sentence, glossary, remake_command, report_html
 from snnbench.render.report import write_report
 from snnbench.render.tables import tables
-from snnbench.render.terminal import print_summary
+from snnbench.render.terminal import print_cards, print_summary
 from snnbench.render.text import UNKNOWN
 from tests.factories import HOSTILE_NAME, make_result, trained, with_names, with_uncounted
 
@@ -81,6 +84,16 @@ def test_every_figure_says_untrained_and_what_was_run(folder):
         drawn = path.read_text()
         assert "untrained weights: ResNet-19, T = 6, photos (2 samples)" in drawn, path
         assert "<script" not in drawn
+
+
+def test_no_label_touches_the_edge_of_a_figure(folder):
+    for path in (folder / "figures").glob("*.png"):
+        ink = np.asarray(Image.open(path).convert("L")) < 255
+        assert ink.any()
+        assert not ink[:, :4].any(), path
+        assert not ink[:, -4:].any(), path
+        assert not ink[:4].any(), path
+        assert not ink[-4:].any(), path
 
 
 def test_the_page_stands_alone(folder):
@@ -170,6 +183,39 @@ def test_the_remake_command_holds_every_option():
     )
 
 
+def test_the_remake_command_of_a_users_model():
+    result = make_result()
+    config = replace(
+        result.config, benchmark="pkg:net", layout="TN", width=None, shortcut=None, latency=False
+    )
+    data = replace(result.data, name="random spikes:0.1")
+
+    command = remake_command(replace(result, config=config, data=data))
+
+    assert command == (
+        "snnbench profile pkg:net --input 3x32x32 --timesteps 6 --layout TN --batch-size 2 "
+        "--values spikes:0.1 --seed 0"
+    )
+
+
+def test_the_glossary_keeps_the_first_explanation():
+    meanings = glossary(tables(make_result()))
+
+    assert meanings["Network"].startswith("The spiking network")
+    assert set(meanings) >= {"Additions", "Row / SNN", "Firing rate"}
+
+
+def test_cards_are_listed_with_their_size():
+    console = Console(width=120, file=io.StringIO(), color_system=None)
+
+    print_cards([registry.get(name).card for name in registry.names()], console)
+
+    shown = console.file.getvalue()
+    assert "resnet19" in shown
+    assert "CIFAR-10" in shown
+    assert "3x224x224" in shown
+
+
 @pytest.mark.parametrize("width", [80, 100])
 def test_the_screen_fits(width):
     result = with_uncounted(trained(make_result()))
@@ -194,7 +240,7 @@ def test_a_folder_that_cannot_be_made_is_a_one_line_error(tmp_path: Path):
     blocker = tmp_path / "file"
     blocker.write_text("")
 
-    with pytest.raises(OutputError, match=r"cannot write .*choose a writable output folder"):
+    with pytest.raises(OutputError, match=r"cannot write to folder .*; choose another with --out"):
         write_report(make_result(blocks=0, timings=()), blocker / "sub")
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from snnbench.render import text
@@ -147,7 +149,8 @@ def test_verdict_gives_latency_with_spread_and_accuracy_with_counts():
 
     assert "snn-event-driven" in said
     assert "(measured, quartiles" in said
-    assert "SNN 93.0 % (93 of 100), ANN twin 95.0 % (95 of 100); published 93.16 %" in said
+    assert "SNN 93.0 % (93 of 100), ANN twin 95.0 % (95 of 100); published" in said
+    assert "its own data set: 93.16 % (ZH21, table 6, T = 6)" in said
 
 
 def test_notices_put_uncounted_operations_first_with_a_remedy():
@@ -157,6 +160,23 @@ def test_notices_put_uncounted_operations_first_with_a_remedy():
     assert "--strict" in found[0].remedy
     assert "spare" in found[1].what
     assert any("untrained weights" in notice.what for notice in found)
+
+
+def test_a_users_model_says_what_is_unknown():
+    result = make_result(twin=None)
+    result = replace(
+        result,
+        weights=replace(result.weights, status="unknown"),
+        config=replace(result.config, width=None),
+        snn=replace(result.snn, timesteps=None, samples=None, declared_dense=True),
+    )
+
+    said = " ".join(notice.what for notice in notices(result))
+
+    for limit in ("weights of unknown training", "T is unknown", "whole run", "as an ANN"):
+        assert limit in said
+    assert "weights of unknown training" in tables(result)[0].caption
+    assert "of the whole run (number of samples unknown)" in tables(result)[0].caption
 
 
 def test_a_clean_trained_result_has_no_notices():

@@ -238,9 +238,9 @@ def test_what_cannot_be_read_back_is_not_written(saved: Path, bad: float, messag
 
 def test_unwritable_places(saved: Path, tmp_path: Path) -> None:
     result = make_result()
-    with pytest.raises(OutputError, match=r"folder .*none does not exist; create it first"):
+    with pytest.raises(OutputError, match=r"no folder .*none; create it first"):
         save(result, tmp_path / "none" / "result.json")
-    with pytest.raises(OutputError, match="cannot write .*: Not a directory"):
+    with pytest.raises(OutputError, match=r"no folder .*result\.json; create it first"):
         save(result, saved / "result.json")
     with pytest.raises(OutputError, match="exists and is not a regular file"):
         save(result, tmp_path)
@@ -281,15 +281,15 @@ def test_permissions_are_those_of_any_new_file(saved: Path) -> None:
     assert saved.stat().st_mode == plain.stat().st_mode
 
 
-def test_ten_thousand_layers_load_in_seconds(tmp_path: Path) -> None:
+def test_thousands_of_layers_load_in_seconds(tmp_path: Path) -> None:
     layer = snn_profile().layers[2]
-    layers = tuple(replace(layer, name=f"layer{i}") for i in range(10_000))
+    layers = tuple(replace(layer, name=f"layer{i}") for i in range(3_000))
     result = make_result(snn=replace(snn_profile(), layers=layers))
     path = tmp_path / "result.json"
     save(result, path)
     start = time.process_time()
     assert load(path) == result
-    assert time.process_time() - start < 10  # a quadratic check takes minutes
+    assert time.process_time() - start < 5  # a quadratic check takes longer
 
 
 def test_the_committed_schema_is_current() -> None:
@@ -305,36 +305,42 @@ def test_every_field_of_the_schema_is_documented() -> None:
             assert f"| `{entry}` |" in section, f"{name}.{entry}"
 
 
+KINDS = {
+    "object": (dict,),
+    "array": (list,),
+    "string": (str,),
+    "boolean": (bool,),
+    "null": (type(None),),
+    "integer": (int,),
+    "number": (int, float),
+}
+KEYWORDS = {
+    *("$schema", "$defs", "$ref", "title", "description", "anyOf", "enum", "const", "type"),
+    *("properties", "additionalProperties", "required", "items"),
+}
+
+
 def violations(value: object, schema: dict[str, Any], definitions: dict[str, Any]) -> list[str]:
     """What of the keywords the schema uses ``value`` violates; an unknown keyword is an error."""
-    rest = dict(schema)
-    for annotation in ("$schema", "$defs", "title", "description"):
-        rest.pop(annotation, None)
+    assert schema.keys() <= KEYWORDS
+    if "$ref" in schema:
+        name = schema["$ref"].removeprefix("#/$defs/")
+        return violations(value, definitions[name], definitions)
+    if "anyOf" in schema:
+        return ["anyOf"] * all(violations(value, each, definitions) for each in schema["anyOf"])
+    if "enum" in schema or "const" in schema:
+        return ["enum"] * (value not in schema.get("enum", [schema.get("const")]))
+    kind = schema["type"]
+    if not isinstance(value, KINDS[kind]) or (isinstance(value, bool) and kind != "boolean"):
+        return [kind]
     found: list[str] = []
-    if reference := rest.pop("$ref", None):
-        found += violations(value, definitions[reference.removeprefix("#/$defs/")], definitions)
-    if choices := rest.pop("anyOf", None):
-        found += ["anyOf"] * all(violations(value, choice, definitions) for choice in choices)
-    if (allowed := rest.pop("enum", None)) is not None:
-        found += ["enum"] * (value not in allowed)
-    if (only := rest.pop("const", None)) is not None:
-        found += ["const"] * (value != only)
-    kinds = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None)}
-    numbers = {"integer": (int,), "number": (int, float)}
-    if (kind := rest.pop("type", None)) in numbers:
-        found += [kind] * (isinstance(value, bool) or not isinstance(value, numbers[kind]))
-    elif kind is not None:
-        found += [kind] * (not isinstance(value, kinds[kind]))
-    properties, closed = rest.pop("properties", {}), rest.pop("additionalProperties", {})
-    required, items = set(rest.pop("required", ())), rest.pop("items", {})
     if isinstance(value, dict):
-        found += ["required"] * (not required <= value.keys())
+        found += ["required"] * (not set(schema.get("required", ())) <= value.keys())
         for key, child in value.items():
-            inner = properties.get(key, closed)
+            inner = schema.get("properties", {}).get(key, schema["additionalProperties"])
             found += [key] if inner is False else violations(child, inner, definitions)
     if isinstance(value, list):
-        found += [each for child in value for each in violations(child, items, definitions)]
-    assert not rest, f"keywords this test does not know: {rest}"
+        found += [e for child in value for e in violations(child, schema["items"], definitions)]
     return found
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from snnbench.count.profiler import profile
-    from snnbench.records import LayerRecord, OpCount, Profile, RunResult
+    from snnbench.records import LayerRecord, OpCount, Profile
     from snnbench.results import load, save
+    from snnbench.run_records import RunResult
 
 __version__ = "0.1.0"
 
@@ -18,7 +19,7 @@ _PUBLIC = {
     "LayerRecord": "snnbench.records",
     "OpCount": "snnbench.records",
     "Profile": "snnbench.records",
-    "RunResult": "snnbench.records",
+    "RunResult": "snnbench.run_records",
     "load": "snnbench.results",
     "save": "snnbench.results",
 }

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from snnbench.errors import UsageError
-from snnbench.records import Published
+from snnbench.run_records import Published
 
 
 class InputSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

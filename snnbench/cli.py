@@ -6,7 +6,6 @@ Modules are imported inside the commands, so that ``snnbench --help`` answers at
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from snnbench import __version__
 from snnbench.errors import SnnbenchError
 
 if TYPE_CHECKING:
-    from snnbench.records import RunResult
+    from snnbench.run_records import RunResult
 
 _INTERRUPTED = 130
 _DEFAULT_FOLDER = Path("results")
@@ -80,9 +79,9 @@ def run_command(name: str, out: Path | None, *, no_latency: bool, **options: Any
     from snnbench import registry
 
     registry.get(name)  # an unknown name is told before torch takes its seconds to load
-    from snnbench import runner
+    from snnbench import run_config, runner
 
-    config = runner.configure(name, with_latency=not no_latency, **options)
+    config = run_config.configure(name, with_latency=not no_latency, **options)
     folder = _output_folder(out, name)
     from snnbench.progress import RichReporter
 
@@ -186,10 +185,12 @@ def _output_folder(out: Path | None, name: str) -> Path:
 
 def _write(result: RunResult, folder: Path | None) -> None:
     """Save and report a result, or only print it."""
-    from snnbench.results import save
+    from snnbench.results import load, save
 
     if folder is not None:
-        save(result, folder / "result.json")
+        path = folder / "result.json"
+        save(result, path)
+        result = load(path)  # what `snnbench report` will see, to the last digit
     _report(result, folder)
 
 

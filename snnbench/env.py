@@ -13,7 +13,7 @@ from pathlib import Path
 
 import snnbench
 from snnbench.errors import UsageError
-from snnbench.records import Environment
+from snnbench.run_records import Environment
 
 _PACKAGE = Path(snnbench.__file__).resolve().parent
 _CPUINFO = Path("/proc/cpuinfo")

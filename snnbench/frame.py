@@ -17,7 +17,8 @@ import pandas as pd
 from snnbench.energy.estimate import EnergyEstimate, estimate
 from snnbench.energy.models import EnergyModel, models
 from snnbench.operations import SNN, TWIN, divisors, operation_rows, per_sample, ratio
-from snnbench.records import Alphabet, LayerRecord, Profile, RunResult, Timing
+from snnbench.records import Alphabet, LayerRecord, Profile
+from snnbench.run_records import RunResult, Timing
 from snnbench.units import MS_PER_S
 
 ZERO_SKIPPING_TWIN = "ANN twin, zero-skipping"

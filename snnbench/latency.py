@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snnbench.errors import OutputError, SnnbenchError, UsageError
-from snnbench.records import Timing
+from snnbench.run_records import Timing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from snnbench.records import LayerRecord, RunResult
+from snnbench.records import LayerRecord
+from snnbench.run_records import RunResult
 
 SNN = "SNN"
 TWIN = "ANN twin"

@@ -10,7 +10,8 @@ from itertools import chain
 from math import isfinite
 from typing import Any
 
-from snnbench.records import AlphabetKind, LayerRecord, Profile, RunResult
+from snnbench.records import AlphabetKind, LayerRecord, Profile
+from snnbench.run_records import RunResult
 
 MAX_INT = 2**63 - 1
 """Counts are accumulated in int64; a larger number is damage."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from snnbench import records
-from snnbench.records import SCHEMA_VERSION, RunResult
+from snnbench import records, run_records
+from snnbench.run_records import SCHEMA_VERSION, RunResult
 
 _ATTRIBUTE = re.compile(r"^    (\w+): (.+(?:\n {8,}.+)*)", re.MULTILINE)
 
@@ -23,9 +23,9 @@ def json_schema() -> dict[str, Any]:
     (reference,), components = msgspec.json.schema_components([RunResult])
     for name, component in components.items():
         if "properties" in component:
-            _complete(component, getattr(records, name))
+            _complete(component, _class_of(name))
         elif "description" in component:
-            component["description"] = _summary(getattr(records, name))
+            component["description"] = _summary(_class_of(name))
     components["RunResult"]["properties"]["schema_version"] = {
         "const": SCHEMA_VERSION,
         "description": "Of the file format.",
@@ -57,3 +57,8 @@ def _summary(record: type) -> str:
 
 def _plain(text: str) -> str:
     return " ".join(text.replace("``None``", "null").replace("``", "").split())
+
+
+def _class_of(name: str) -> Any:
+    """The record called ``name``, in whichever module it is."""
+    return getattr(run_records, name, None) or getattr(records, name)

@@ -13,9 +13,9 @@ import msgspec
 
 from snnbench.errors import ResultError
 from snnbench.files import write_atomically
-from snnbench.records import SCHEMA_VERSION, RunResult
 from snnbench.result_checks import consistency_problem, field_problem, number_problem
 from snnbench.result_schema import json_schema
+from snnbench.run_records import SCHEMA_VERSION, RunResult
 
 __all__ = ["json_schema", "load", "save"]
 

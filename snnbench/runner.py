@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import time
 from collections.abc import Callable, Iterator
@@ -20,25 +21,13 @@ from snnbench.convert.fuse import fold_batch_norm, measure_folding
 from snnbench.convert.twin import ann_twin, check_twin, fvcore_macs, twin_input
 from snnbench.count.profiler import profile
 from snnbench.data.load import Samples, load_samples
-from snnbench.errors import UsageError
 from snnbench.nn.blocks import Shortcut
 from snnbench.nn.norm import calibrate_batch_norm
 from snnbench.partial import Partial
-from snnbench.records import (
-    Accuracy,
-    Check,
-    Folding,
-    Profile,
-    RunConfig,
-    RunResult,
-    Timing,
-    WeightsInfo,
-)
+from snnbench.records import Profile
 from snnbench.registry import Benchmark
+from snnbench.run_records import Accuracy, Check, Folding, RunConfig, RunResult, Timing, WeightsInfo
 
-# dense MACs that a default run counts: some ten seconds of counting on two slow cores
-_DEFAULT_WORK_MACS = 1.8e11
-_DEFAULT_SAMPLES = range(2, 65)
 _TIMING_BUDGET_S = 12.0
 _TIMING_RUNS = range(3, 31)
 _PERCENT = 100
@@ -75,100 +64,6 @@ class Prepared:
     checks: tuple[Check, ...]
 
 
-def configure(
-    name: str,
-    *,
-    timesteps: int | None = None,
-    samples: int | None = None,
-    batch_size: int | None = None,
-    seed: int = 0,
-    threads: int | None = None,
-    device: str = "cpu",
-    width: float = 1.0,
-    shortcut: Shortcut = "paper",
-    data: str | None = None,
-    weights_path: str | None = None,
-    strict: bool = False,
-    with_latency: bool = True,
-) -> RunConfig:
-    """Fill in the defaults of a run.
-
-    Args:
-        name: Benchmark.
-        timesteps: T; the card's by default.
-        samples: Samples to count; by default what some ten seconds of counting allow, 2 to 64.
-        batch_size: Samples at once; 1 for large images, else up to 16.
-        seed: Of weights, data and everything else.
-        threads: Of torch; all cores this process may use by default.
-        device: ``cpu`` or a CUDA device.
-        width: Channel multiplier.
-        shortcut: Shortcut policy.
-        data: Folder of the user's data; embedded data by default.
-        weights_path: File of trained weights; untrained by default.
-        strict: Stop at the first operation without a counting rule.
-        with_latency: Time the networks as well.
-
-    Raises:
-        UsageError: Unknown name, or a value out of range.
-    """
-    card = registry.get(name).card
-    timesteps = card.timesteps if timesteps is None else timesteps
-    samples = _default_samples(card, timesteps, width) if samples is None else samples
-    batch_size = _default_batch(card, samples) if batch_size is None else batch_size
-    threads = env.available_cores() if threads is None else threads
-    for label, value in (
-        ("timesteps", timesteps),
-        ("samples", samples),
-        ("batch-size", batch_size),
-        ("threads", threads),
-    ):
-        if value < 1:
-            msg = f"--{label} must be at least 1, got {value}"
-            raise UsageError(msg)
-    _check_device(device)
-    return RunConfig(
-        benchmark=name,
-        timesteps=timesteps,
-        samples=samples,
-        batch_size=min(batch_size, samples),
-        seed=seed,
-        threads=threads,
-        device=device,
-        width=width,
-        shortcut=shortcut,
-        data=data,
-        weights=weights_path,
-        strict=strict,
-        latency=with_latency,
-    )
-
-
-def _default_samples(card: Card, timesteps: int, width: float) -> int:
-    if card.expected is None:
-        return _DEFAULT_SAMPLES.start
-    work = card.expected.twin_dense_macs * max(timesteps, 1) * max(width, 0.01) ** 2
-    affordable = int(_DEFAULT_WORK_MACS / work)
-    return min(max(affordable, _DEFAULT_SAMPLES.start), _DEFAULT_SAMPLES[-1])
-
-
-def _default_batch(card: Card, samples: int) -> int:
-    _, height, width = card.input.shape
-    return 1 if height * width > 64 * 64 else min(samples, 16)
-
-
-def _check_device(device: str) -> None:
-    try:
-        kind = torch.device(device).type
-    except RuntimeError:
-        kind = ""
-    if kind not in {"cpu", "cuda"}:
-        msg = f"unknown device {device!r}; use cpu, cuda or cuda:N"
-        raise UsageError(msg)
-    if kind == "cuda" and not torch.cuda.is_available():
-        msg = f"device {device} is not available: this PyTorch sees no CUDA GPU; use --device cpu"
-        raise UsageError(msg)
-
-
 def run(config: RunConfig, reporter: Reporter, folder: Path | None = None) -> RunResult:
     """Run one benchmark.
 
@@ -191,7 +86,7 @@ def run(config: RunConfig, reporter: Reporter, folder: Path | None = None) -> Ru
         reporter.note(f"resuming an interrupted run: {counts.done} samples are counted already")
     with torch.inference_mode():
         _count(prepared, config, reporter, counts)
-        folding, timings = _fold_and_time(prepared, config, reporter)
+        folding, folding_check, timings = _fold_and_time(prepared, config, reporter)
     counts.discard()
     samples = prepared.samples
     snn, twin = cast("Profile", counts.snn), cast("Profile", counts.twin)
@@ -210,7 +105,11 @@ def run(config: RunConfig, reporter: Reporter, folder: Path | None = None) -> Ru
         accuracy=Accuracy(correct=counts.correct, samples=config.samples) if labelled else None,
         paper_multiplication_layers=_encoding_and_head(prepared.network),
         published=benchmark.card.published,
-        checks=prepared.checks + _count_checks(benchmark.card, config, prepared, snn, twin),
+        checks=(
+            *prepared.checks,
+            *_count_checks(benchmark.card, config, prepared, snn, twin),
+            folding_check,
+        ),
         folding=folding,
         timings=timings,
         created_utc=datetime.now(tz=UTC).isoformat(timespec="seconds"),
@@ -224,17 +123,25 @@ def _encoding_and_head(network: nn.Module) -> tuple[str, ...]:
 def _prepare(benchmark: Benchmark, config: RunConfig, reporter: Reporter) -> Prepared:
     card = benchmark.card
     network = benchmark.build(
-        timesteps=config.timesteps, width=config.width or 1.0, shortcut=cast("Shortcut", config.shortcut)
+        timesteps=config.timesteps,
+        width=config.width or 1.0,
+        shortcut=cast("Shortcut", config.shortcut),
     ).eval()
-    samples = _load(card, config, "test", config.samples)
+    samples = load_samples(
+        card.input,
+        samples=config.samples,
+        timesteps=config.timesteps,
+        path=None if config.data is None else Path(config.data),
+        seed=config.seed,
+        classes=card.classes,
+    )
     state = None if config.weights is None else weights.load_state(Path(config.weights))
     if state is not None:
         weights.apply_state(network, state)
     network = network.to(config.device)
     twin = ann_twin(network)
     checks = check_twin(network, twin)
-    # one large image has enough positions for stable statistics
-    calibration = _load(card, config, "calibration", config.batch_size).inputs.to(config.device)
+    calibration = _first(samples.inputs, _calibration_size(config)).to(config.device)
     with (
         reporter.stage("calibrating batch norm", 2 * len(_ticking_modules(twin))) as show,
         _ticking(show, network, twin),
@@ -242,7 +149,7 @@ def _prepare(benchmark: Benchmark, config: RunConfig, reporter: Reporter) -> Pre
         if state is None:
             calibrate_batch_norm(network, calibration)
         calibrate_batch_norm(twin, twin_input(calibration))
-    info = _weights_info(config, network, card, untrained=state is None)
+    info = _weights_info(config, network, untrained=state is None)
     if state is None:
         reporter.note(
             "weights are UNTRAINED: operation counts that depend on firing rates say nothing about "
@@ -251,28 +158,28 @@ def _prepare(benchmark: Benchmark, config: RunConfig, reporter: Reporter) -> Pre
     return Prepared(network=network, twin=twin, samples=samples, weights=info, checks=checks)
 
 
-def _load(card: Card, config: RunConfig, split: str, samples: int) -> Samples:
-    return load_samples(
-        card.input,
-        samples=samples,
-        timesteps=config.timesteps,
-        path=None if config.data is None else Path(config.data),
-        seed=config.seed,
-        split="calibration" if split == "calibration" else "test",
-        classes=card.classes,
-    )
+def _calibration_size(config: RunConfig) -> int:
+    """Samples for batch statistics: a batch, and two where a batch is one large image."""
+    return min(config.samples, max(config.batch_size, 2))
 
 
-def _weights_info(
-    config: RunConfig, network: nn.Module, card: Card, *, untrained: bool
-) -> WeightsInfo:
+def _first(inputs: Tensor, samples: int) -> Tensor:
+    """The first samples: along axis 0 of images, axis 1 of event frames."""
+    return inputs.narrow(_sample_axis(inputs), 0, samples)
+
+
+def _sample_axis(inputs: Tensor) -> int:
+    return 1 if inputs.ndim == 5 else 0
+
+
+def _weights_info(config: RunConfig, network: nn.Module, *, untrained: bool) -> WeightsInfo:
     sha256 = weights.state_sha256(network.state_dict())
     if untrained:
         return WeightsInfo(
             status="untrained",
             description=(
-                f"kaiming initialisation, seed {config.seed}; tdBN statistics calibrated on "
-                f"{config.batch_size} sample(s) of {config.data or card.input.embedded}"
+                f"kaiming initialisation, seed {config.seed}; tdBN statistics calibrated on the "
+                f"first {_calibration_size(config)} of the counted samples"
             ),
             sha256=sha256,
         )
@@ -282,8 +189,8 @@ def _weights_info(
 def _batches(
     samples: Samples, config: RunConfig, start: int
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Batches of inputs (samples are axis 0 of images, axis 1 of event frames) and labels."""
-    axis = 1 if samples.inputs.ndim == 5 else 0
+    """Batches of inputs and labels."""
+    axis = _sample_axis(samples.inputs)
     for first in range(start, config.samples, config.batch_size):
         size = min(config.batch_size, config.samples - first)
         inputs = samples.inputs.narrow(axis, first, size).to(config.device)
@@ -312,21 +219,18 @@ def _count(prepared: Prepared, config: RunConfig, reporter: Reporter, counts: Pa
 
 def _fold_and_time(
     prepared: Prepared, config: RunConfig, reporter: Reporter
-) -> tuple[Folding, tuple[Timing, ...]]:
+) -> tuple[Folding, Check, tuple[Timing, ...]]:
     """Fold the batch norms, measure what that changes, then time both networks (pass 2)."""
-    inputs, _ = next(_batches(prepared.samples, config, 0))
-    one = inputs[:, :1] if inputs.ndim == 5 else inputs[:1]
+    one = _first(prepared.samples.inputs, 1).to(config.device)
     folded = fold_batch_norm(prepared.network)
-    ticks = 2 * len(_ticking_modules(prepared.network))
-    with (
-        reporter.stage("folding tdBN", ticks) as show,
-        _ticking(show, prepared.network, folded.model),
-    ):
+    ticks = 4 * len(_ticking_modules(prepared.network))
+    with reporter.stage("folding tdBN", ticks) as show, _ticking(show, prepared.network):
         start = time.perf_counter()
         folding = measure_folding(prepared.network, folded, one)
         seconds = (time.perf_counter() - start) / 2
+        check = _folding_check(prepared.network, one)
     if not config.latency:
-        return folding, ()
+        return folding, check, ()
     networks = {"snn-dense-fused": folded.model, "ann-twin": fold_batch_norm(prepared.twin).model}
     with reporter.stage("timing", _PERCENT) as show:
         timings = latency.measure(
@@ -339,7 +243,29 @@ def _fold_and_time(
             batch_size=1,
             progress=lambda done, total: show(_PERCENT * done // total),
         )
-    return folding, timings
+    return folding, check, timings
+
+
+def _folding_check(network: nn.Module, one: Tensor) -> Check:
+    """Fold in double precision, where rounding flips no spike: the algebra of eq. 9-10 alone.
+
+    In float32 a spike that rounding flips early changes many later ones in a deep network, folded
+    or not; a single timestep in float64 shows whether the folding itself is right.
+    """
+    exact = copy.deepcopy(network).double()
+    for module in exact.modules():
+        if isinstance(getattr(module, "timesteps", None), int):
+            module.timesteps = 1  # type: ignore[assignment]
+    step = (one[:1] if one.ndim == 5 else one).double()
+    folding = measure_folding(exact, fold_batch_norm(exact), step)
+    difference = folding.output_max_abs_difference / max(folding.output_max_abs, 1e-300)
+    return Check(
+        name="spikes flipped by folding tdBN, float64, one timestep",
+        expected=0,
+        measured=folding.flipped_spikes,
+        ok=folding.flipped_spikes == 0 and difference < 1e-9,
+        note=f"outputs differ by {difference:.1e} of the largest",
+    )
 
 
 def _timing_runs(seconds_per_round: float) -> int:
@@ -353,7 +279,7 @@ def _count_checks(
 ) -> tuple[Check, ...]:
     """Dense operations of the two networks against each other, fvcore and the card."""
     per_sample = twin.dense.synops // config.samples
-    example = twin_input(next(_batches(prepared.samples, config, 0))[0])[:1]
+    example = twin_input(_first(prepared.samples.inputs, 1).to(config.device))
     fvcore_total, unsupported = fvcore_macs(prepared.twin, example)
     note = f"fvcore has no rule for {', '.join(sorted(unsupported))}" if unsupported else ""
     checks = [

@@ -14,7 +14,7 @@ from snnbench import env
 from snnbench.count.clock import Layout
 from snnbench.count.profiler import profile
 from snnbench.errors import UsageError
-from snnbench.records import DataInfo, RunConfig, RunResult, WeightsInfo
+from snnbench.run_records import DataInfo, RunConfig, RunResult, WeightsInfo
 from snnbench.weights import state_sha256
 
 # what --layout says of the calls -> what the profiler is told

@@ -10,25 +10,27 @@ from dataclasses import replace
 
 from snnbench.records import (
     DENSE,
-    Accuracy,
     Alphabet,
     AlphabetKind,
+    LayerRecord,
+    Profile,
+    Role,
+    SideOps,
+    Uncounted,
+    op_count,
+)
+from snnbench.run_records import (
+    Accuracy,
     Check,
     DataInfo,
     EnergyMeasurement,
     Environment,
     Folding,
-    LayerRecord,
-    Profile,
     Published,
-    Role,
     RunConfig,
     RunResult,
-    SideOps,
     Timing,
-    Uncounted,
     WeightsInfo,
-    op_count,
 )
 
 SPIKES = Alphabet(kind=AlphabetKind.BINARY, scale=1.0)

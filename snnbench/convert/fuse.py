@@ -15,7 +15,7 @@ from torch.nn.modules.conv import _ConvNd
 from snnbench.nn.blocks import PerTimestep
 from snnbench.nn.neuron import LIF
 from snnbench.nn.norm import ChannelAffine, ThresholdDependentBatchNorm2d
-from snnbench.records import Folding
+from snnbench.run_records import Folding
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, ThresholdDependentBatchNorm2d)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from snnbench.errors import StructureError
 from snnbench.nn.neuron import LIF
 from snnbench.nn.norm import ThresholdDependentBatchNorm2d
-from snnbench.records import Check
+from snnbench.run_records import Check
 
 
 def ann_twin(snn: nn.Module) -> nn.Module:

@@ -109,19 +109,20 @@ def frame_of(
         timesteps: T as declared or known from earlier calls.
         layout: As declared by the user.
     """
-    neurons = [layer for layer in layers if layer.is_neuron] or list(layers)
+    neurons = [layer for layer in layers if layer.is_neuron]
     if layout in {"TN", "NT"} and input_shape:
         return _declared_multi(layers, input_shape, timesteps, batch_first=layout == "NT")
-    most = max((layer.calls for layer in neurons), default=1)
-    if most > 1 and (timesteps is None or most % timesteps == 0) and _loops(neurons, most):
+    looping = neurons if timesteps is None else _deciding(layers)
+    most = max((layer.calls for layer in looping), default=1)
+    if most > 1 and (timesteps is None or most % timesteps == 0) and _loops(looping, most):
         timesteps = timesteps or most
-        samples = _samples_of_steps(neurons, input_shape, timesteps)
+        samples = _samples_of_steps(looping, input_shape, timesteps)
         return Frame(mode=Mode.LOOP, timesteps=timesteps, samples=samples)
     if layout == "auto" and timesteps and timesteps > 1 and input_shape:
         guess = _guess_multi(layers, input_shape, timesteps)
         if guess is not None:
             return guess
-    samples = _samples_of_steps(neurons, input_shape, timesteps)
+    samples = _samples_of_steps(_deciding(layers), input_shape, timesteps)
     return Frame(mode=Mode.STEP, timesteps=timesteps, samples=samples)
 
 
@@ -155,7 +156,8 @@ def _declared_multi(
     candidates = _sample_candidates(input_shape, t, time_axis)
     if input_shape[0] % t == 0:
         candidates.append(input_shape[0] // t)  # flat, [T*N, ...]
-    samples = max(candidates, key=lambda n: _agreeing(layers, t, n, batch_first=batch_first))
+    deciding = _deciding(layers)
+    samples = max(candidates, key=lambda n: _agreeing(deciding, t, n, batch_first=batch_first))
     return Frame(mode=Mode.MULTI, timesteps=t, samples=samples, batch_first=batch_first)
 
 
@@ -163,7 +165,7 @@ def _guess_multi(
     layers: Sequence[LayerCalls], input_shape: tuple[int, ...], timesteps: int
 ) -> Frame | None:
     """Time first, if some neuron saw T*N leading positions (some layer, without neurons)."""
-    deciding = [layer for layer in layers if layer.is_neuron] or layers
+    deciding = _deciding(layers)
     candidates = [
         n
         for n in _sample_candidates(input_shape, timesteps, 0)
@@ -171,9 +173,14 @@ def _guess_multi(
     ]
     if not candidates:
         return None
-    samples = max(candidates, key=lambda n: _agreeing(layers, timesteps, n))
+    samples = max(candidates, key=lambda n: _agreeing(deciding, timesteps, n))
     ambiguous = input_shape[0] == timesteps and len(candidates) > 1
     return Frame(mode=Mode.MULTI, timesteps=timesteps, samples=samples, ambiguous=ambiguous)
+
+
+def _deciding(layers: Sequence[LayerCalls]) -> Sequence[LayerCalls]:
+    """Layers whose shapes speak of T and N: neurons, or all where there are none."""
+    return [layer for layer in layers if layer.is_neuron] or layers
 
 
 def _sample_candidates(input_shape: tuple[int, ...], timesteps: int, time_axis: int) -> list[int]:

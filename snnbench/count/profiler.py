@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from snnbench.count import side_rules, synapse_rules
 from snnbench.count.alphabet import count_axis
 from snnbench.count.attribution import ROOT, Scope
 from snnbench.count.audit import Audit, tensors_of
@@ -19,6 +20,8 @@ from snnbench.count.neurons import is_known_elementwise, neuron_names, spikes_of
 from snnbench.count.rules import RULES
 from snnbench.errors import UsageError
 from snnbench.records import Profile
+
+RULE_MODULES = (synapse_rules, side_rules)  # importing them registers their rules
 
 
 class profile:  # noqa: N801 - used like the functions of contextlib

@@ -26,9 +26,7 @@ class WeightsMap:
             start = parameter.data_ptr()
             length = parameter.numel() * parameter.element_size()
             if start and length:
-                length = min(
-                    length, parameter.untyped_storage().nbytes()
-                )  # expanded ones are small
+                length = min(length, parameter.untyped_storage().nbytes())  # if expanded
                 spans.setdefault((start, start + length), []).append(name)
         self._spans = [(start, end, tuple(names)) for (start, end), names in sorted(spans.items())]
         self._starts = [span[0] for span in self._spans]
@@ -36,7 +34,7 @@ class WeightsMap:
         self._has_derived = False
 
     def names(self, tensor: Tensor) -> tuple[str, ...]:
-        """Qualified names of the parameter behind ``tensor``: several if tied, none if no weight."""
+        """Names of the parameter behind ``tensor``: several if tied, none if it is no weight."""
         address = tensor.data_ptr()
         index = bisect.bisect_right(self._starts, address) - 1
         if index >= 0 and address < self._spans[index][1]:

@@ -17,7 +17,7 @@ from snnbench.data.events import FrameValues, Framing, digit_saccades, folder_ev
 from snnbench.data.images import folder_images
 from snnbench.data.source import Draw, Drawn, Split
 from snnbench.errors import DataError
-from snnbench.records import DataInfo
+from snnbench.run_records import DataInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

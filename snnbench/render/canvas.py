@@ -16,8 +16,8 @@ import matplotlib.style
 from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.ticker import FuncFormatter, LogLocator
 
-from snnbench.records import RunResult
 from snnbench.render import text
+from snnbench.run_records import RunResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,9 +6,9 @@ from statistics import median
 
 from snnbench.frame import energy_frame, measured_energy_frame, operations_frame, timing_frame
 from snnbench.operations import SNN
-from snnbench.records import RunResult
 from snnbench.render import text
 from snnbench.render.table import Column, Table, caption, grouped, per, records
+from snnbench.run_records import RunResult
 from snnbench.units import PJ_PER
 
 

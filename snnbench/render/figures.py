@@ -20,10 +20,11 @@ from snnbench.frame import (
     timestep_frame,
 )
 from snnbench.operations import SNN, TWIN, divisors, per_sample
-from snnbench.records import LayerRecord, RunResult
+from snnbench.records import LayerRecord
 from snnbench.render import canvas, text
 from snnbench.render.canvas import Plot
 from snnbench.render.table import records
+from snnbench.run_records import RunResult
 from snnbench.units import PJ_PER
 
 if TYPE_CHECKING:

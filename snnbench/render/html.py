@@ -10,11 +10,11 @@ from importlib import resources
 import jinja2
 from markupsafe import Markup
 
-from snnbench.records import Folding, RunResult
 from snnbench.render import text
 from snnbench.render.canvas import Plot
 from snnbench.render.table import Table
 from snnbench.render.verdict import coverage, notices, verdict
+from snnbench.run_records import Folding, RunResult
 
 
 def report_html(result: RunResult, tables: Sequence[Table], plots: Sequence[Plot]) -> str:

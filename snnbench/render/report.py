@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from snnbench.errors import OutputError
 from snnbench.files import write_atomically
-from snnbench.records import RunResult
 from snnbench.render.export import to_csv, to_latex, to_markdown
 from snnbench.render.figures import figures
 from snnbench.render.html import report_html
 from snnbench.render.tables import tables
+from snnbench.run_records import RunResult
+
+# every table and figure a report may hold
+_TABLES = ("operations", "energy", "energy_measured", "latency", "layers", "side_work", "checks")
+_FIGURES = (
+    "spikes_per_neuron",
+    "operations_by_layer",
+    "energy",
+    "firing_rate_by_timestep",
+    "latency",
+)
 
 
 def write_report(result: RunResult, folder: Path) -> list[Path]:
@@ -39,6 +50,7 @@ def write_report(result: RunResult, folder: Path) -> list[Path]:
     for plot in plots:
         files[f"figures/{plot.name}.svg"] = plot.svg
         files[f"figures/{plot.name}.png"] = plot.png
+    _remove_stale(folder, files)
     paths = []
     for name, content in files.items():
         path = folder / name
@@ -46,6 +58,19 @@ def write_report(result: RunResult, folder: Path) -> list[Path]:
         write_atomically(path, content)
         paths.append(path)
     return paths
+
+
+def _remove_stale(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Remove what an earlier result with more to show left here; other files are the user's."""
+    for kind, names, suffixes in (
+        ("tables", _TABLES, ("csv", "md", "tex")),
+        ("figures", _FIGURES, ("svg", "png")),
+    ):
+        for name in names:
+            for suffix in suffixes:
+                path = f"{kind}/{name}.{suffix}"
+                if path not in files:
+                    (folder / path).unlink(missing_ok=True)
 
 
 def _make_folder(folder: Path) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from snnbench.operations import per_sample
-from snnbench.records import RunResult
 from snnbench.render import text
+from snnbench.run_records import RunResult
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ import pandas as pd
 from snnbench.energy.estimate import SIDE_NAMES
 from snnbench.frame import checks_frame, layer_frame
 from snnbench.operations import SNN, TWIN, divisors
-from snnbench.records import LayerRecord, RunResult, SideOps
+from snnbench.records import LayerRecord, SideOps
 from snnbench.render import text
 from snnbench.render.comparisons import (
     energy_table,
@@ -18,6 +18,7 @@ from snnbench.render.comparisons import (
     operations_table,
 )
 from snnbench.render.table import Column, Table, caption, per
+from snnbench.run_records import RunResult
 
 
 def tables(result: RunResult) -> tuple[Table, ...]:

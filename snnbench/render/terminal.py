@@ -13,10 +13,10 @@ from rich.text import Text
 from snnbench.card import Card
 from snnbench.frame import energy_frame, timing_frame
 from snnbench.operations import SNN, TWIN, operation_rows, per_sample
-from snnbench.records import Accuracy, RunResult
 from snnbench.render import text
 from snnbench.render.table import records
 from snnbench.render.verdict import coverage, notices, verdict
+from snnbench.run_records import Accuracy, RunResult
 
 Row = tuple[str, str, str, str]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from snnbench.records import RunResult
+from snnbench.run_records import RunResult
 from snnbench.units import PJ_PER, SI_PREFIXES
 
 UNKNOWN = "\N{EN DASH}"

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from snnbench.energy.models import DEFAULT_MODEL
 from snnbench.frame import TWIN_TIMING, ZERO_SKIPPING_TWIN, energy_frame, timing_frame
 from snnbench.operations import SNN, TWIN, divisors, per_sample
-from snnbench.records import Accuracy, Profile, RunResult
+from snnbench.records import Profile
 from snnbench.render import text
 from snnbench.render.table import records
+from snnbench.run_records import Accuracy, RunResult
 
 NOISY_SPREAD = 0.1
 """Interquartile range over median from which a latency is called noisy."""

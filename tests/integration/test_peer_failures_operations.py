@@ -10,7 +10,7 @@ import torch
 from counting import count, rows_of
 from torch import Tensor, nn
 from torch.nn import functional
-from toynets import LIF
+from toynets import LIF, Multistep
 
 import snnbench
 from snnbench.records import OpCount
@@ -227,3 +227,11 @@ def test_flattened_time_is_split_by_the_declared_layout(batch_first: bool) -> No
     assert neuron.spikes_per_timestep == (3, 0)
     assert neuron.spikes_per_sample == (0, 1, 2)
     assert rows_of(profile)["fc"].effective_per_sample == (0, 5, 10)
+
+
+def test_a_linear_over_rows_does_not_vote_on_the_batch() -> None:
+    """[T*N, R, K] with T = 4, N = 1, R = 2: the product sees 8 rows, the neuron one sample."""
+    model = Multistep([nn.Linear(3, 1), LIF(time_axis=0)], lead=(4, 1))
+    profile = count(model, torch.ones(4, 2, 3), timesteps=4, layout="TN")
+    assert (profile.samples, profile.timesteps) == (1, 4)
+    assert rows_of(profile)["layers.0"].effective_per_timestep == (6, 6, 6, 6)

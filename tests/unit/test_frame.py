@@ -13,7 +13,8 @@ from snnbench.frame import (
     timestep_frame,
     timing_frame,
 )
-from snnbench.records import Profile, Published
+from snnbench.records import Profile
+from snnbench.run_records import Published
 from tests.factories import make_result, metered, snn_profile, synapse, timing
 
 

@@ -18,8 +18,8 @@ from factories import make_result, metered, snn_profile, trained, with_names, wi
 
 from snnbench import files, results
 from snnbench.errors import OutputError, ResultError
-from snnbench.records import SCHEMA_VERSION, Check, RunResult
 from snnbench.results import json_schema, load, save
+from snnbench.run_records import SCHEMA_VERSION, Check, RunResult
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "reports" / "schema" / f"result-v{SCHEMA_VERSION}.json"

@@ -1,0 +1,114 @@
+"""What a run does by default, and which arguments make sense."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from snnbench import env, registry
+from snnbench.card import Card
+from snnbench.errors import UsageError
+from snnbench.nn.blocks import Shortcut
+from snnbench.run_records import RunConfig
+
+# dense MACs that a default run counts: some ten seconds of counting on two slow cores
+_DEFAULT_WORK_MACS = 1.8e11
+_DEFAULT_SAMPLES = range(2, 65)
+
+
+def configure(
+    name: str,
+    *,
+    timesteps: int | None = None,
+    samples: int | None = None,
+    batch_size: int | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+    device: str = "cpu",
+    width: float = 1.0,
+    shortcut: Shortcut = "paper",
+    data: str | None = None,
+    weights_path: str | None = None,
+    strict: bool = False,
+    with_latency: bool = True,
+) -> RunConfig:
+    """Fill in the defaults of a run.
+
+    Args:
+        name: Benchmark.
+        timesteps: T; the card's by default.
+        samples: Samples to count; by default what some ten seconds of counting allow, 2 to 64.
+        batch_size: Samples at once; 1 for large images, else up to 16.
+        seed: Of weights, data and everything else.
+        threads: Of torch; all cores this process may use by default.
+        device: ``cpu`` or a CUDA device.
+        width: Channel multiplier.
+        shortcut: Shortcut policy.
+        data: Folder of the user's data; embedded data by default.
+        weights_path: File of trained weights; untrained by default.
+        strict: Stop at the first operation without a counting rule.
+        with_latency: Time the networks as well.
+
+    Raises:
+        UsageError: Unknown name, or a value out of range.
+    """
+    card = registry.get(name).card
+    timesteps = card.timesteps if timesteps is None else timesteps
+    samples = _default_samples(card, timesteps, width) if samples is None else samples
+    batch_size = _default_batch(card, samples) if batch_size is None else batch_size
+    threads = env.available_cores() if threads is None else threads
+    for label, value in (
+        ("timesteps", timesteps),
+        ("samples", samples),
+        ("batch-size", batch_size),
+        ("threads", threads),
+    ):
+        if value < 1:
+            msg = f"--{label} must be at least 1, got {value}"
+            raise UsageError(msg)
+    if not (math.isfinite(width) and width > 0):
+        msg = f"--width must be positive and finite, got {width}"
+        raise UsageError(msg)
+    _check_device(device)
+    return RunConfig(
+        benchmark=name,
+        timesteps=timesteps,
+        samples=samples,
+        batch_size=min(batch_size, samples),
+        seed=seed,
+        threads=threads,
+        device=device,
+        width=width,
+        shortcut=shortcut,
+        data=data,
+        weights=weights_path,
+        strict=strict,
+        latency=with_latency,
+    )
+
+
+def _default_samples(card: Card, timesteps: int, width: float) -> int:
+    if card.expected is None:
+        return _DEFAULT_SAMPLES.start
+    work = card.expected.twin_dense_macs * max(timesteps, 1) * max(width, 0.01) ** 2
+    affordable = int(_DEFAULT_WORK_MACS / work)
+    return min(max(affordable, _DEFAULT_SAMPLES.start), _DEFAULT_SAMPLES[-1])
+
+
+def _default_batch(card: Card, samples: int) -> int:
+    _, height, width = card.input.shape
+    return 1 if height * width > 64 * 64 else min(samples, 16)
+
+
+def _check_device(device: str) -> None:
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        kind = ""
+    if kind not in {"cpu", "cuda"}:
+        msg = f"unknown device {device!r}; use cpu, cuda or cuda:N"
+        raise UsageError(msg)
+    if kind == "cuda" and not torch.cuda.is_available():
+        msg = f"device {device} is not available: this PyTorch sees no CUDA GPU; use --device cpu"
+        raise UsageError(msg)

@@ -1,0 +1,297 @@
+"""The command line as a user meets it: what works, and one clear line for what does not."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from snnbench import cli, registry
+from snnbench.partial import FILE_NAME
+from snnbench.results import load
+
+Invoke = Callable[..., tuple[int, str, str]]
+SMALL = ("run", "resnet19", "--width", "0.0625", "-T", "2", "--samples", "2")
+COUNT_ONLY = (*SMALL, "--no-latency", "--batch-size", "1")
+
+
+@pytest.fixture
+def invoke(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Invoke:
+    """Call ``snnbench`` in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["snnbench", *arguments])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+def small_state() -> dict[str, torch.Tensor]:
+    network = registry.get("resnet19").build(timesteps=2, width=0.0625)
+    return {name: value.contiguous() for name, value in network.state_dict().items()}
+
+
+def test_run_leaves_a_valid_result_and_a_report(invoke: Invoke, tmp_path: Path) -> None:
+    code, out, _ = invoke(*SMALL)
+    folder = tmp_path / "results" / "resnet19"
+    assert code == 0
+    assert "untrained" in out
+    result = load(folder / "result.json")
+    assert result.weights.status == "untrained"
+    assert {timing.name for timing in result.timings} == {"snn-dense-fused", "ann-twin"}
+    assert all(check.ok for check in result.checks), result.checks
+    assert "untrained weights" in (folder / "report.html").read_text(encoding="utf-8")
+    assert not (folder / FILE_NAME).exists()
+
+
+def test_two_runs_give_identical_tables_and_figures(invoke: Invoke, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        assert invoke(*COUNT_ONLY, "--out", name)[0] == 0
+    first = {
+        path.relative_to(tmp_path / "one"): path.read_bytes()
+        for kind in ("tables", "figures")
+        for path in sorted((tmp_path / "one" / kind).iterdir())
+    }
+    assert len(first) > 10
+    for path, content in first.items():
+        assert (tmp_path / "two" / path).read_bytes() == content, path
+    assert load("one/result.json").snn == load("two/result.json").snn
+
+
+def test_report_is_made_again_without_torch(invoke: Invoke, tmp_path: Path) -> None:
+    assert invoke(*COUNT_ONLY, "--out", "run")[0] == 0
+    script = (
+        "import sys\n"
+        "sys.modules['torch'] = None\n"  # importing it raises ImportError
+        "sys.argv = ['snnbench', 'report', 'run/result.json', '--out', 'again']\n"
+        "from snnbench.cli import main; main()"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path, capture_output=True)
+    for path in sorted((tmp_path / "run" / "tables").iterdir()):
+        assert (tmp_path / "again" / "tables" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_rerun_without_times_leaves_no_times_behind(invoke: Invoke, tmp_path: Path) -> None:
+    assert invoke(*SMALL, "--out", "run")[0] == 0
+    assert (tmp_path / "run" / "figures" / "latency.svg").exists()
+    (tmp_path / "run" / "figures" / "mine.png").write_bytes(b"the user's")
+    assert invoke(*COUNT_ONLY, "--out", "run")[0] == 0
+    assert not (tmp_path / "run" / "figures" / "latency.svg").exists()
+    assert (tmp_path / "run" / "figures" / "mine.png").exists()
+
+
+def test_trained_weights_are_loaded_and_said_to_be(invoke: Invoke) -> None:
+    save_file(small_state(), "weights.safetensors")
+    code, out, _ = invoke(*COUNT_ONLY, "--weights", "weights.safetensors")
+    assert code == 0
+    assert "untrained weights:" not in out
+    result = load("results/resnet19/result.json")
+    assert (result.weights.status, result.weights.description) == (
+        "trained",
+        "weights.safetensors",
+    )
+
+
+class Evil:
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
+        return os.system, ("touch pwned",)
+
+
+def write_nan_weights() -> None:
+    state = small_state()
+    state["stem.conv.weight"][0, 0, 0, 0] = float("nan")
+    save_file(state, "nan.safetensors")
+
+
+def write_truncated_image() -> None:
+    from PIL import Image
+
+    folder = Path("images")
+    folder.mkdir()
+    for index in range(4):
+        Image.effect_noise((64, 64), 80).convert("RGB").save(folder / f"{index}.png")
+        data = (folder / f"{index}.png").read_bytes()
+        (folder / f"{index}.png").write_bytes(data[: len(data) // 2])
+
+
+BAD_INPUT = {
+    "unknown model": (None, ("run", "resnet43"), "unknown model 'resnet43'; nearest: resnet"),
+    "T = 0": (None, (*SMALL, "-T", "0"), "timesteps must be at least 1, got 0"),
+    "no samples": (None, (*SMALL, "--samples", "0"), "samples must be at least 1, got 0"),
+    "batch 0": (None, (*SMALL, "--batch-size", "0"), "batch-size must be at least 1, got 0"),
+    "width 0": (None, (*SMALL, "--width", "0"), "width must be positive"),
+    "width nan": (None, (*SMALL, "--width", "nan"), "width must be positive"),
+    "no such device": (None, (*SMALL, "--device", "tpu"), "unknown device 'tpu'"),
+    "missing data": (None, (*SMALL, "--data", "nowhere"), "nowhere"),
+    "empty data": (
+        lambda: Path("empty").mkdir(),
+        (*SMALL, "--data", "empty"),
+        "empty",
+    ),
+    "truncated image": (write_truncated_image, (*SMALL, "--data", "images"), ".png"),
+    "missing weights": (None, (*SMALL, "--weights", "no.pt"), "no.pt"),
+    "weights of another shape": (
+        lambda: save_file({"stem.conv.weight": torch.zeros(3)}, "other.safetensors"),
+        (*SMALL, "--weights", "other.safetensors"),
+        "other.safetensors",
+    ),
+    "a pickle with code": (
+        lambda: Path("evil.pt").write_bytes(pickle.dumps(Evil())),
+        (*SMALL, "--weights", "evil.pt"),
+        "evil.pt",
+    ),
+    "NaN weights": (write_nan_weights, (*SMALL, "--weights", "nan.safetensors"), "stem.conv"),
+    "a file where the folder goes": (
+        lambda: Path("taken").write_text("mine"),
+        (*SMALL, "--out", "taken"),
+        "taken",
+    ),
+    "a report of nothing": (None, ("report", "nothing.json"), "nothing.json"),
+    "a report of rubbish": (
+        lambda: Path("rubbish.json").write_text('{"schema_version": 1'),
+        ("report", "rubbish.json"),
+        "rubbish.json",
+    ),
+    "a target without factory": (None, ("profile", "torch", "--input", "3"), "MODULE:FACTORY"),
+    "a module that is not there": (
+        None,
+        ("profile", "nomodule:net", "--input", "3"),
+        "cannot import nomodule",
+    ),
+    "a shape that is none": (
+        None,
+        ("profile", "torch.nn:Identity", "--input", "3xx"),
+        "--input must be positive sizes",
+    ),
+    "a factory that needs arguments": (
+        None,
+        ("profile", "torch.nn:Linear", "--input", "3"),
+        "torch.nn:Linear() failed",
+    ),
+    "an unknown option": (None, ("run", "resnet19", "--frobnicate"), "--frobnicate"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_input_gets_one_line_and_exit_code_2(case: str, invoke: Invoke) -> None:
+    make, arguments, expected = BAD_INPUT[case]
+    if make is not None:
+        make()
+    earlier = Path("results/resnet19/result.json")
+    earlier.parent.mkdir(parents=True)
+    earlier.write_text("an earlier result")
+    code, out, err = invoke(*arguments)
+    assert code == 2, err
+    told = err.strip().splitlines()[-1]
+    assert expected in told
+    assert "Traceback" not in out + err
+    assert earlier.read_text() == "an earlier result"
+    assert not Path("pwned").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_an_interrupted_run_keeps_earlier_results_and_resumes(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "snnbench", "run", "resnet19", "--width", "0.0625", "-T", "1"]
+    command += ["--samples", "300", "--batch-size", "1", "--no-latency", "--out", str(out)]
+    out.mkdir()
+    (out / "result.json").write_text("an earlier result")
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stderr is not None
+        while "counting" not in (line := run.stderr.readline()):
+            assert line, "the run ended early"
+        time.sleep(2)
+        run.send_signal(signal.SIGINT)
+        _, err = run.communicate(timeout=60)
+    assert run.returncode == 130, err
+    assert "Traceback" not in err
+    assert (out / "result.json").read_text() == "an earlier result"
+    done = json.loads((out / FILE_NAME).read_text())["done"]
+    assert 0 < done < 300
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert f"resuming an interrupted run: {done} samples" in " ".join(again.stderr.split())
+    fresh = tmp_path / "fresh"
+    subprocess.run([*command[:-1], str(fresh)], capture_output=True, check=True)
+    assert load(out / "result.json").snn == load(fresh / "result.json").snn
+
+
+def test_list_shows_every_benchmark(invoke: Invoke) -> None:
+    code, out, _ = invoke("list")
+    assert code == 0
+    for name in ("resnet17", "resnet19", "resnet34", "resnet34-large", "resnet50", "plain20"):
+        assert name in out
+
+
+def test_schema_and_env_are_json(invoke: Invoke) -> None:
+    assert "RunResult" in json.dumps(json.loads(invoke("schema")[1]))
+    assert json.loads(invoke("env")[1])["torch"] == torch.__version__
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("run", "--help"), ("report", "--help")])
+def test_help_loads_nothing_heavy(arguments: tuple[str, ...]) -> None:
+    script = (
+        "import sys\n"
+        f"sys.argv = ['snnbench', *{arguments!r}]\n"
+        "from snnbench.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'pandas', 'matplotlib', 'numpy', 'rich', 'sklearn'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+MODEL = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 3, bias=False)
+
+    def forward(self, x):
+        return self.fc((x > 0.5).float())
+
+def net():
+    return Net()
+
+def exploding():
+    raise ValueError("boom")
+"""
+
+
+def test_profile_counts_a_users_model(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mynet_for_cli.py").write_text(MODEL)
+    arguments = ("--input", "4", "-T", "3", "--values", "spikes:1", "--batch-size", "2")
+    code, out, err = invoke("profile", "mynet_for_cli:net", *arguments, "--out", "report")
+    assert code == 0, err
+    # 4 spikes x 3 synapses x 3 timesteps x 2 samples
+    assert load("report/result.json").snn.effective.acs == 72
+    assert "36" in out  # per sample
+    code, _, err = invoke("profile", "mynet_for_cli:exploding", "--input", "4")
+    assert (code, "ValueError: boom" in err) == (2, True)
+    code, _, err = invoke("profile", "mynet_for_cli:net", "--input", "5")
+    assert (code, "does not take an input of 1x5" in err) == (2, True)

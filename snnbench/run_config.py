@@ -54,6 +54,9 @@ def configure(
         UsageError: Unknown name, or a value out of range.
     """
     card = registry.get(name).card
+    if not (math.isfinite(width) and width > 0):
+        msg = f"--width must be positive and finite, got {width}"
+        raise UsageError(msg)
     timesteps = card.timesteps if timesteps is None else timesteps
     samples = _default_samples(card, timesteps, width) if samples is None else samples
     batch_size = _default_batch(card, samples) if batch_size is None else batch_size
@@ -67,9 +70,6 @@ def configure(
         if value < 1:
             msg = f"--{label} must be at least 1, got {value}"
             raise UsageError(msg)
-    if not (math.isfinite(width) and width > 0):
-        msg = f"--width must be positive and finite, got {width}"
-        raise UsageError(msg)
     _check_device(device)
     return RunConfig(
         benchmark=name,

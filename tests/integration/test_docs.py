@@ -3,33 +3,46 @@
 from __future__ import annotations
 
 import doctest
+import io
 import re
 import runpy
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import fields
+from itertools import pairwise
 from pathlib import Path
 
 import factories
 import pytest
+from rich.console import Console
 
-from snnbench import cli, frame, records, registry
+from snnbench import cli, frame, registry
+from snnbench.card import Card
 from snnbench.count.profiler import RULES
-from snnbench.energy import models
+from snnbench.energy.models import models
+from snnbench.records import AlphabetKind, Profile, Role, SideOps
+from snnbench.render.tables import tables
+from snnbench.render.terminal import summary
+from snnbench.run_records import Accuracy
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE_NAME = re.compile(r"# ([\w/.-]+\.(?:py|toml))\n")
 LINES = 20
+BUILT_IN = ("plain20", "resnet17", "resnet19", "resnet34", "resnet34-large", "resnet50")
 CHECKER = doctest.OutputChecker()
 LOOSE = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
+def read(page: str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
 def sections(page: str) -> dict[str, list[tuple[str, str]]]:
     """Heading -> (language, body) of its code blocks, of sections that have any."""
-    parts = re.split(r"^## ", (ROOT / page).read_text(encoding="utf-8"), flags=re.MULTILINE)
+    parts = re.split(r"^## ", read(page), flags=re.MULTILINE)
     found = {part.partition("\n")[0]: BLOCK.findall(part) for part in parts}
     return {heading: blocks for heading, blocks in found.items() if blocks}
 
@@ -138,3 +151,132 @@ def test_additions_take_at_most_twenty_lines() -> None:
     lengths = {m[1]: body.count("\n") - 1 for body in files if (m := FILE_NAME.match(body))}
     assert len(lengths) == 8
     assert {name: length for name, length in lengths.items() if length > LINES} == {}
+
+
+# -- what the pages list is complete and true --
+
+
+def commands() -> list[str]:
+    return re.findall(r"^```bash\n(.*)\n```$", read("README.md"), re.MULTILINE)
+
+
+def test_both_commands_are_one_line_in_a_block_of_their_own() -> None:
+    run, tests = commands()
+    install = r"python3 -m venv (\S+) && \1/bin/pip install -c constraints.txt "
+    assert re.match(install + r"\. && \1/bin/snnbench run resnet34-large$", run)
+    assert re.match(install + r"tox && \1/bin/tox run$", tests)
+    assert f"<!-- test command -->\n```bash\n{tests}\n" in read("README.md")
+    assert "resnet34-large" in registry.names()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        name, _, anchor = target.partition("#")
+        if name.startswith("https:"):
+            continue
+        found = page.parent / name if name else page
+        assert found.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", found.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings}
+
+
+def test_options_exist() -> None:
+    known = {
+        option
+        for command in cli.cli.commands.values()
+        for parameter in command.params
+        for option in parameter.opts
+    }
+    for page in PAGES:
+        told = re.findall(r"`(--[a-z-]+)", page.read_text(encoding="utf-8"))
+        assert set(told) - known == set(), page.name
+
+
+def test_the_summary_has_the_rows_the_readme_shows() -> None:
+    timings = [t for t in factories.make_result().timings if "event" not in t.name]
+    result = factories.make_result(timings=tuple(timings), accuracy=Accuracy(correct=5, samples=64))
+    screen = io.StringIO()
+    Console(width=80, file=screen).print(summary(result))
+    labels = [
+        {
+            line.split("  ")[0].strip()
+            for line in text.splitlines()
+            if re.match(r" [A-Z].*  \S", line)
+        }
+        for text in (read("README.md"), screen.getvalue())
+    ]
+    assert len(labels[0]) == 16
+    assert labels[0] == labels[1]
+
+
+def test_every_column_and_term_is_explained() -> None:
+    result = factories.make_result()
+    columns = {
+        column
+        for table in tables(result)
+        if table.name != "side_work"
+        for column in table.data.columns
+    }
+    columns |= set(frame.timestep_frame(result).columns)
+    terms = {field.name for record in (SideOps, Profile) for field in fields(record)}
+    names = {*AlphabetKind, *Role, *(model.name for model in models())}
+    explained = set(re.findall(r"`([\w.-]+)`", read("docs/metrics.md")))
+    assert (columns | terms | names) - explained - {"layers", "samples", "timesteps"} == set()
+
+
+def test_prices_are_those_of_the_tables() -> None:
+    for model in models():
+        row = re.search(rf"^\| `{model.name}`.*$", read("docs/metrics.md"), re.MULTILINE)
+        assert row is not None
+        prices = [model.cost_pj("mac"), model.cost_pj("ac"), model.cost_pj("neuron_update")]
+        told = ["not priced" if price is None else f"{price:g}" for price in prices]
+        assert row[0].split(" | ")[1:4] == told
+
+
+def test_every_module_has_a_place_in_the_architecture() -> None:
+    modules = {path.name for path in (ROOT / "snnbench").rglob("*.py")} - {"__init__.py"}
+    told = set(re.findall(r"\b(\w+\.py)\b", read("docs/architecture.md")))
+    zoo = {path.name for path in (ROOT / "models").glob("*.py")}
+    assert modules - told == set()
+    assert told - modules - zoo == set()
+
+
+def test_every_decision_is_listed() -> None:
+    decisions = {path.name for path in (ROOT / "docs/adr").glob("*.md")}
+    assert decisions == set(re.findall(r"adr/(\d{4}-[\w-]+\.md)", read("docs/architecture.md")))
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_published_numbers_follow_from_the_cards(name: str) -> None:
+    card = registry.get(name).card
+    assert card.expected is not None
+    row = re.search(rf"^\| {name} \|(.*)\|$", read("CHANGELOG.md"), re.MULTILINE)
+    assert row is not None
+    stem, head = encoding_and_head(card)
+    spikes_enter_stem = card.input.kind == "events"
+    assert [int(cell.replace(",", "")) for cell in row[1].split("|")] == [
+        card.timesteps,
+        card.expected.parameters,
+        card.expected.spiking_layers,
+        card.expected.twin_dense_macs,
+        card.expected.twin_dense_macs * card.timesteps,
+        (head[0] + (0 if spikes_enter_stem else stem)) * card.timesteps,
+        (stem + sum(head)) * card.timesteps,
+    ]
+
+
+def encoding_and_head(card: Card) -> tuple[int, list[int]]:
+    """MACs of one frame in the encoding convolution and in each layer of the head."""
+    arch = card.architecture
+    size = -(-card.input.shape[1] // arch.stem_stride)
+    stem = arch.stem_kernel**2 * card.input.shape[0] * arch.stem_channels * size**2
+    channels = arch.stem_channels
+    for stage in arch.stages:
+        channels = stage.channels * (4 if stage.block == "bottleneck" else 1)
+        size = -(-size // stage.stride)
+    pooled = 1 if arch.pool is None else size // arch.pool
+    widths = [channels * pooled**2, *([arch.hidden] if arch.hidden else []), card.classes]
+    return stem, [a * b for a, b in pairwise(widths)]

@@ -2,12 +2,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from factories import make_result, neuron, snn_profile, synapse, with_uncounted
 
 from snnbench.energy.estimate import estimate
 from snnbench.energy.models import DEFAULT_MODEL, get, load_model, models
 from snnbench.errors import UsageError
 from snnbench.records import OpCount, Profile, SideOps
-from tests.factories import make_result, neuron, snn_profile, synapse, with_uncounted
 
 TABLE = """
 title = "Toy"

@@ -3,6 +3,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+from factories import make_result, metered, snn_profile, synapse, timing
 
 from snnbench.frame import (
     checks_frame,
@@ -15,7 +16,6 @@ from snnbench.frame import (
 )
 from snnbench.records import Profile
 from snnbench.run_records import Published
-from tests.factories import make_result, metered, snn_profile, synapse, timing
 
 
 def pick(frame, **where):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from factories import HOSTILE_NAME, make_result, trained, with_names, with_uncounted
 from PIL import Image
 from rich.console import Console
 
@@ -18,7 +19,6 @@ from snnbench.render.report import write_report
 from snnbench.render.tables import tables
 from snnbench.render.terminal import print_cards, print_summary
 from snnbench.render.text import UNKNOWN
-from tests.factories import HOSTILE_NAME, make_result, trained, with_names, with_uncounted
 
 
 @pytest.fixture(scope="module")

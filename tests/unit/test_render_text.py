@@ -1,12 +1,7 @@
 from dataclasses import replace
 
 import pytest
-
-from snnbench.render import text
-from snnbench.render.export import latex_escape, to_csv, to_latex, to_markdown
-from snnbench.render.tables import tables
-from snnbench.render.verdict import coverage, notices, verdict
-from tests.factories import (
+from factories import (
     HOSTILE_NAME,
     make_result,
     metered,
@@ -15,6 +10,11 @@ from tests.factories import (
     with_names,
     with_uncounted,
 )
+
+from snnbench.render import text
+from snnbench.render.export import latex_escape, to_csv, to_latex, to_markdown
+from snnbench.render.tables import tables
+from snnbench.render.verdict import coverage, notices, verdict
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ class LayerRecord:
         type_name: Class of the module, or the operation's name.
         role: See ``Role``.
         calls: How often the operation (or module) ran.
-        params: Parameters of the operation's weight and bias.
+        params: Elements of the operation's weight.
         nonzero_params: Those that are not zero.
         input_alphabet: Joined over the whole run; ``None`` where there is no synaptic operation.
         operand_alphabet: The same for the second operand where it is an activation, not a weight.

@@ -46,7 +46,7 @@ class Operation:
     """One dispatched operation.
 
     Attributes:
-        packet: Name without overload, e.g. ``addmm``.
+        packet: Name without overload, e.g. ``addmm``, or ``mylib.kernel`` outside ``aten``.
         args: Positional arguments.
         kwargs: Keyword arguments.
         out: Its result.
@@ -138,13 +138,13 @@ class Audit(TorchDispatchMode):
             return out
         if self._neurons_running:
             self._elementwise_only.update((type(s.module), False) for s in self.place.scopes)
-        self._account(func, Operation(func.overloadpacket.__name__, args, kwargs, out), source)
+        self._account(func, Operation(_operation_name(func), args, kwargs, out), source)
         return out
 
     def _judge(self, func: Any) -> Verdict:
         """Decide once per operation what becomes of it."""
-        name = func.overloadpacket.__name__
-        if func.namespace == "aten" and name in self._rules:
+        name = _operation_name(func)
+        if name in self._rules:
             verdict = Verdict.RULE
         else:
             verdict = Verdict.FREE if self._is_free(func) else Verdict.UNKNOWN
@@ -163,7 +163,7 @@ class Audit(TorchDispatchMode):
     def _account(self, func: Any, operation: Operation, source: tuple[str, ...]) -> None:
         """Count an operation that is not free, or that computes with weights."""
         weights = self.place.weights
-        if source and all(weights.names(t) for t in operation.tensors):
+        if source and all(t.dim() == 0 or weights.names(t) for t in operation.tensors):
             for tensor in tensors_of((operation.out,)):
                 weights.derive(source, tensor)
             if operation.packet not in _MULTIPLIES:
@@ -177,7 +177,7 @@ class Audit(TorchDispatchMode):
             self._uncounted(func, operation)
 
     def _uncounted(self, func: Any, operation: Operation) -> None:
-        name = f"{func.namespace}.{operation.packet}"
+        name = f"{func.namespace}.{func.overloadpacket.__name__}"
         module = self.place.scope.row_name
         if self._strict:
             msg = (
@@ -245,6 +245,11 @@ class Audit(TorchDispatchMode):
         """Count work outside synapses on the innermost module's row (none within neurons)."""
         if amount and not self._neurons_running:
             self.place.scope_row().side[kind] += amount
+
+
+def _operation_name(func: Any) -> str:
+    name: str = func.overloadpacket.__name__
+    return name if func.namespace == "aten" else f"{func.namespace}.{name}"
 
 
 def _known_macs(func: Any, operation: Operation) -> int | None:

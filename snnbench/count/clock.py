@@ -100,6 +100,7 @@ def frame_of(
     input_shape: tuple[int, ...] | None,
     timesteps: int | None,
     layout: Layout,
+    batch_size: int | None = None,
 ) -> Frame:
     """Decide how one model call is to be split.
 
@@ -108,21 +109,23 @@ def frame_of(
         input_shape: Of the model's first tensor argument.
         timesteps: T as declared or known from earlier calls.
         layout: As declared by the user.
+        batch_size: N, if the user declared it; else it is read from the shapes.
     """
+    known = [batch_size] if batch_size else None
     neurons = [layer for layer in layers if layer.is_neuron]
     if layout in {"TN", "NT"} and input_shape:
-        return _declared_multi(layers, input_shape, timesteps, batch_first=layout == "NT")
+        return _declared_multi(layers, input_shape, timesteps, known, batch_first=layout == "NT")
     looping = neurons if timesteps is None else _deciding(layers)
     most = max((layer.calls for layer in looping), default=1)
     if most > 1 and (timesteps is None or most % timesteps == 0) and _loops(looping, most):
         timesteps = timesteps or most
-        samples = _samples_of_steps(looping, input_shape, timesteps)
+        samples = batch_size or _samples_of_steps(looping, input_shape, timesteps)
         return Frame(mode=Mode.LOOP, timesteps=timesteps, samples=samples)
     if layout == "auto" and timesteps and timesteps > 1 and input_shape:
-        guess = _guess_multi(layers, input_shape, timesteps)
+        guess = _guess_multi(layers, input_shape, timesteps, known)
         if guess is not None:
             return guess
-    samples = _samples_of_steps(_deciding(layers), input_shape, timesteps)
+    samples = batch_size or _samples_of_steps(_deciding(layers), input_shape, timesteps)
     return Frame(mode=Mode.STEP, timesteps=timesteps, samples=samples)
 
 
@@ -147,14 +150,15 @@ def _declared_multi(
     layers: Sequence[LayerCalls],
     input_shape: tuple[int, ...],
     timesteps: int | None,
+    known: list[int] | None,
     *,
     batch_first: bool,
 ) -> Frame:
     """Layers see all timesteps, says the user; N is the candidate most layers agree with."""
     time_axis = 1 if batch_first and len(input_shape) > 1 else 0
     t = timesteps or input_shape[time_axis]
-    candidates = _sample_candidates(input_shape, t, time_axis)
-    if input_shape[0] % t == 0:
+    candidates = known or _sample_candidates(input_shape, t, time_axis)
+    if not known and input_shape[0] % t == 0:
         candidates.append(input_shape[0] // t)  # flat, [T*N, ...]
     deciding = _deciding(layers)
     samples = max(candidates, key=lambda n: _agreeing(deciding, t, n, batch_first=batch_first))
@@ -162,13 +166,16 @@ def _declared_multi(
 
 
 def _guess_multi(
-    layers: Sequence[LayerCalls], input_shape: tuple[int, ...], timesteps: int
+    layers: Sequence[LayerCalls],
+    input_shape: tuple[int, ...],
+    timesteps: int,
+    known: list[int] | None,
 ) -> Frame | None:
     """Time first, if some neuron saw T*N leading positions (some layer, without neurons)."""
     deciding = _deciding(layers)
     candidates = [
         n
-        for n in _sample_candidates(input_shape, timesteps, 0)
+        for n in known or _sample_candidates(input_shape, timesteps, 0)
         if _agreeing(deciding, timesteps, n)
     ]
     if not candidates:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from dataclasses import dataclass, field
 from dataclasses import replace as replace_fields
@@ -36,17 +37,22 @@ class Split:
         self.timesteps_known = True
         self.samples_known = True
 
-    def settle(self, frame: Frame, step: int) -> None:
-        """Distribute what came in during one model call, the ``step``-th of its samples."""
+    def settle(self, frame: Frame, step: int) -> bool:
+        """Distribute what came in during one model call, the ``step``-th of its samples.
+
+        Returns:
+            Whether it could be split by sample.
+        """
         if not self.pending:
-            return
+            return False
         matrix = frame.split(self.pending)
         self.pending = []
         if matrix is None:
             self.timesteps_known = self.samples_known = False
-            return
+            return False
         self._settle_timesteps(matrix, frame, step)
         self._settle_samples(matrix.sum(axis=0), step)
+        return True
 
     def _settle_timesteps(self, matrix: Counts, frame: Frame, step: int) -> None:
         if frame.timesteps is None or (
@@ -89,6 +95,7 @@ class Row:
 
     name: str
     type_name: str
+    last_used: int = 0
     calls: int = 0
     calls_now: int = 0
     shape_now: tuple[int, ...] = ()
@@ -184,13 +191,22 @@ class Row:
 class Ledger:
     """All rows of a counting pass, and its clock."""
 
-    def __init__(self, timesteps: int | None, layout: Layout, *, declared_dense: bool) -> None:
+    def __init__(
+        self,
+        timesteps: int | None,
+        layout: Layout,
+        batch_size: int | None,
+        *,
+        declared_dense: bool,
+    ) -> None:
         self.rows: dict[str, Row] = {}
         self.uncounted: dict[tuple[str, str], Uncounted] = {}
         self.warnings: dict[str, None] = {}
         self.declared_dense = declared_dense
         self._timesteps = timesteps
         self._layout: Layout = layout
+        self._batch_size = batch_size
+        self._order = itertools.count()
         self._steps: Counter[str] = Counter()
         self._samples: Counter[str] = Counter()
         self._samples_known = True
@@ -202,6 +218,7 @@ class Ledger:
             row = self.rows[name] = Row(name=name, type_name=type_name)
             if self.declared_dense:
                 row.input_alphabet = DENSE
+        row.last_used = next(self._order)
         return row
 
     def settle(self, entry: str, input_shape: tuple[int, ...] | None) -> None:
@@ -212,6 +229,7 @@ class Ledger:
             input_shape,
             self._timesteps,
             self._layout,
+            self._batch_size,
         )
         if frame.ambiguous:
             self.warnings[
@@ -221,10 +239,12 @@ class Ledger:
         if frame.mode is not Mode.STEP:
             self._timesteps = frame.timesteps
         step = self._step_of(entry, frame)
+        fits = False
         for row in active:
-            row.synops.settle(frame, step)
-            row.spikes.settle(frame, step)
+            fits |= row.synops.settle(frame, step) | row.spikes.settle(frame, step)
             row.calls_now, row.shape_now = 0, ()
+        if active and not fits:  # no layer has N leading positions: the input has no batch axis
+            self._samples_known = False
 
     def _step_of(self, entry: str, frame: Frame) -> int:
         """Timestep of a call that is one step (0 otherwise), counting its samples once."""
@@ -254,7 +274,7 @@ class Ledger:
             row.record(samples, declared_dense=self.declared_dense) for row in self.rows.values()
         ]
         return Profile(
-            layers=tuple(_with_readout(layers)),
+            layers=tuple(self._with_readout(layers)),
             samples=samples,
             timesteps=self._timesteps,
             declared_dense=self.declared_dense,
@@ -298,13 +318,13 @@ class Ledger:
             )
         return found
 
-
-def _with_readout(layers: list[LayerRecord]) -> list[LayerRecord]:
-    """Mark synapses that no neuron follows: their output is the decoded answer."""
-    last = max((i for i, row in enumerate(layers) if row.role is Role.NEURON), default=None)
-    if last is None:
-        return layers
-    return [
-        replace_fields(row, role=Role.READOUT) if i > last and row.role is Role.SYNAPSE else row
-        for i, row in enumerate(layers)
-    ]
+    def _with_readout(self, layers: list[LayerRecord]) -> list[LayerRecord]:
+        """Mark synapses that run after the last neuron: their output is the decoded answer."""
+        used = {name: row.last_used for name, row in self.rows.items()}
+        last = max((used[row.name] for row in layers if row.role is Role.NEURON), default=None)
+        return [
+            replace_fields(row, role=Role.READOUT)
+            if last is not None and row.role is Role.SYNAPSE and used[row.name] > last
+            else row
+            for row in layers
+        ]

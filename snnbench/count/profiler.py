@@ -46,6 +46,7 @@ class profile:  # noqa: N801 - used like the functions of contextlib
             [T*N, ...]), ``NT`` (batch first), or ``auto``: told from the calls and shapes.
         strict: Raise ``UncountedOperationError`` at the first operation without a rule.
         dense: Count as an ANN: every operation is a MAC, whatever values it meets.
+        batch_size: N of each call, where the shapes alone might be read otherwise.
         neurons: Further module classes that are spiking neurons.
 
     Attributes:
@@ -61,13 +62,14 @@ class profile:  # noqa: N801 - used like the functions of contextlib
         *,
         timesteps: int | None = None,
         layout: Layout = "auto",
+        batch_size: int | None = None,
         strict: bool = False,
         dense: bool = False,
         neurons: tuple[type[nn.Module], ...] = (),
     ) -> None:
         _check_arguments(model, timesteps, layout)
         self._model = model
-        self._ledger = Ledger(timesteps, layout, declared_dense=dense)
+        self._ledger = Ledger(timesteps, layout, batch_size, declared_dense=dense)
         self._audit = Audit(model, self._ledger, RULES, is_free, strict=strict)
         self._neurons = neuron_names(model, neurons)
         self._called: set[str] = set()

@@ -17,6 +17,8 @@ RULES: dict[str, Rule] = {}
 def rule(*names: str) -> Callable[[Rule], Rule]:
     """Register a counting rule for the dispatcher's operations ``names``.
 
+    Operations of ``aten`` go by their name, those of other libraries by ``namespace.name``.
+
     Raises:
         ValueError: One of them has a rule already.
     """

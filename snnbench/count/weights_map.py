@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
@@ -23,6 +24,8 @@ class WeightsMap:
         self.parameters = dict(model.named_parameters(remove_duplicate=False))
         spans: dict[tuple[int, int], list[str]] = {}
         for name, parameter in self.parameters.items():
+            if parameter.layout is not torch.strided:
+                continue  # sparse: no single place in memory
             start = parameter.data_ptr()
             length = parameter.numel() * parameter.element_size()
             if start and length:
@@ -35,6 +38,8 @@ class WeightsMap:
 
     def names(self, tensor: Tensor) -> tuple[str, ...]:
         """Names of the parameter behind ``tensor``: several if tied, none if it is no weight."""
+        if tensor.layout is not torch.strided:
+            return ()
         address = tensor.data_ptr()
         index = bisect.bisect_right(self._starts, address) - 1
         if index >= 0 and address < self._spans[index][1]:

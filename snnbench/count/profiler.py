@@ -67,7 +67,7 @@ class profile:  # noqa: N801 - used like the functions of contextlib
         dense: bool = False,
         neurons: tuple[type[nn.Module], ...] = (),
     ) -> None:
-        _check_arguments(model, timesteps, layout)
+        _check_arguments(model, timesteps, batch_size, layout)
         self._model = model
         self._ledger = Ledger(timesteps, layout, batch_size, declared_dense=dense)
         self._audit = Audit(model, self._ledger, RULES, is_free, strict=strict)
@@ -174,13 +174,16 @@ class _Leave:
         self._owner._leave(self._scope, output)
 
 
-def _check_arguments(model: object, timesteps: int | None, layout: str) -> None:
+def _check_arguments(
+    model: object, timesteps: int | None, batch_size: int | None, layout: str
+) -> None:
     if not isinstance(model, nn.Module):
         msg = f"profile() needs a torch.nn.Module, not {type(model).__name__}"
         raise UsageError(msg)
-    if timesteps is not None and timesteps < 1:
-        msg = f"timesteps must be at least 1, not {timesteps}"
-        raise UsageError(msg)
+    for name, value in (("timesteps", timesteps), ("batch_size", batch_size)):
+        if value is not None and value < 1:
+            msg = f"{name} must be at least 1, not {value}"
+            raise UsageError(msg)
     if layout not in LAYOUTS:
         msg = f"layout must be one of {', '.join(LAYOUTS)}, not {layout!r}"
         raise UsageError(msg)

@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from snnbench.count.alphabet import Counts
 
 
+@cache
 def axis_fanout(
     *, inputs: int, outputs: int, kernel: int, stride: int, padding: int, dilation: int
 ) -> Counts:
@@ -39,9 +41,10 @@ def axis_fanout(
         np.arange(outputs)[:, None] * stride - padding + np.arange(kernel)[None, :] * dilation
     )
     inside = positions[(positions >= 0) & (positions < inputs)]
-    return np.bincount(inside, minlength=inputs).astype(np.int64)
+    return _frozen(np.bincount(inside, minlength=inputs).astype(np.int64))
 
 
+@cache
 def transposed_axis_fanout(
     *, inputs: int, outputs: int, kernel: int, stride: int, padding: int, dilation: int
 ) -> Counts:
@@ -53,8 +56,14 @@ def transposed_axis_fanout(
     positions = (
         np.arange(inputs)[:, None] * stride - padding + np.arange(kernel)[None, :] * dilation
     )
-    fanout: Counts = ((positions >= 0) & (positions < outputs)).sum(axis=1, dtype=np.int64)
-    return fanout
+    inside = (positions >= 0) & (positions < outputs)
+    return _frozen(inside.sum(axis=1, dtype=np.int64))
+
+
+def _frozen(vector: Counts) -> Counts:
+    """Read-only, since all layers of one geometry share it."""
+    vector.setflags(write=False)
+    return vector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

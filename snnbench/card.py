@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from snnbench.errors import UsageError
 from snnbench.run_records import Published
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+PositiveFloat = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class InputSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -25,12 +28,12 @@ class InputSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """
 
     kind: Literal["image", "events"]
-    shape: tuple[int, int, int]
+    shape: tuple[Positive, Positive, Positive]
     dataset: str
     embedded: Literal["photos", "digits", "digit-saccades"]
     mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
-    slice_us: int | None = None
+    std: tuple[PositiveFloat, ...] = ()
+    slice_us: Positive | None = None
 
 
 class NeuronSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,9 +48,9 @@ class StageSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """A series of equal blocks; the first one has the stride."""
 
     block: Literal["basic", "bottleneck", "plain"]
-    blocks: int
-    channels: int
-    stride: int = 1
+    blocks: Positive
+    channels: Positive
+    stride: Positive = 1
 
 
 class ArchitectureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,12 +65,12 @@ class ArchitectureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         hidden: Width of the spiking fully connected layer, if there is one.
     """
 
-    stem_kernel: int
-    stem_channels: int
-    stem_stride: int
+    stem_kernel: Positive
+    stem_channels: Positive
+    stem_stride: Positive
     stages: tuple[StageSpec, ...]
-    pool: int | None = None
-    hidden: int | None = None
+    pool: Positive | None = None
+    hidden: Positive | None = None
 
 
 class TrainingSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -102,8 +105,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     name: str
     title: str
     source: str
-    timesteps: int
-    classes: int
+    timesteps: Positive
+    classes: Positive
     input: InputSpec
     neuron: NeuronSpec
     architecture: ArchitectureSpec

@@ -5,14 +5,16 @@ Modules are imported inside the commands, so that ``snnbench --help`` answers at
 
 from __future__ import annotations
 
+import signal
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from snnbench import __version__
-from snnbench.errors import SnnbenchError
+from snnbench.errors import OutputError, SnnbenchError
 
 if TYPE_CHECKING:
     from snnbench.run_records import RunResult
@@ -29,6 +31,10 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point: deliberate errors become one line and an exit code, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without Unicode shows `?`
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # leave nothing behind either way
     try:
         cli(standalone_mode=False)
     except click.exceptions.Exit as done:
@@ -42,6 +48,9 @@ def main() -> None:
     except SnnbenchError as error:
         click.echo(f"snnbench: error: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:  # the terminal's file or the temporary folder; others are told above
+        click.echo(f"snnbench: error: {error}", err=True)
+        sys.exit(OutputError.exit_code)
 
 
 @cli.command("run")
@@ -79,7 +88,7 @@ def run_command(name: str, out: Path | None, *, no_latency: bool, **options: Any
     from snnbench import registry
 
     registry.get(name)  # an unknown name is told before torch takes its seconds to load
-    from snnbench import run_config, runner
+    from snnbench import partial, run_config, runner
 
     config = run_config.configure(name, with_latency=not no_latency, **options)
     folder = _output_folder(out, name)
@@ -87,7 +96,9 @@ def run_command(name: str, out: Path | None, *, no_latency: bool, **options: Any
 
     with RichReporter() as reporter:
         result = runner.run(config, reporter, folder)
-    _write(result, folder)
+    result = _saved(result, folder)
+    partial.discard(folder)
+    _report(result, folder)
 
 
 @cli.command("profile")
@@ -114,6 +125,13 @@ def run_command(name: str, out: Path | None, *, no_latency: bool, **options: Any
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the model and the input.")
 @click.option("--ann", is_flag=True, help="Count as an ANN: every operation is a MAC.")
+@click.option(
+    "--neuron",
+    "neurons",
+    multiple=True,
+    metavar="MODULE:CLASS",
+    help="A further class of spiking neurons; may be repeated.",
+)
 @click.option("--strict", is_flag=True, help="Stop at the first operation without a rule.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for a report.")
 def profile_command(target: str, out: Path | None, **options: Any) -> None:
@@ -125,7 +143,7 @@ def profile_command(target: str, out: Path | None, **options: Any) -> None:
 
     folder = None if out is None else _output_folder(out, "")
     result = user_model.profile_target(target, **options)
-    _write(result, folder)
+    _report(result if folder is None else _saved(result, folder), folder)
 
 
 @cli.command("report")
@@ -146,13 +164,14 @@ def list_command() -> None:
     from snnbench import registry
     from snnbench.render import terminal
 
-    benchmarks = []
+    cards = {}
     for name in registry.names():
         try:
-            benchmarks.append(registry.get(name).card)
+            benchmark = registry.get(name)
+            cards[name] = (benchmark.card, benchmark.weights is not None)
         except SnnbenchError as error:
             click.echo(f"snnbench: warning: {error}", err=True)
-    terminal.print_cards(benchmarks)
+    terminal.print_cards(cards)
 
 
 @cli.command("schema")
@@ -183,24 +202,25 @@ def _output_folder(out: Path | None, name: str) -> Path:
     return ensure_writable_folder(_DEFAULT_FOLDER / name if out is None else out)
 
 
-def _write(result: RunResult, folder: Path | None) -> None:
-    """Save and report a result, or only print it."""
+def _saved(result: RunResult, folder: Path) -> RunResult:
+    """Save a result; what ``snnbench report`` will see of it, to the last digit."""
     from snnbench.results import load, save
 
-    if folder is not None:
-        path = folder / "result.json"
-        save(result, path)
-        result = load(path)  # what `snnbench report` will see, to the last digit
-    _report(result, folder)
+    path = folder / "result.json"
+    save(result, path)
+    return load(path)
 
 
 def _report(result: RunResult, folder: Path | None) -> None:
+    """Print a result and write its report, which comes first: a closed pipe must not stop it."""
+    from snnbench.progress import RichReporter
     from snnbench.render import terminal
 
-    terminal.print_summary(result)
-    if folder is None:
-        return
-    from snnbench.render.report import write_report
+    if folder is not None:
+        with RichReporter() as reporter, reporter.stage("writing the report", 1):
+            from snnbench.render.report import write_report
 
-    write_report(result, folder)
-    click.echo(f"report: {folder / 'report.html'}")
+            write_report(result, folder)
+    terminal.print_summary(result)
+    if folder is not None:
+        click.echo(f"report: {folder / 'report.html'}")

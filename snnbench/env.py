@@ -8,6 +8,8 @@ import random
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
@@ -19,6 +21,7 @@ _PACKAGE = Path(snnbench.__file__).resolve().parent
 _CPUINFO = Path("/proc/cpuinfo")
 _COMMAND_TIMEOUT_SECONDS = 10.0
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
+_NO_MEMORY = re.compile("can't allocate memory|out of memory|Storage size calculation overflowed")
 MAX_SEED = 2**32 - 1
 """NumPy takes no larger one."""
 
@@ -80,6 +83,25 @@ def set_threads(threads: int) -> None:
         msg = f"threads is {threads}: choose 1 or more"
         raise UsageError(msg)
     torch.set_num_threads(threads)
+
+
+@contextmanager
+def memory_shortage_explained(options: str) -> Iterator[None]:
+    """Turn what Python and torch raise when memory runs out into advice.
+
+    Args:
+        options: What the user can make smaller.
+
+    Raises:
+        UsageError: Memory ran out in the block.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not _NO_MEMORY.search(str(error)):
+            raise
+        msg = f"memory ran out; choose a smaller {options}"
+        raise UsageError(msg) from error
 
 
 def _dependencies() -> dict[str, str]:

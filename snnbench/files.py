@@ -22,7 +22,15 @@ def write_atomically(path: str | Path, data: bytes) -> None:
         OutputError: The folder is missing or read-only, the disk is full, or ``path`` is a folder
             or a device.
     """
-    target = Path(path).resolve()
+    try:
+        _replace(Path(path), data)
+    except OSError as error:
+        msg = f"cannot write {path}: {error.strerror}; free space or choose a writable folder"
+        raise OutputError(msg) from error
+
+
+def _replace(path: Path, data: bytes) -> None:
+    target = path.resolve()
     if target.exists() and not target.is_file():
         msg = f"cannot write {path}: it exists and is not a regular file; choose another path"
         raise OutputError(msg)
@@ -31,20 +39,13 @@ def write_atomically(path: str | Path, data: bytes) -> None:
         raise OutputError(msg)
     temporary = target.with_name(f".{target.name[:64]}.{secrets.token_hex(8)}.tmp")
     try:
-        _write(temporary, data)
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(target)
-    except OSError as error:
-        msg = f"cannot write {path}: {error.strerror}; free space or choose a writable folder"
-        raise OutputError(msg) from error
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def ensure_writable_folder(folder: Path) -> Path:

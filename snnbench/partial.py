@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +14,10 @@ from snnbench.files import write_atomically
 from snnbench.records import Profile
 
 FILE_NAME = ".partial.json"
+_SAVE_INTERVAL_S = 5.0
 
 
-class Partial(msgspec.Struct, kw_only=True):
+class Counts(msgspec.Struct, kw_only=True, frozen=True):
     """Counts of the first ``done`` samples.
 
     Attributes:
@@ -24,7 +26,6 @@ class Partial(msgspec.Struct, kw_only=True):
         correct: Of those, samples classified right.
         snn: Counts of the spiking network.
         twin: Counts of the twin.
-        folder: Where the file is; ``None`` keeps nothing.
     """
 
     key: str
@@ -32,44 +33,70 @@ class Partial(msgspec.Struct, kw_only=True):
     correct: int = 0
     snn: Profile | None = None
     twin: Profile | None = None
-    folder: str | None = None
 
-    @classmethod
-    def resume(cls, folder: Path | None, key: object) -> Partial:
-        """Counts left in ``folder`` by an interrupted run with equal ``key``, else none."""
-        digest = hashlib.sha256(msgspec.json.encode(key, order="deterministic")).hexdigest()
-        fresh = cls(key=digest, folder=None if folder is None else str(folder))
-        if folder is None:
-            return fresh
-        try:
-            found = msgspec.json.decode((folder / FILE_NAME).read_bytes(), type=cls)
-        except (OSError, msgspec.MsgspecError):
-            return fresh  # nothing there, or nothing usable: count from the start
-        return found if (found.key, found.folder) == (digest, str(folder)) else fresh
-
-    def add(self, snn: Profile, twin: Profile, *, samples: int, correct: int) -> None:
-        """Add the counts of further samples."""
-        merged_snn = snn if self.snn is None else self.snn.merge(snn)
-        merged_twin = twin if self.twin is None else self.twin.merge(twin)
-        # together, so that Ctrl-C finds either all of the batch or nothing of it
-        self.snn, self.twin, self.done, self.correct = (
-            merged_snn,
-            merged_twin,
-            self.done + samples,
-            self.correct + correct,
+    def plus(self, snn: Profile, twin: Profile, *, samples: int, correct: int) -> Counts:
+        """These counts and those of further samples."""
+        return Counts(
+            key=self.key,
+            done=self.done + samples,
+            correct=self.correct + correct,
+            snn=snn if self.snn is None else self.snn.merge(snn),
+            twin=twin if self.twin is None else self.twin.merge(twin),
         )
 
+
+class Partial:
+    """Counts that survive the process, in a file of the output folder.
+
+    Args:
+        folder: Where the file is; ``None`` keeps nothing.
+        key: All that the counts depend on; counts that a run with an equal key left are taken up.
+
+    Attributes:
+        counts: So far.
+    """
+
+    def __init__(self, folder: Path | None, key: object) -> None:
+        digest = hashlib.sha256(msgspec.json.encode(key, order="deterministic")).hexdigest()
+        self._path = None if folder is None else folder / FILE_NAME
+        self.counts = _read(self._path, digest)
+        self._saved = self.counts
+        self._saved_at = time.monotonic()
+
+    def add(self, snn: Profile, twin: Profile, *, samples: int, correct: int) -> None:
+        """Add the counts of further samples; every few seconds they reach the disk."""
+        # in one assignment, so that Ctrl-C finds either all of the batch or nothing of it
+        self.counts = self.counts.plus(snn, twin, samples=samples, correct=correct)
+        if time.monotonic() - self._saved_at > _SAVE_INTERVAL_S:
+            self._save()
+
     @contextmanager
-    def kept_on_exit(self, total: int) -> Iterator[None]:
-        """Write the counts if the block ends, however it ends, before ``total`` samples."""
-        before = self.done
+    def kept(self) -> Iterator[None]:
+        """Write the counts when the block ends, however it ends."""
         try:
             yield
         finally:
-            if self.folder is not None and before < self.done < total:
-                write_atomically(Path(self.folder) / FILE_NAME, msgspec.json.encode(self))
+            self._save()
 
-    def discard(self) -> None:
-        """Remove the file: the run is complete."""
-        if self.folder is not None:
-            (Path(self.folder) / FILE_NAME).unlink(missing_ok=True)
+    def _save(self) -> None:
+        if self._path is not None and self.counts is not self._saved:
+            write_atomically(self._path, msgspec.json.encode(self.counts))
+            self._saved = self.counts
+            self._saved_at = time.monotonic()
+
+
+def discard(folder: Path) -> None:
+    """Remove the file from ``folder``: the result is safe."""
+    (folder / FILE_NAME).unlink(missing_ok=True)
+
+
+def _read(path: Path | None, key: str) -> Counts:
+    """What ``path`` holds for ``key``; nothing there, or nothing usable, counts from the start."""
+    fresh = Counts(key=key)
+    if path is None:
+        return fresh
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=Counts)
+    except (OSError, msgspec.MsgspecError):
+        return fresh
+    return found if found.key == key else fresh

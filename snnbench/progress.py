@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 
@@ -53,4 +54,4 @@ class RichReporter:
 
     def note(self, message: str) -> None:
         """Print one line above the bars."""
-        self._progress.console.print(f"[bold]note:[/bold] {message}", highlight=False)
+        self._console.print(f"[bold]note:[/bold] {escape(message)}", highlight=False)

@@ -15,6 +15,10 @@ from snnbench.run_records import RunConfig
 # dense MACs that a default run counts: some ten seconds of counting on two slow cores
 _DEFAULT_WORK_MACS = 1.8e11
 _DEFAULT_SAMPLES = range(2, 65)
+# beyond these a value is a typing error that torch would answer with a crash
+_MOST = 10**9
+_MOST_THREADS = 1024
+_MOST_WIDTH = 1000
 
 
 def configure(
@@ -57,18 +61,24 @@ def configure(
     if not (math.isfinite(width) and width > 0):
         msg = f"--width must be positive and finite, got {width}"
         raise UsageError(msg)
+    if width > _MOST_WIDTH:
+        msg = f"--width must be at most {_MOST_WIDTH}, got {width}"
+        raise UsageError(msg)
     timesteps = card.timesteps if timesteps is None else timesteps
     samples = _default_samples(card, timesteps, width) if samples is None else samples
     batch_size = _default_batch(card, samples) if batch_size is None else batch_size
     threads = env.available_cores() if threads is None else threads
-    for label, value in (
-        ("timesteps", timesteps),
-        ("samples", samples),
-        ("batch-size", batch_size),
-        ("threads", threads),
+    for label, value, most in (
+        ("timesteps", timesteps, _MOST),
+        ("samples", samples, _MOST),
+        ("batch-size", batch_size, _MOST),
+        ("threads", threads, _MOST_THREADS),
     ):
         if value < 1:
             msg = f"--{label} must be at least 1, got {value}"
+            raise UsageError(msg)
+        if value > most:
+            msg = f"--{label} must be at most {most}, got {value}"
             raise UsageError(msg)
     _check_device(device)
     return RunConfig(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, cast
@@ -15,10 +14,9 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from snnbench import env, latency, registry, weights
-from snnbench.card import Card
+from snnbench import env, latency, registry, run_checks, weights
 from snnbench.convert.fuse import fold_batch_norm, measure_folding
-from snnbench.convert.twin import ann_twin, check_twin, fvcore_macs, twin_input
+from snnbench.convert.twin import ann_twin, check_twin, twin_input
 from snnbench.count.profiler import profile
 from snnbench.data.load import Samples, load_samples
 from snnbench.nn.blocks import Shortcut
@@ -28,7 +26,7 @@ from snnbench.records import Profile
 from snnbench.registry import Benchmark
 from snnbench.run_records import Accuracy, Check, Folding, RunConfig, RunResult, Timing, WeightsInfo
 
-_TIMING_BUDGET_S = 12.0
+_TIMING_BUDGET_S = 8.0
 _TIMING_RUNS = range(3, 31)
 _PERCENT = 100
 
@@ -70,27 +68,40 @@ def run(config: RunConfig, reporter: Reporter, folder: Path | None = None) -> Ru
     Args:
         config: See ``configure``.
         reporter: Told about progress.
-        folder: Where an interrupted run leaves what it has counted, and a repeated one finds it.
+        folder: Where the run leaves what it has counted, and a repeated one finds it; call
+            ``partial.discard`` once the result is safe.
+
+    The process keeps the seeds and the number of torch's threads that the configuration sets.
 
     Raises:
         SnnbenchError: Anything the user can put right; see the subclasses.
     """
+    with env.memory_shortage_explained("--batch-size, --samples, --timesteps or --width"):
+        return _run(config, reporter, folder)
+
+
+def _run(config: RunConfig, reporter: Reporter, folder: Path | None) -> RunResult:
     benchmark = registry.get(config.benchmark)
+    environment = env.capture(config.threads, config.device)
     env.set_threads(config.threads)
     env.seed_everything(config.seed)
     prepared = _prepare(benchmark, config, reporter)
-    environment = env.capture(config.threads, config.device)
-    key = (config, benchmark.version, prepared.weights, prepared.samples.info, environment)
-    counts = Partial.resume(folder, key)
-    if counts.done:
-        reporter.note(f"resuming an interrupted run: {counts.done} samples are counted already")
+    counted = replace(config, latency=False)  # counts do not depend on it
+    key = (counted, benchmark.version, prepared.weights, prepared.samples.info, environment)
+    partial = Partial(folder, key)
+    if done := partial.counts.done:
+        reporter.note(f"resuming an interrupted run: {done} samples are counted already")
     with torch.inference_mode():
-        _count(prepared, config, reporter, counts)
+        _count(prepared, config, reporter, partial)
         folding, folding_check, timings = _fold_and_time(prepared, config, reporter)
-    counts.discard()
-    samples = prepared.samples
-    snn, twin = cast("Profile", counts.snn), cast("Profile", counts.twin)
+    counts, samples = partial.counts, prepared.samples
     labelled = samples.labels is not None
+    snn, twin = cast("Profile", counts.snn), cast("Profile", counts.twin)
+    with reporter.stage("checking", 1):
+        example = twin_input(_first(samples.inputs, 1).to(config.device))
+        count_checks = run_checks.count_checks(
+            benchmark.card, config, prepared.network, prepared.twin, example, snn=snn, ann=twin
+        )
     return RunResult(
         benchmark=config.benchmark,
         benchmark_version=benchmark.version,
@@ -102,60 +113,58 @@ def run(config: RunConfig, reporter: Reporter, folder: Path | None = None) -> Ru
         data=samples.info,
         snn=snn,
         twin=twin,
-        accuracy=Accuracy(correct=counts.correct, samples=config.samples) if labelled else None,
-        paper_multiplication_layers=_encoding_and_head(prepared.network),
+        accuracy=Accuracy(correct=counts.correct, samples=counts.done) if labelled else None,
+        paper_multiplication_layers=tuple(getattr(prepared.network, "encoding_and_head", ())),
         published=benchmark.card.published,
-        checks=(
-            *prepared.checks,
-            *_count_checks(benchmark.card, config, prepared, snn, twin),
-            folding_check,
-        ),
+        checks=(*prepared.checks, *count_checks, folding_check),
         folding=folding,
         timings=timings,
         created_utc=datetime.now(tz=UTC).isoformat(timespec="seconds"),
     )
 
 
-def _encoding_and_head(network: nn.Module) -> tuple[str, ...]:
-    return tuple(getattr(network, "encoding_and_head", ()))
-
-
 def _prepare(benchmark: Benchmark, config: RunConfig, reporter: Reporter) -> Prepared:
-    card = benchmark.card
-    network = benchmark.build(
-        timesteps=config.timesteps,
-        width=config.width or 1.0,
-        shortcut=cast("Shortcut", config.shortcut),
-    ).eval()
-    samples = load_samples(
-        card.input,
-        samples=config.samples,
-        timesteps=config.timesteps,
-        path=None if config.data is None else Path(config.data),
-        seed=config.seed,
-        classes=card.classes,
-    )
-    state = None if config.weights is None else weights.load_state(Path(config.weights))
-    if state is not None:
-        weights.apply_state(network, state)
-    network = network.to(config.device)
-    twin = ann_twin(network)
-    checks = check_twin(network, twin)
+    with reporter.stage("building networks, data", 1):
+        network = _build(benchmark, config)
+        twin = ann_twin(network)
+        checks = check_twin(network, twin)
+        samples = load_samples(
+            benchmark.card.input,
+            samples=config.samples,
+            timesteps=config.timesteps,
+            path=None if config.data is None else Path(config.data),
+            seed=config.seed,
+            classes=benchmark.card.classes,
+        )
+    untrained = config.weights is None
     calibration = _first(samples.inputs, _calibration_size(config)).to(config.device)
     with (
         reporter.stage("calibrating batch norm", 2 * len(_ticking_modules(twin))) as show,
         _ticking(show, network, twin),
     ):
-        if state is None:
+        if untrained:
             calibrate_batch_norm(network, calibration)
         calibrate_batch_norm(twin, twin_input(calibration))
-    info = _weights_info(config, network, untrained=state is None)
-    if state is None:
+    info = _weights_info(config, network, untrained=untrained)
+    if untrained:
         reporter.note(
             "weights are UNTRAINED: operation counts that depend on firing rates say nothing about "
             "a trained network; pass --weights FILE"
         )
     return Prepared(network=network, twin=twin, samples=samples, weights=info, checks=checks)
+
+
+def _build(benchmark: Benchmark, config: RunConfig) -> nn.Module:
+    """The spiking network with its weights, on its device."""
+    network = benchmark.build(
+        timesteps=config.timesteps,
+        width=config.width or 1.0,
+        shortcut=cast("Shortcut", config.shortcut),
+    ).eval()
+    if config.weights is not None:
+        state = weights.load_state(config.weights)
+        weights.apply_state(network, state, source=f"weights {config.weights}")
+    return network.to(config.device)
 
 
 def _calibration_size(config: RunConfig) -> int:
@@ -164,12 +173,11 @@ def _calibration_size(config: RunConfig) -> int:
 
 
 def _first(inputs: Tensor, samples: int) -> Tensor:
-    """The first samples: along axis 0 of images, axis 1 of event frames."""
     return inputs.narrow(_sample_axis(inputs), 0, samples)
 
 
 def _sample_axis(inputs: Tensor) -> int:
-    return 1 if inputs.ndim == 5 else 0
+    return 1 if inputs.ndim == 5 else 0  # event frames lead with time
 
 
 def _weights_info(config: RunConfig, network: nn.Module, *, untrained: bool) -> WeightsInfo:
@@ -183,13 +191,19 @@ def _weights_info(config: RunConfig, network: nn.Module, *, untrained: bool) -> 
             ),
             sha256=sha256,
         )
-    return WeightsInfo(status="trained", description=Path(str(config.weights)).name, sha256=sha256)
+    path = Path(str(config.weights))
+    told = weights.load_metadata(path)
+    return WeightsInfo(
+        status="trained",
+        description=path.name,
+        sha256=sha256,
+        evidence="; ".join(f"{key}: {told[key]}" for key in sorted(told)) or None,
+    )
 
 
 def _batches(
     samples: Samples, config: RunConfig, start: int
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Batches of inputs and labels."""
     axis = _sample_axis(samples.inputs)
     for first in range(start, config.samples, config.batch_size):
         size = min(config.batch_size, config.samples - first)
@@ -197,24 +211,31 @@ def _batches(
         yield inputs, None if samples.labels is None else samples.labels[first : first + size]
 
 
-def _count(prepared: Prepared, config: RunConfig, reporter: Reporter, counts: Partial) -> None:
+def _count(prepared: Prepared, config: RunConfig, reporter: Reporter, partial: Partial) -> None:
     """Pass 1: count the network and its twin batch by batch, on the same input."""
-    batches = -(-(config.samples - counts.done) // config.batch_size)
+    start = partial.counts.done
+    batches = -(-(config.samples - start) // config.batch_size)
     ticks = batches * 2 * len(_ticking_modules(prepared.network))
     with (
         reporter.stage("counting", ticks) as show,
         _ticking(show, prepared.network, prepared.twin),
-        counts.kept_on_exit(config.samples),
+        partial.kept(),
     ):
-        for inputs, labels in _batches(prepared.samples, config, counts.done):
+        for inputs, labels in _batches(prepared.samples, config, start):
+            size = inputs.shape[_sample_axis(inputs)]
             with profile(
-                prepared.network, timesteps=config.timesteps, strict=config.strict
+                prepared.network,
+                timesteps=config.timesteps,
+                batch_size=size,
+                strict=config.strict,
             ) as spiking:
                 output = prepared.network(inputs)
-            with profile(prepared.twin, timesteps=1, strict=config.strict, dense=True) as ann:
+            with profile(
+                prepared.twin, timesteps=1, batch_size=size, strict=config.strict, dense=True
+            ) as ann:
                 prepared.twin(twin_input(inputs))
             correct = 0 if labels is None else int((output.argmax(1).cpu() == labels).sum())
-            counts.add(spiking.result, ann.result, samples=len(output), correct=correct)
+            partial.add(spiking.result, ann.result, samples=len(output), correct=correct)
 
 
 def _fold_and_time(
@@ -223,12 +244,12 @@ def _fold_and_time(
     """Fold the batch norms, measure what that changes, then time both networks (pass 2)."""
     one = _first(prepared.samples.inputs, 1).to(config.device)
     folded = fold_batch_norm(prepared.network)
-    ticks = 4 * len(_ticking_modules(prepared.network))
+    ticks = 3 * len(_ticking_modules(prepared.network))  # copies made below tick as well
     with reporter.stage("folding tdBN", ticks) as show, _ticking(show, prepared.network):
         start = time.perf_counter()
         folding = measure_folding(prepared.network, folded, one)
         seconds = (time.perf_counter() - start) / 2
-        check = _folding_check(prepared.network, one)
+        check = run_checks.folding_check(prepared.network, one)
     if not config.latency:
         return folding, check, ()
     networks = {"snn-dense-fused": folded.model, "ann-twin": fold_batch_norm(prepared.twin).model}
@@ -246,64 +267,10 @@ def _fold_and_time(
     return folding, check, timings
 
 
-def _folding_check(network: nn.Module, one: Tensor) -> Check:
-    """Fold in double precision, where rounding flips no spike: the algebra of eq. 9-10 alone.
-
-    In float32 a spike that rounding flips early changes many later ones in a deep network, folded
-    or not; a single timestep in float64 shows whether the folding itself is right.
-    """
-    exact = copy.deepcopy(network).double()
-    for module in exact.modules():
-        if isinstance(getattr(module, "timesteps", None), int):
-            module.timesteps = 1  # type: ignore[assignment]
-    step = (one[:1] if one.ndim == 5 else one).double()
-    folding = measure_folding(exact, fold_batch_norm(exact), step)
-    difference = folding.output_max_abs_difference / max(folding.output_max_abs, 1e-300)
-    return Check(
-        name="spikes flipped by folding tdBN, float64, one timestep",
-        expected=0,
-        measured=folding.flipped_spikes,
-        ok=folding.flipped_spikes == 0 and difference < 1e-9,
-        note=f"outputs differ by {difference:.1e} of the largest",
-    )
-
-
 def _timing_runs(seconds_per_round: float) -> int:
     """Rounds that the timing budget allows, but enough for a median and a spread."""
     affordable = int(_TIMING_BUDGET_S / max(seconds_per_round, 1e-3))
     return min(max(affordable, _TIMING_RUNS.start), _TIMING_RUNS[-1])
-
-
-def _count_checks(
-    card: Card, config: RunConfig, prepared: Prepared, snn: Profile, twin: Profile
-) -> tuple[Check, ...]:
-    """Dense operations of the two networks against each other, fvcore and the card."""
-    per_sample = twin.dense.synops // config.samples
-    example = twin_input(_first(prepared.samples.inputs, 1).to(config.device))
-    fvcore_total, unsupported = fvcore_macs(prepared.twin, example)
-    note = f"fvcore has no rule for {', '.join(sorted(unsupported))}" if unsupported else ""
-    checks = [
-        _equal(
-            "SNN dense operations = T x twin dense MACs",
-            twin.dense.synops * config.timesteps,
-            snn.dense.synops,
-        ),
-        _equal("twin dense MACs per sample, fvcore", fvcore_total, per_sample, note),
-    ]
-    if card.expected is not None and config.width == 1 and config.shortcut == "paper":
-        parameters = sum(p.numel() for p in prepared.network.parameters())
-        checks += [
-            _equal("twin dense MACs per sample, card", card.expected.twin_dense_macs, per_sample),
-            _equal("parameters, card", card.expected.parameters, parameters),
-            _equal("spiking layers, card", card.expected.spiking_layers, len(snn.neurons)),
-        ]
-    return tuple(checks)
-
-
-def _equal(name: str, expected: int, measured: int, note: str = "") -> Check:
-    return Check(
-        name=name, expected=expected, measured=measured, ok=expected == measured, note=note
-    )
 
 
 def _ticking_modules(network: nn.Module) -> list[nn.Module]:

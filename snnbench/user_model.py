@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
 
@@ -15,7 +17,7 @@ from snnbench.count.clock import Layout
 from snnbench.count.profiler import profile
 from snnbench.errors import UsageError
 from snnbench.run_records import DataInfo, RunConfig, RunResult, WeightsInfo
-from snnbench.weights import state_sha256
+from snnbench.weights import is_dense, state_sha256
 
 # what --layout says of the calls -> what the profiler is told
 _LAYOUTS: dict[str, Layout] = {"step": "step", "loop": "step", "TN": "TN", "NT": "NT"}
@@ -31,6 +33,7 @@ _USER_ERRORS = (
     OSError,
     RuntimeError,
     SyntaxError,
+    SystemExit,
     TypeError,
     ValueError,
 )
@@ -46,9 +49,10 @@ def profile_target(
     values: str = "normal",
     seed: int = 0,
     ann: bool = False,
+    neurons: tuple[str, ...] = (),
     strict: bool = False,
 ) -> RunResult:
-    """Count one batch through a model.
+    """Count one batch through a model; the process keeps the seed.
 
     Args:
         target: ``module:factory``; the factory is a module object, or callable without arguments.
@@ -59,6 +63,7 @@ def profile_target(
         values: ``normal``, ``uniform`` or ``spikes:RATE``.
         seed: Of the model's initialisation and of the input.
         ann: Count every operation as a MAC.
+        neurons: Further neuron classes, each ``module:Class``.
         strict: Stop at the first operation without a rule.
 
     Returns:
@@ -73,17 +78,27 @@ def profile_target(
             raise UsageError(msg)
     sample = _parse_shape(shape)
     env.seed_everything(seed)
-    model = _import_model(target).eval()
-    sha = state_sha256(model.state_dict())
-    steps = _draw(values, (timesteps, batch_size, *sample))
-    inputs = steps.transpose(0, 1) if layout == "NT" else steps
     with (
-        profile(
-            model, timesteps=timesteps, layout=_LAYOUTS[layout], strict=strict, dense=ann
-        ) as counted,
-        torch.inference_mode(),
+        env.memory_shortage_explained("--input, --batch-size or --timesteps"),
+        _current_folder_importable(),
     ):
-        _feed(model, inputs, layout, target)
+        model = _import_model(target).eval()
+        sha = _sha256(model)
+        steps = _draw(values, (timesteps, batch_size, *sample))
+        inputs = steps.transpose(0, 1) if layout == "NT" else steps
+        with (
+            profile(
+                model,
+                timesteps=timesteps,
+                layout=_LAYOUTS[layout],
+                batch_size=batch_size,
+                strict=strict,
+                dense=ann,
+                neurons=tuple(map(_import_neuron, neurons)),
+            ) as counted,
+            torch.inference_mode(),
+        ):
+            _feed(model, inputs, layout, target)
     threads = torch.get_num_threads()
     return RunResult(
         benchmark=target,
@@ -127,24 +142,50 @@ def _parse_shape(shape: str) -> tuple[int, ...]:
     return sizes
 
 
+@contextmanager
+def _current_folder_importable() -> Iterator[None]:
+    """As under ``python -m``; imports inside the user's functions find it as well."""
+    sys.path.insert(0, "")
+    try:
+        yield
+    finally:
+        sys.path.remove("")
+
+
+def _sha256(model: nn.Module) -> str:
+    """Hash of the weights; extra state and tensors without values are left out."""
+    state = model.state_dict()
+    return state_sha256({name: value for name, value in state.items() if is_dense(value)})
+
+
 def _import_model(target: str) -> nn.Module:
-    module_name, _, factory_name = target.partition(":")
-    if not module_name or not factory_name:
-        msg = f"{target!r} must be MODULE:FACTORY, such as mynets:make_net"
+    return _made_by(_import(target, "FACTORY, such as mynets:make_net"), target)
+
+
+def _import_neuron(target: str) -> type[nn.Module]:
+    neuron = _import(target, "CLASS, such as mynets:MyLIF")
+    if not (isinstance(neuron, type) and issubclass(neuron, nn.Module)):
+        msg = f"--neuron {target} is not a class of torch.nn.Module"
         raise UsageError(msg)
-    sys.path.insert(0, "")  # as `python -m` does: the user's module lies in the current folder
+    return neuron
+
+
+def _import(target: str, expected: str) -> object:
+    """The object that ``module:name`` names."""
+    module_name, _, name = target.partition(":")
+    if not module_name or not name:
+        msg = f"{target!r} must be MODULE:{expected}"
+        raise UsageError(msg)
     try:
         module = importlib.import_module(module_name)
     except _USER_ERRORS as error:
         msg = f"cannot import {module_name}: {_told(error)}"
         raise UsageError(msg) from error
-    finally:
-        sys.path.remove("")
-    factory = getattr(module, factory_name, None)
-    if factory is None:
-        msg = f"module {module_name} has no {factory_name!r}"
+    found: object = getattr(module, name, None)
+    if found is None:
+        msg = f"module {module_name} has no {name!r}"
         raise UsageError(msg)
-    return _made_by(factory, target)
+    return found
 
 
 def _made_by(factory: object, target: str) -> nn.Module:

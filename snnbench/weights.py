@@ -9,6 +9,7 @@ import hashlib
 import json
 import pickle
 import re
+import stat
 import struct
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -19,6 +20,7 @@ import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from snnbench.errors import WeightsError
 from snnbench.files import write_atomically
@@ -66,7 +68,7 @@ def load_state(path: str | Path) -> dict[str, Tensor]:
         msg = f"weights {path} hold no state dict of tensors; save model.state_dict()"
         raise WeightsError(msg)
     for name, value in tensors.items():
-        if not isinstance(name, str) or not _is_dense(value):
+        if not isinstance(name, str) or not is_dense(value):
             msg = (
                 f"weights {path} are no state dict of dense tensors: entry {name!r} is a "
                 f"{type(value).__name__}; save model.state_dict()"
@@ -120,12 +122,13 @@ def save_state(model: nn.Module, path: str | Path, metadata: Mapping[str, str]) 
     write_atomically(path, safetensors.torch.save(state, metadata=dict(metadata)))
 
 
-def apply_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+def apply_state(model: nn.Module, state: Mapping[str, Tensor], *, source: str = "weights") -> None:
     """Put a state into a model, completely or, on an error, not at all.
 
     Args:
         model: Its parameters and buffers keep their types and devices.
         state: A finite tensor of the right shape for every one of them, and no other.
+        source: What the message calls the state.
 
     Raises:
         WeightsError: Names the first missing, unexpected, misshapen or non-finite tensors.
@@ -144,7 +147,7 @@ def apply_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     found = [problem for problem in problems if problem]
     if found:
         msg = (
-            f"weights do not fit {type(model).__name__}: {'; '.join(found)}; "
+            f"{source} do not fit {type(model).__name__}: {'; '.join(found)}; "
             "use weights made for this network, width and shortcut"
         )
         raise WeightsError(msg)
@@ -168,8 +171,13 @@ def state_sha256(state: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _is_dense(value: object) -> bool:
-    return isinstance(value, Tensor) and value.layout is torch.strided and not value.is_quantized
+def is_dense(value: object) -> bool:
+    """Whether ``value`` is a tensor whose elements can be read one by one."""
+    return (
+        isinstance(value, Tensor)
+        and not (is_lazy(value) or value.is_quantized or value.is_meta)
+        and value.layout is torch.strided
+    )
 
 
 def _is_safetensors(path: Path) -> bool:
@@ -177,10 +185,15 @@ def _is_safetensors(path: Path) -> bool:
 
 
 def _check_file(path: Path) -> None:
-    if not path.exists():
+    try:
+        status = path.stat()
+    except FileNotFoundError:
         msg = f"weights {path} do not exist"
-        raise WeightsError(msg)
-    if not path.is_file():
+        raise WeightsError(msg) from None
+    except OSError as error:
+        msg = f"weights {path} cannot be read: {error.strerror}"
+        raise WeightsError(msg) from error
+    if not stat.S_ISREG(status.st_mode):
         msg = f"weights {path} are not a file; name a .safetensors file"
         raise WeightsError(msg)
     if not _is_safetensors(path) and path.suffix.lower() not in _PICKLES:
@@ -188,7 +201,7 @@ def _check_file(path: Path) -> None:
             f"weights {path} have an unknown extension; known: .safetensors, {', '.join(_PICKLES)}"
         )
         raise WeightsError(msg)
-    if path.stat().st_size == 0:
+    if status.st_size == 0:
         msg = f"weights {path} are empty; copy or download the file again"
         raise WeightsError(msg)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.utils.weak import WeakTensorKeyDictionary
 
 _AS_WEIGHT = ("weight_orig", "weight_v", "weight_g")
@@ -24,8 +25,8 @@ class WeightsMap:
         self.parameters = dict(model.named_parameters(remove_duplicate=False))
         spans: dict[tuple[int, int], list[str]] = {}
         for name, parameter in self.parameters.items():
-            if parameter.layout is not torch.strided:
-                continue  # sparse: no single place in memory
+            if is_lazy(parameter) or parameter.layout is not torch.strided:
+                continue  # no place in memory yet, or no single one
             start = parameter.data_ptr()
             length = parameter.numel() * parameter.element_size()
             if start and length:

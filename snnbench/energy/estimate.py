@@ -69,7 +69,7 @@ def estimate(
     reason = None
     if missing == _operations(profile, counting).synops:
         reason = (
-            f"{model.title} runs spikes: its source has no price for a multiply-accumulate"
+            f"no price for a multiply-accumulate: {model.title} runs spikes"
             if unpriced
             else "no synaptic operation was counted"
         )

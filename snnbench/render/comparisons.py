@@ -75,11 +75,17 @@ def energy_table(result: RunResult) -> Table:
     data = energy_frame(result)
     known = [float(value) for value in data["pj"].dropna()]
     unit = text.energy_unit([median(known)] if known else [])
-    bounded = set(data.loc[(data["network"] == SNN) & ~data["complete"], "model"])
+    snn_complete = dict(data.loc[data["network"] == SNN, ["model", "complete"]].to_numpy())
     rows = []
     for row in records(data):
         bound = "" if row["complete"] or row["pj"] is None else f"{text.AT_LEAST} "
-        loose = row["model"] in bounded and row["complete"] and row["over_snn"] is not None
+        over_snn = text.factor(row["over_snn"])
+        if row["network"] != SNN:
+            over_snn = text.estimated_factor(
+                row["over_snn"],
+                numerator_complete=row["complete"],
+                denominator_complete=snn_complete[row["model"]],
+            )
         value = None if row["pj"] is None else row["pj"] / PJ_PER[unit]
         rows.append(
             (
@@ -87,7 +93,7 @@ def energy_table(result: RunResult) -> Table:
                 row["network"],
                 row["counting"],
                 bound + text.significant(value),
-                (f"{text.AT_MOST} " if loose else "") + text.factor(row["over_snn"]),
+                over_snn,
                 row["reason"] or row["excluded"],
             )
         )

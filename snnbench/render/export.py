@@ -61,7 +61,7 @@ def to_latex(table: Table) -> str:
     if len(table.rows) >= LONG_TABLE_ROWS:
         lines = [
             "% needs \\usepackage{booktabs,longtable}",
-            "{\\footnotesize\\setlength{\\tabcolsep}{3pt}",
+            "{\\scriptsize\\setlength{\\tabcolsep}{2pt}",
             f"\\begin{{longtable}}{{{spec}}}",
             f"{caption}\n{label} \\\\",
             f"\\toprule\n{header}\n\\midrule\n\\endfirsthead",

@@ -83,9 +83,12 @@ def spikes_figure(result: RunResult) -> Plot | None:
 
 
 def operations_figure(result: RunResult) -> Plot | None:
-    """Effective accumulates and MACs of every SNN layer beside the twin's dense MACs."""
-    layers = [layer for layer in result.snn.layers if layer.effective.synops]
-    if not layers:
+    """Effective accumulates and MACs of every SNN layer beside the twin's dense MACs.
+
+    A layer that no spike reaches has no place on the logarithmic axis; a 0 stands at its edge.
+    """
+    layers = [layer for layer in result.snn.layers if layer.dense.synops]
+    if not any(layer.effective.synops for layer in layers):
         return None
     divisor = divisors(result)
     height = min(0.165 * len(layers) + 1.7, canvas.MAX_HEIGHT)
@@ -99,10 +102,13 @@ def operations_figure(result: RunResult) -> Plot | None:
         for row, value, layer in zip(rows, snn, layers, strict=True)
         if layer.name in twin and twin[layer.name].dense.macs
     ]
-    canvas.log_axis(axes, [*snn, *(macs for _, _, macs in pairs)])
+    shown = [value for value in (*snn, *(macs for _, _, macs in pairs)) if value]
+    canvas.log_axis(axes, shown)
     if pairs:
         at, ours, theirs = zip(*pairs, strict=True)
-        axes.hlines(at, ours, theirs, color="#cccccc", linewidth=0.9, zorder=1)
+        edge = axes.get_xlim()[0]
+        starts = [value or edge for value in ours]
+        axes.hlines(at, starts, theirs, color="#cccccc", linewidth=0.9, zorder=1)
         axes.plot(
             theirs,
             at,
@@ -137,11 +143,15 @@ def _operation_dots(axes: Axes, layers: list[LayerRecord], values: list[float]) 
         chosen = [
             (row, value)
             for row, (layer, value) in enumerate(zip(layers, values, strict=True))
-            if bool(layer.effective.macs) is uses_macs
+            if value and bool(layer.effective.macs) is uses_macs
         ]
         if chosen:
             at, shown = zip(*chosen, strict=True)
             axes.plot(shown, at, marker, color=color, label=label)
+    for row, value in enumerate(values):
+        if not value:
+            beside_axis = axes.get_yaxis_transform()
+            axes.text(0.005, row, "0", transform=beside_axis, va="center", fontsize=7)
 
 
 def energy_figure(result: RunResult) -> Plot:
@@ -175,7 +185,8 @@ def _energy_panel(axes: Axes, title: str, rows: list[dict[str, object]]) -> None
     longest = max((value for value in estimates if value is not None), default=1.0) / size
     for at, (row, value) in enumerate(zip(rows, estimates, strict=True)):
         if value is None:
-            axes.text(0, at, " no price for MACs", va="center", fontsize=7, color=canvas.MUTED)
+            reason = str(row["reason"]).partition(":")[0]
+            axes.text(0, at, f" {reason}", va="center", fontsize=7, color=canvas.MUTED)
             continue
         complete = bool(row["complete"])
         axes.barh(
@@ -209,14 +220,17 @@ def timestep_figure(result: RunResult) -> Plot | None:
     axes = figure.subplots()
     depth = Normalize(1, max(2, len(layers)))
     shades = canvas.depth_colors()
+    marker = "." if frame["timestep"].max() == 1 else None  # a line of one point is invisible
     for number, rows in enumerate(layers, start=1):
         rates = rows["firing_rate"].astype(float)
-        axes.plot(rows["timestep"], rates, color=shades(depth(number)), linewidth=0.8)
+        axes.plot(
+            rows["timestep"], rates, marker=marker, color=shades(depth(number)), linewidth=0.8
+        )
     sums = frame.groupby("timestep")[["spikes", "neurons_x_samples"]].sum()
     mean = (sums["spikes"] / sums["neurons_x_samples"]).astype(float)
     axes.plot(mean.index, mean, "o-", color="black", linewidth=2, label="mean over all neurons")
     axes.set_ylim(bottom=0)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(axis="y")
     axes.set_xlabel("Timestep")
     axes.set_ylabel("Firing rate (spikes/neuron)")

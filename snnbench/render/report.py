@@ -50,13 +50,13 @@ def write_report(result: RunResult, folder: Path) -> list[Path]:
     for plot in plots:
         files[f"figures/{plot.name}.svg"] = plot.svg
         files[f"figures/{plot.name}.png"] = plot.png
-    _remove_stale(folder, files)
     paths = []
     for name, content in files.items():
         path = folder / name
         _make_folder(path.parent)
         write_atomically(path, content)
         paths.append(path)
+    _remove_stale(folder, files)
     return paths
 
 
@@ -70,7 +70,15 @@ def _remove_stale(folder: Path, files: Mapping[str, bytes]) -> None:
             for suffix in suffixes:
                 path = f"{kind}/{name}.{suffix}"
                 if path not in files:
-                    (folder / path).unlink(missing_ok=True)
+                    _remove(folder / path)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        msg = f"cannot remove outdated {path}: {error.strerror}; choose another folder with --out"
+        raise OutputError(msg) from error
 
 
 def _make_folder(folder: Path) -> None:

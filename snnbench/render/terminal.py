@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from rich import box
@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from snnbench.card import Card
-from snnbench.frame import energy_frame, timing_frame
+from snnbench.frame import TWIN_TIMING, energy_frame, timing_frame
 from snnbench.operations import SNN, TWIN, operation_rows, per_sample
 from snnbench.render import text
 from snnbench.render.table import records
@@ -42,25 +42,32 @@ def summary(result: RunResult) -> Group:
     return Group(*parts)
 
 
-def print_cards(cards: Sequence[Card], console: Console | None = None) -> None:
-    """Print one row per benchmark card, with its size where the card states it."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+def print_cards(cards: Mapping[str, tuple[Card, bool]], console: Console | None = None) -> None:
+    """Print one row per benchmark card, with its size where the card states it.
+
+    Args:
+        cards: By name: the card, and whether trained weights come with it.
+        console: Standard output by default.
+    """
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for header in ("Name", "Data set"):
         table.add_column(header, no_wrap=True)
-    for header in ("T", "Input", "Parameters", "Twin MACs"):
+    for header in ("T", "Input", "Params", "Dense MACs"):
         table.add_column(header, justify="right", no_wrap=True)
-    for card in cards:
+    table.add_column("Weights", no_wrap=True)
+    for name, (card, trained) in cards.items():
         size = card.expected
         cells = (
-            card.name,
+            name,
             card.input.dataset,
             str(card.timesteps),
             "x".join(map(str, card.input.shape)),
             text.short(None if size is None else size.parameters),
             text.short(None if size is None else size.twin_dense_macs),
+            "trained" if trained else "untrained",
         )
         table.add_row(*(Text(cell) for cell in cells))
-    sources = dict.fromkeys(card.source for card in cards)
+    sources = dict.fromkeys(card.source for card, _ in cards.values())
     (console or Console()).print(table, *(Text(f"Source: {source}") for source in sources))
 
 
@@ -123,32 +130,45 @@ def _energy_cells(result: RunResult) -> list[Row]:
     cells = []
     for snn in (row for row in rows if row["network"] == SNN):
         twin = next((r for r in rows if (r["model"], r["network"]) == (snn["model"], TWIN)), {})
-        bound = "" if snn["complete"] or snn["pj"] is None else f"{text.AT_LEAST} "
         cells.append(
             (
                 f"Energy estimate, {snn['title']}",
-                bound + text.energy(snn["pj"]),
-                text.energy(twin.get("pj")),
-                (f"{text.AT_MOST} " if bound and twin.get("over_snn") else "")
-                + text.factor(twin.get("over_snn")),
+                _bounded_energy(snn),
+                _bounded_energy(twin),
+                text.estimated_factor(
+                    twin.get("over_snn"),
+                    numerator_complete=twin.get("complete", False),
+                    denominator_complete=snn["complete"],
+                ),
             )
         )
     return cells
 
 
+def _bounded_energy(row: dict[str, Any]) -> str:
+    value = row.get("pj")
+    bound = "" if value is None or row["complete"] else f"{text.AT_LEAST} "
+    return bound + text.energy(value)
+
+
 def _latency_cells(result: RunResult) -> list[Row]:
     rows = records(timing_frame(result))
-    twin = next((row for row in rows if row["over_twin"] == 1), {})
+    twins = {_conditions(row): row for row in rows if row["name"] == TWIN_TIMING}
     return [
         (
             f"Latency (ms), {row['name']}",
             text.significant(row["median_ms"]),
-            text.significant(twin.get("median_ms")),
+            text.significant(twins.get(_conditions(row), {}).get("median_ms")),
             text.factor(1 / row["over_twin"] if row["over_twin"] else None),
         )
         for row in rows
-        if row is not twin
+        if row["name"] != TWIN_TIMING
     ]
+
+
+def _conditions(row: dict[str, Any]) -> tuple[str, int, int]:
+    """Under which a latency was taken."""
+    return row["device"], row["threads"], row["batch_size"]
 
 
 def _accuracy_cells(result: RunResult) -> list[Row]:

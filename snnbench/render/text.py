@@ -72,6 +72,16 @@ def factor(value: float | None) -> str:
     return UNKNOWN if value is None else significant(value) + TIMES
 
 
+def estimated_factor(
+    value: float | None, *, numerator_complete: bool, denominator_complete: bool
+) -> str:
+    """A ratio of two estimates; one that is incomplete is a lower bound, two leave it unknown."""
+    if value is None or not (numerator_complete or denominator_complete):
+        return UNKNOWN
+    bound = "" if denominator_complete else f"{AT_MOST} "
+    return (bound if numerator_complete else f"{AT_LEAST} ") + factor(value)
+
+
 def percent(value: float | None) -> str:
     """A share in [0, 1] in percent."""
     return UNKNOWN if value is None else f"{significant(100 * value)} %"

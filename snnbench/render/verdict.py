@@ -54,6 +54,12 @@ def _limits(result: RunResult) -> list[Notice]:
             "pass trained weights with --weights",
         ),
         (
+            result.weights.status == "trained" and result.weights.evidence is None,
+            "weights are called trained without evidence: they may be any weights, and firing "
+            "rates hold for these only",
+            "use a safetensors file whose metadata tells how they were trained",
+        ),
+        (
             result.weights.status == "unknown",
             "weights of unknown training: firing rates hold for these weights only",
             "load trained weights in the model's factory",
@@ -110,7 +116,7 @@ def _noise(result: RunResult) -> list[Notice]:
         Notice(
             f"latency of {row['name']} is noisy: quartiles {text.percent(row['spread'])} of the "
             "median apart",
-            "close other programs or raise the number of runs",
+            "close other programs and run again",
         )
         for row in noisy
     ]
@@ -144,9 +150,13 @@ def _operations_sentence(result: RunResult) -> str:
     )
     basis = "Per sample" if per_sample(result) else "Over the whole run"
     if result.twin is None:
-        return f"{basis} the SNN needs {what}; no ANN twin was counted."
-    twin = text.short(result.twin.dense.macs / divisor[TWIN])
-    return f"{basis} the SNN needs {what}; its ANN twin needs {twin} MACs."
+        return f"{basis} the SNN needs {_bound(result.snn)}{what}; no ANN twin was counted."
+    twin = _bound(result.twin) + text.short(result.twin.dense.macs / divisor[TWIN])
+    return f"{basis} the SNN needs {_bound(result.snn)}{what}; its ANN twin needs {twin} MACs."
+
+
+def _bound(profile: Profile) -> str:
+    return "at least " if profile.uncounted else ""
 
 
 def _energy_sentences(result: RunResult) -> list[str]:
@@ -156,14 +166,20 @@ def _energy_sentences(result: RunResult) -> list[str]:
     ordinary, skipping = (rows[DEFAULT_MODEL, name] for name in (TWIN, ZERO_SKIPPING_TWIN))
     if ordinary["over_snn"] is None:
         return []
-    bound = "" if rows[DEFAULT_MODEL, SNN]["complete"] else "; uncounted operations left out"
-    remark = f"(estimate; memory traffic not included{bound})"
+    if not (rows[DEFAULT_MODEL, SNN]["complete"] and ordinary["complete"]):
+        return [
+            f"Whether the SNN would need less energy than its twin on {ordinary['title']} is not "
+            "established: operations are uncounted, so the estimates are lower bounds."
+        ]
+    remark = "estimate; memory traffic not included"
     lead = f"On {ordinary['title']} the SNN would need {_compare(ordinary['over_snn'], 'energy')}"
-    sentences = [f"{lead} its twin {remark}."]
+    sentences = [f"{lead} its twin ({remark})."]
     if skipping["over_snn"] is not None:
+        if result.weights.status == "trained" and result.twin_accuracy is None:
+            remark += "; the twin has the SNN's weights and was not trained itself"
         sentences.append(
             f"Against a twin on hardware that skips zeros it would need "
-            f"{_compare(skipping['over_snn'], 'energy')} the twin {remark}."
+            f"{_compare(skipping['over_snn'], 'energy')} the twin ({remark})."
         )
     return sentences
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -100,7 +98,7 @@ def test_a_rerun_without_times_leaves_no_times_behind(invoke: Invoke, tmp_path: 
 
 
 def test_trained_weights_are_loaded_and_said_to_be(invoke: Invoke) -> None:
-    save_file(small_state(), "weights.safetensors")
+    save_file(small_state(), "weights.safetensors", metadata={"epochs": "3", "data": "digits"})
     code, out, _ = invoke(*COUNT_ONLY, "--weights", "weights.safetensors")
     assert code == 0
     assert "untrained weights:" not in out
@@ -109,6 +107,7 @@ def test_trained_weights_are_loaded_and_said_to_be(invoke: Invoke) -> None:
         "trained",
         "weights.safetensors",
     )
+    assert result.weights.evidence == "data: digits; epochs: 3"
 
 
 class Evil:
@@ -139,6 +138,21 @@ BAD_INPUT = {
     "no samples": (None, (*SMALL, "--samples", "0"), "samples must be at least 1, got 0"),
     "batch 0": (None, (*SMALL, "--batch-size", "0"), "batch-size must be at least 1, got 0"),
     "width 0": (None, (*SMALL, "--width", "0"), "width must be positive"),
+    "an overflowing T": (None, (*SMALL, "-T", "99999999999"), "--timesteps must be at most"),
+    "more threads than exist": (None, (*SMALL, "--threads", "99999999999"), "--threads must be at"),
+    "an overflowing width": (None, (*SMALL, "--width", "1e300"), "--width must be at most 1000"),
+    "more than fits into memory": (None, (*SMALL, "--width", "1000"), "memory ran out"),
+    "a weights path too long": (None, (*SMALL, "--weights", "w" * 300), "cannot be read"),
+    "an input beyond memory": (
+        None,
+        ("profile", "torch.nn:Identity", "--input", "99999999x99999999x9999"),
+        "memory ran out; choose a smaller --input",
+    ),
+    "a module that quits": (
+        lambda: Path("quits_for_cli.py").write_text("import sys; sys.exit('usage: quits')"),
+        ("profile", "quits_for_cli:net", "--input", "3"),
+        "cannot import quits_for_cli: SystemExit: usage: quits",
+    ),
     "width nan": (None, (*SMALL, "--width", "nan"), "width must be positive"),
     "no such device": (None, (*SMALL, "--device", "tpu"), "unknown device 'tpu'"),
     "missing data": (None, (*SMALL, "--data", "nowhere"), "nowhere"),
@@ -208,34 +222,6 @@ def test_bad_input_gets_one_line_and_exit_code_2(case: str, invoke: Invoke) -> N
     assert not Path("pwned").exists()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
-def test_an_interrupted_run_keeps_earlier_results_and_resumes(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    command = [sys.executable, "-m", "snnbench", "run", "resnet19", "--width", "0.0625", "-T", "1"]
-    command += ["--samples", "300", "--batch-size", "1", "--no-latency", "--out", str(out)]
-    out.mkdir()
-    (out / "result.json").write_text("an earlier result")
-    with subprocess.Popen(
-        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as run:
-        assert run.stderr is not None
-        while "counting" not in (line := run.stderr.readline()):
-            assert line, "the run ended early"
-        time.sleep(2)
-        run.send_signal(signal.SIGINT)
-        _, err = run.communicate(timeout=60)
-    assert run.returncode == 130, err
-    assert "Traceback" not in err
-    assert (out / "result.json").read_text() == "an earlier result"
-    done = json.loads((out / FILE_NAME).read_text())["done"]
-    assert 0 < done < 300
-    again = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert f"resuming an interrupted run: {done} samples" in " ".join(again.stderr.split())
-    fresh = tmp_path / "fresh"
-    subprocess.run([*command[:-1], str(fresh)], capture_output=True, check=True)
-    assert load(out / "result.json").snn == load(fresh / "result.json").snn
-
-
 def test_list_shows_every_benchmark(invoke: Invoke) -> None:
     code, out, _ = invoke("list")
     assert code == 0
@@ -265,16 +251,32 @@ MODEL = """
 import torch
 from torch import nn
 
+class Threshold(nn.Module):
+    def forward(self, x):
+        return (x > 0.5).float()
+
 class Net(nn.Module):
     def __init__(self):
         super().__init__()
+        self.lif = Threshold()
         self.fc = nn.Linear(4, 3, bias=False)
 
     def forward(self, x):
-        return self.fc((x > 0.5).float())
+        return self.fc(self.lif(x))
 
 def net():
     return Net()
+
+class Extra(Net):
+    def get_extra_state(self):
+        return {"version": 1}
+
+    def set_extra_state(self, state):
+        pass
+
+def lazy_import():
+    import sibling_for_cli
+    return sibling_for_cli.Identity()
 
 def exploding():
     raise ValueError("boom")
@@ -291,6 +293,17 @@ def test_profile_counts_a_users_model(
     # 4 spikes x 3 synapses x 3 timesteps x 2 samples
     assert load("report/result.json").snn.effective.acs == 72
     assert "36" in out  # per sample
+    assert invoke("profile", "mynet_for_cli:Extra", "--input", "4", "--out", "extra")[0] == 0
+    (tmp_path / "sibling_for_cli.py").write_text("from torch.nn import Identity")
+    assert invoke("profile", "mynet_for_cli:lazy_import", "--input", "4")[0] == 0
+    assert "" not in sys.path
+    neuron = ("--neuron", "mynet_for_cli:Threshold")
+    code, _, err = invoke("profile", "mynet_for_cli:net", *arguments, *neuron, "--out", "report")
+    assert code == 0, err
+    (row,) = load("report/result.json").snn.neurons
+    assert (row.output_spikes, row.spikes_per_timestep) == (24, (8, 8, 8))
+    code, _, err = invoke("profile", "mynet_for_cli:net", *arguments, "--neuron", "torch:rand")
+    assert (code, "torch:rand is not a class of torch.nn.Module" in err) == (2, True)
     code, _, err = invoke("profile", "mynet_for_cli:exploding", "--input", "4")
     assert (code, "ValueError: boom" in err) == (2, True)
     code, _, err = invoke("profile", "mynet_for_cli:net", "--input", "5")

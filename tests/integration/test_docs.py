@@ -17,9 +17,9 @@ import factories
 import pytest
 from rich.console import Console
 
-from snnbench import cli, frame, registry
+from snnbench import cli, frame, profile, registry
 from snnbench.card import Card
-from snnbench.count.profiler import RULES
+from snnbench.count.rules import RULES
 from snnbench.energy.models import models
 from snnbench.records import AlphabetKind, Profile, Role, SideOps
 from snnbench.render.tables import tables
@@ -61,6 +61,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("COLUMNS", "80")
+    assert profile is not None  # loading it has registered the built-in rules
     counting, loaded = dict(RULES), set(sys.modules)
     yield tmp_path
     RULES.clear()

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from interrupts import listen_to_ctrl_c
 from torch import Tensor, nn
 
 from snnbench import _latency_worker, latency
@@ -193,7 +194,11 @@ latency.measure(a, a, runs=1, warmup=1, threads=1, device="cpu", batch_size=1)
     environment = os.environ | {"PYTHONPATH": str(user_modules), "TMPDIR": str(private_temp)}
     # From standard input, where re-importing the main module is impossible.
     with subprocess.Popen(
-        [sys.executable, "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+        [sys.executable, "-"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        preexec_fn=listen_to_ctrl_c,  # noqa: PLW1509 - pytest runs one thread here
     ) as caller:
         try:
             assert caller.stdin is not None

@@ -124,3 +124,20 @@ def test_a_missing_builder_is_named(builder: str):
 def test_arguments_out_of_range_are_refused(options, message: str):
     with pytest.raises(UsageError, match=message):
         registry.get("resnet19").build(**options)
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong", "where"),
+    [
+        ("pool = 2", "pool = 0", "architecture.pool"),
+        ("stem_stride = 1", "stem_stride = 0", "architecture.stem_stride"),
+        ("stem_channels = 128", "stem_channels = 0", "architecture.stem_channels"),
+        ("timesteps = 6\nclasses", "timesteps = 0\nclasses", "timesteps"),
+        ("std = [0.2470", "std = [0.0", "input.std"),
+    ],
+)
+def test_a_card_with_a_number_out_of_range_is_refused(tmp_path: Path, line, wrong, where: str):
+    path = tmp_path / "resnet19.toml"
+    path.write_text(CARD.read_text().replace(line, wrong, 1))
+    with pytest.raises(UsageError, match=rf"resnet19\.toml is not valid: Expected .*`\$\.{where}"):
+        _ = Benchmark(path=path, builder=BUILDER).card

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from factories import HOSTILE_NAME, make_result, trained, with_names, with_uncounted
+from factories import HOSTILE_NAME, make_result, timing, trained, with_names, with_uncounted
 from PIL import Image
 from rich.console import Console
 
 from snnbench import registry
 from snnbench.errors import OutputError
-from snnbench.render.canvas import label_layers, power_of_ten, style
-from snnbench.render.figures import figures, spikes_figure
+from snnbench.render.figures import figures
 from snnbench.render.html import folding_sentence, glossary, remake_command, report_html
 from snnbench.render.report import write_report
 from snnbench.render.tables import tables
@@ -129,42 +128,6 @@ def test_a_hostile_name_is_only_text():
     assert "[/bold]" in screen(with_names(result, "[/bold] \U0001f600"))
 
 
-def test_a_name_the_font_lacks_is_drawn_without_a_warning():
-    with style():
-        plot = spikes_figure(with_names(make_result(), "脉冲"))
-
-    assert plot.png.startswith(b"\x89PNG")
-
-
-def test_unknown_timesteps_draw_firing_rates():
-    result = make_result()
-    with style():
-        plot = spikes_figure(replace(result, snn=replace(result.snn, timesteps=None)))
-
-    assert b"Firing rate" in plot.svg
-    assert b"T unknown" in plot.svg
-
-
-def test_a_network_without_neurons_has_no_spike_figure():
-    result = make_result()
-    layers = tuple(layer for layer in result.snn.layers if layer.output_spikes is None)
-    with style():
-        assert spikes_figure(replace(result, snn=replace(result.snn, layers=layers))) is None
-
-
-def test_labels_of_many_layers_never_overlap():
-    from matplotlib.figure import Figure
-
-    axes = Figure().subplots()
-    label_layers(axes.yaxis, [f"layer{i}" for i in range(500)], inches=10)
-
-    assert 70 <= len(axes.get_yticks()) <= 10 / 0.115
-
-
-def test_power_of_ten():
-    assert [power_of_ten(value) for value in (1e6, 0.01)] == ["10⁶", "10⁻²"]
-
-
 def test_folding_is_told_in_numbers():
     assert folding_sentence(None) is None
     sentence = folding_sentence(make_result().folding)
@@ -208,7 +171,7 @@ def test_the_glossary_keeps_the_first_explanation():
 def test_cards_are_listed_with_their_size():
     console = Console(width=120, file=io.StringIO(), color_system=None)
 
-    print_cards([registry.get(name).card for name in registry.names()], console)
+    print_cards({name: (registry.get(name).card, False) for name in registry.names()}, console)
 
     shown = console.file.getvalue()
     assert "resnet19" in shown
@@ -258,3 +221,45 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path: Path, monkeypa
 
     assert old.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_the_screen_sets_a_latency_beside_the_twin_of_its_own_conditions():
+    slower = [replace(timing(name, ms), threads=4) for name, ms in (("snn", 9), ("ann-twin", 3))]
+    result = make_result(timings=(timing("snn", 16), timing("ann-twin", 16), *slower))
+
+    lines = [line.split() for line in screen(result).splitlines() if "Latency (ms)" in line]
+
+    assert [line[2] for line in lines] == ["snn", "snn"]
+    first, second = (float(line[4]) for line in lines)
+    assert first == pytest.approx(8, rel=0.05)
+    assert second == pytest.approx(1.5, rel=0.05)
+
+
+def test_what_an_earlier_report_had_more_of_goes_only_after_the_new_one_is_written(
+    tmp_path: Path, monkeypatch
+):
+    stale = tmp_path / "tables" / "latency.csv"
+    stale.parent.mkdir()
+    stale.write_text("old")
+    result = make_result(blocks=0, timings=())
+    monkeypatch.setattr("snnbench.render.report.figures", lambda result: ())
+
+    def fail(self, target):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", fail)
+        with pytest.raises(OutputError, match="No space left"):
+            write_report(result, tmp_path)
+    assert stale.read_text() == "old"
+
+    write_report(result, tmp_path)
+    assert not stale.exists()
+
+
+def test_an_outdated_file_that_cannot_be_removed_is_a_one_line_error(tmp_path: Path, monkeypatch):
+    (tmp_path / "tables" / "latency.csv").mkdir(parents=True)
+    monkeypatch.setattr("snnbench.render.report.figures", lambda result: ())
+
+    with pytest.raises(OutputError, match=r"cannot remove outdated .*latency\.csv"):
+        write_report(make_result(blocks=0, timings=()), tmp_path)

@@ -183,6 +183,14 @@ def test_a_clean_trained_result_has_no_notices():
     assert notices(trained(make_result())) == ()
 
 
+def test_trained_weights_without_evidence_are_doubted():
+    result = trained(make_result())
+
+    (notice,) = notices(replace(result, weights=replace(result.weights, evidence=None)))
+
+    assert "weights are called trained without evidence" in notice.what
+
+
 def test_noisy_latency_is_named():
     noisy = timing("snn", 10)
     spread = tuple(0.01 * (1 + 0.1 * i) for i in range(12))
@@ -204,3 +212,42 @@ def test_noisy_latency_is_named():
 def test_coverage_is_never_rounded_up_to_everything():
     assert coverage(make_result()).startswith("100 %")
     assert "unknown" in coverage(with_uncounted(make_result()))
+
+
+@pytest.mark.parametrize(
+    ("numerator", "denominator", "shown"),
+    [
+        (True, True, f"2.00{text.TIMES}"),
+        (True, False, f"{text.AT_MOST} 2.00{text.TIMES}"),
+        (False, True, f"{text.AT_LEAST} 2.00{text.TIMES}"),
+        (False, False, text.UNKNOWN),
+    ],
+)
+def test_a_ratio_of_lower_bounds_says_so(numerator, denominator, shown):
+    got = text.estimated_factor(2, numerator_complete=numerator, denominator_complete=denominator)
+
+    assert got == shown
+
+
+def test_uncounted_operations_leave_bounds_and_no_energy_verdict():
+    result = with_uncounted(make_result())
+    both = replace(result, twin=replace(result.twin, uncounted=result.snn.uncounted))
+
+    for incomplete in (result, both):
+        said = " ".join(verdict(incomplete))
+        assert "the SNN needs at least " in said
+        assert "is not established: operations are uncounted" in said
+        assert "less energy than its twin (" not in said
+    assert "its ANN twin needs at least " in said
+    energy = next(table for table in tables(both) if table.name == "energy")
+    twins = [row for row in energy.rows if row[1].startswith("ANN twin")]
+    assert {row[4] for row in twins} == {text.UNKNOWN}
+
+
+def test_the_zeros_of_a_twin_that_was_not_trained_are_not_sold_as_a_trained_ones():
+    untrained_twin = replace(trained(make_result()), twin_accuracy=None)
+
+    said = verdict(untrained_twin)
+
+    assert "the twin has the SNN's weights and was not trained itself" in said[2]
+    assert "was not trained itself" not in " ".join(verdict(trained(make_result())))

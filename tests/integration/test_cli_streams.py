@@ -1,0 +1,129 @@
+"""The command line with unusual outputs and signals: pipes, full disks, Ctrl-C, SIGTERM."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from interrupts import listen_to_ctrl_c
+
+from snnbench import partial, results
+
+SNNBENCH = (sys.executable, "-m", "snnbench")
+RUN = (
+    "run",
+    "resnet19",
+    "--width",
+    "0.0625",
+    "-T",
+    "1",
+    "--samples",
+    "3",
+    "--batch-size",
+    "1",
+    "--threads",
+    "1",
+)
+
+
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a counted run."""
+    folder = tmp_path_factory.mktemp("counted")
+    command = [*SNNBENCH, *RUN, "--no-latency", "--out", str(folder)]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder
+
+
+def report(counted: Path, out: Path, **options: object) -> subprocess.Popen[bytes]:
+    command = [*SNNBENCH, "report", str(counted / "result.json"), "--out", str(out)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, **options)  # type: ignore[call-overload, no-any-return]
+
+
+def test_a_reader_that_leaves_early_still_gets_the_report(counted: Path, tmp_path: Path) -> None:
+    with report(counted, tmp_path / "out", stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert b"Traceback" not in process.communicate()[1]
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_behind_stdout_is_told_in_one_line(counted: Path, tmp_path: Path) -> None:
+    with (
+        Path("/dev/full").open("w") as full,
+        report(counted, tmp_path / "out", stdout=full) as process,
+    ):
+        err = process.communicate()[1].decode()
+    assert process.returncode == 2
+    assert err.splitlines()[-1].startswith("snnbench: error: ")
+    assert "Traceback" not in err
+
+
+def test_a_terminal_without_unicode_gets_the_table(counted: Path, tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    with report(counted, tmp_path / "out", stdout=subprocess.PIPE, env=environment) as process:
+        out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert b"Additions" in out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_sigterm_while_timing_cleans_up_and_keeps_the_counts(counted: Path, tmp_path: Path) -> None:
+    temporary, out = tmp_path / "temporary", tmp_path / "out"
+    temporary.mkdir()
+    environment = os.environ | {"TMPDIR": str(temporary)}
+    command = [*SNNBENCH, *RUN, "--out", str(out)]
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
+    ) as run:
+        assert run.stderr is not None
+        while "timing" not in (line := run.stderr.readline()):
+            assert line, "the run ended early"
+        run.terminate()
+        run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert not list(temporary.iterdir())
+    again = subprocess.run([*command, "--no-latency"], capture_output=True, text=True, check=True)
+    assert "3 samples are counted already" in " ".join(again.stderr.split())
+    assert not (out / partial.FILE_NAME).exists()
+    assert results.load(out / "result.json").snn == results.load(counted / "result.json").snn
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_an_interrupted_run_keeps_earlier_results_and_resumes(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    eager = "from snnbench import cli, partial; partial._SAVE_INTERVAL_S = 0.0; cli.main()"
+    command = [sys.executable, "-c", eager, "run", "resnet19", "--width", "0.0625", "-T", "1"]
+    command += ["--samples", "60", "--batch-size", "1", "--threads", "1", "--no-latency"]
+    command += ["--out", str(out)]
+    out.mkdir()
+    (out / "result.json").write_text("an earlier result")
+    with subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=listen_to_ctrl_c,  # noqa: PLW1509 - no threads here
+    ) as run:
+        while not (out / partial.FILE_NAME).exists():
+            assert run.poll() is None, "the run ended early"
+            time.sleep(0.01)
+        run.send_signal(signal.SIGINT)
+        _, err = run.communicate(timeout=60)
+    assert run.returncode == 130, err
+    assert "Traceback" not in err
+    assert (out / "result.json").read_text() == "an earlier result"
+    done = json.loads((out / partial.FILE_NAME).read_text())["done"]
+    assert 0 < done < 60
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert f"resuming an interrupted run: {done} samples" in " ".join(again.stderr.split())
+    fresh = tmp_path / "fresh"
+    subprocess.run([*command[:-1], str(fresh)], capture_output=True, check=True)
+    assert results.load(out / "result.json").snn == results.load(fresh / "result.json").snn

@@ -5,8 +5,10 @@ Modules are imported inside the commands, so that ``snnbench --help`` answers at
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +39,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # leave nothing behind either way
     try:
         cli(standalone_mode=False)
+        sys.stdout.flush()  # here a full disk can still be told in one line
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except click.ClickException as error:
@@ -50,7 +53,14 @@ def main() -> None:
         sys.exit(error.exit_code)
     except OSError as error:  # the terminal's file or the temporary folder; others are told above
         click.echo(f"snnbench: error: {error}", err=True)
+        _abandon_stdout()
         sys.exit(OutputError.exit_code)
+
+
+def _abandon_stdout() -> None:
+    """Send what is still unwritten nowhere, or the interpreter would fail on it once more."""
+    with suppress(OSError, ValueError):  # it may be no file, or closed
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @cli.command("run")

@@ -63,7 +63,8 @@ class Mask:
         hits = _count_equal(values, scale)
         if hits == self.total:
             return Alphabet(kind=AlphabetKind.BINARY, scale=scale)
-        if hits + _count_equal(values, -scale) == self.total:
+        signed = self._tensor.dtype.is_signed
+        if signed and hits + _count_equal(values, -scale) == self.total:
             return Alphabet(kind=AlphabetKind.TERNARY, scale=abs(scale))
         return DENSE
 

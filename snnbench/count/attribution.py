@@ -27,27 +27,29 @@ class Scope:
         module: The module.
         is_neuron: Inside it, elementwise work is part of the membrane update.
         is_known_elementwise: A neuron of a known library without weights: nothing to count inside.
+        computes_weight: It is a ``ParametrizationList``: nothing to count inside, its output is a
+            weight.
     """
 
     name: str
     module: nn.Module
     is_neuron: bool
     is_known_elementwise: bool
+    computes_weight: bool
 
     @property
     def row_name(self) -> str:
         """Name of the module's row."""
         return self.name or ROOT
 
-    def owns(self, weight: Tensor) -> bool:
-        """Whether the module holds ``weight`` under that name without its being a parameter.
+    def local_name(self, tensor: Tensor) -> str | None:
+        """What the module calls ``tensor``, if it holds it without its being the model's parameter.
 
-        Pruned and weight-normed weights are plain attributes; ``functional_call`` swaps others in.
+        Hooks that compute a weight store it as a plain attribute; ``functional_call`` swaps others
+        in.
         """
-        own = vars(self.module).get("weight")
-        if own is None:
-            own = self.module._parameters.get("weight")
-        return isinstance(own, Tensor) and own.data_ptr() == weight.data_ptr()
+        own = [*self.module._parameters.items(), ("weight", vars(self.module).get("weight"))]
+        return next((name for name, held in own if _same_memory(held, tensor)), None)
 
 
 class Attribution:
@@ -73,7 +75,7 @@ class Attribution:
 
     def is_weight(self, tensor: Tensor) -> bool:
         """Whether ``tensor`` is a weight of the model, a view of one, or made of weights alone."""
-        return bool(self.weights.names(tensor)) or self.scope.owns(tensor)
+        return bool(self.weights.names(tensor)) or self.scope.local_name(tensor) is not None
 
     def uses_parameters_of(self, name: str, module: nn.Module) -> bool:
         """Whether ``module`` has no parameters of its own or one of them was used elsewhere."""
@@ -99,8 +101,8 @@ class Attribution:
         if parameter is not None:
             self._used.update(names)
             local = collapse(parameter, scope.name)
-        elif weight is not None and scope.owns(weight):
-            local = None
+        elif weight is not None and (held := scope.local_name(weight)):
+            local = None if held == "weight" else held
         else:
             return self._row_of_site(operation, key)
         if local is None:
@@ -108,7 +110,12 @@ class Attribution:
         else:
             row = self._ledger.row(f"{scope.row_name}::{local}", operation)
         if not row.params and weight is not None:
-            tensor = weight if parameter is None else self.weights.parameters[parameter]
+            tensor = weight
+            if (
+                parameter is not None
+                and weight.numel() != self.weights.parameters[parameter].numel()
+            ):
+                tensor = self.weights.parameters[parameter]  # of which this is a part
             row.params = tensor.numel()
             row.nonzero_params = int(torch.count_nonzero(tensor.detach()).item())
         return row
@@ -123,6 +130,14 @@ class Attribution:
             count = self._sites_per_name[base]
             name = self._sites[site] = base if count == 1 else f"{base}#{count}"
         return self._ledger.row(name, operation)
+
+
+def _same_memory(held: Any, tensor: Tensor) -> bool:
+    return (
+        isinstance(held, Tensor)
+        and held.layout is tensor.layout is torch.strided
+        and held.data_ptr() == tensor.data_ptr() != 0
+    )
 
 
 def _call_site() -> tuple[tuple[int, int], ...]:

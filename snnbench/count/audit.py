@@ -107,6 +107,8 @@ class Audit(TorchDispatchMode):
         self._verdicts: dict[Any, Verdict] = {}
         self._within_neurons: set[Any] = set()
         self._neurons_running = 0
+        self._parametrising = 0
+        self._latest_product: tuple[Scope, Row, int] | None = None
         self._elementwise_only: dict[type[nn.Module], bool] = {}
         self._paused_by: Scope | None = None
 
@@ -124,7 +126,7 @@ class Audit(TorchDispatchMode):
         """Run ``func`` and account for it."""
         del types
         kwargs = kwargs or {}
-        if not self.place.scopes or (self._neurons_running and func in self._within_neurons):
+        if not self.place.scopes or self._parametrising:
             return func(*args, **kwargs)
         verdict = self._verdicts.get(func) or self._judge(func)
         if verdict is Verdict.UNKNOWN:
@@ -134,9 +136,10 @@ class Audit(TorchDispatchMode):
                 return result
         out = func(*args, **kwargs)
         source = self._weight_behind(args)
-        if verdict is Verdict.FREE and not source:
+        elementwise = self._neurons_running and func in self._within_neurons
+        if not source and (verdict is Verdict.FREE or elementwise):
             return out
-        if self._neurons_running:
+        if self._neurons_running and not elementwise:
             self._elementwise_only.update((type(s.module), False) for s in self.place.scopes)
         self._account(func, Operation(_operation_name(func), args, kwargs, out), source)
         return out
@@ -163,11 +166,12 @@ class Audit(TorchDispatchMode):
     def _account(self, func: Any, operation: Operation, source: tuple[str, ...]) -> None:
         """Count an operation that is not free, or that computes with weights."""
         weights = self.place.weights
-        if source and all(t.dim() == 0 or weights.names(t) for t in operation.tensors):
+        sources = {weights.names(t) for t in operation.tensors if t.dim()} if source else {()}
+        if () not in sources:
             for tensor in tensors_of((operation.out,)):
                 weights.derive(source, tensor)
-            if operation.packet not in _MULTIPLIES:
-                return
+            if operation.packet not in _MULTIPLIES or len(sources) == 1:
+                return  # a weight is prepared, by itself alone
         verdict = self._verdicts[func]
         if verdict is Verdict.RULE:
             self._rules[operation.packet](self, operation)
@@ -193,6 +197,7 @@ class Audit(TorchDispatchMode):
         """A module's forward begins."""
         self.place.scopes.append(scope)
         self._neurons_running += scope.is_neuron
+        self._parametrising += scope.computes_weight
         if self._may_pause_for(scope):
             self.__exit__(None, None, None)
             self._paused_by = scope
@@ -205,6 +210,7 @@ class Audit(TorchDispatchMode):
             if last is self._paused_by:
                 self._paused_by = None
                 self.__enter__()
+            self._parametrising -= last.computes_weight
             if last.is_neuron:
                 self._neurons_running -= 1
                 self._elementwise_only.setdefault(type(last.module), True)
@@ -227,7 +233,10 @@ class Audit(TorchDispatchMode):
 
     def synapse_row(self, operation: Operation, weight: Tensor | None, key: Sequence[int]) -> Row:
         """Row of a synaptic operation; see ``Attribution.synapse_row``."""
-        return self.place.synapse_row(operation.packet, weight, key)
+        row = self.place.synapse_row(operation.packet, weight, key)
+        if isinstance(operation.out, Tensor):
+            self._latest_product = (self.place.scope, row, operation.out.numel())
+        return row
 
     def is_weight(self, tensor: Tensor) -> bool:
         """Whether ``tensor`` is a weight; see ``Attribution.is_weight``."""
@@ -243,8 +252,21 @@ class Audit(TorchDispatchMode):
 
     def add_side(self, kind: str, amount: int) -> None:
         """Count work outside synapses on the innermost module's row (none within neurons)."""
-        if amount and not self._neurons_running:
-            self.place.scope_row().side[kind] += amount
+        if not amount or self._neurons_running:
+            return
+        if isinstance(self.place.scope.module, nn.RMSNorm):  # fused or not, by torch's mood
+            if kind == "elementwise_muls":
+                return
+            kind = "norm_ops"
+        self.place.scope_row().side[kind] += amount
+
+    def add_bias(self, amount: int) -> None:
+        """Count a bias: on the row of the product just made, if it has as many elements."""
+        product = self._latest_product
+        if product and product[0] is self.place.scope and product[2] == amount:
+            product[1].side["bias_adds"] += amount
+        else:
+            self.add_side("bias_adds", amount)
 
 
 def _operation_name(func: Any) -> str:

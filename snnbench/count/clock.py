@@ -80,6 +80,70 @@ class Frame:
         return np.asarray(steps.sum(axis=0, keepdims=True))
 
 
+class Split:
+    """One quantity of one layer, by timestep and by sample."""
+
+    def __init__(self) -> None:
+        self.pending: list[Counts] = []
+        self.by_timestep: Counts | None = None
+        self.by_sample: list[Counts] = []
+        self.timesteps_known = True
+        self.samples_known = True
+
+    def settle(self, frame: Frame, step: int) -> bool:
+        """Distribute what came in during one model call, the ``step``-th of its samples.
+
+        Returns:
+            Whether it could be split by sample.
+        """
+        if not self.pending:
+            return False
+        pending, self.pending = self.pending, []
+        if frame.samples == 0:  # an empty batch adds nothing to any split
+            return False
+        matrix = frame.split(pending)
+        if matrix is None:
+            self.timesteps_known = self.samples_known = False
+            return False
+        self._settle_timesteps(matrix, frame, step)
+        self._settle_samples(matrix.sum(axis=0), step)
+        return True
+
+    def _settle_timesteps(self, matrix: Counts, frame: Frame, step: int) -> None:
+        if frame.timesteps is None or (
+            frame.mode is not Mode.STEP and len(matrix) != frame.timesteps
+        ):
+            self.timesteps_known = False
+            return
+        if self.by_timestep is None:
+            self.by_timestep = np.zeros(frame.timesteps, dtype=np.int64)
+        if frame.mode is Mode.STEP:
+            self.by_timestep[step] += matrix.sum()
+        else:
+            self.by_timestep += matrix.sum(axis=1)
+
+    def _settle_samples(self, per_sample: Counts, step: int) -> None:
+        if step == 0:
+            self.by_sample.append(per_sample)
+        elif self.by_sample and len(self.by_sample[-1]) == len(per_sample):
+            self.by_sample[-1] = self.by_sample[-1] + per_sample
+        else:
+            self.samples_known = False
+
+    def timesteps(self) -> tuple[int, ...] | None:
+        """Sums per timestep over all samples."""
+        if not self.timesteps_known or self.by_timestep is None:
+            return None
+        return tuple(self.by_timestep.tolist())
+
+    def samples(self, expected: int | None) -> tuple[int, ...] | None:
+        """Sums per sample over all timesteps."""
+        if not self.samples_known or not self.by_sample:
+            return None
+        values = tuple(np.concatenate(self.by_sample).tolist())
+        return values if len(values) == expected else None
+
+
 @dataclass(frozen=True, slots=True)
 class LayerCalls:
     """What the clock needs of one layer in one model call.

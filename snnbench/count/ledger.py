@@ -7,10 +7,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from dataclasses import replace as replace_fields
 
-import numpy as np
-
 from snnbench.count.alphabet import Counts, Mask
-from snnbench.count.clock import Frame, LayerCalls, Layout, Mode, frame_of
+from snnbench.count.clock import Frame, LayerCalls, Layout, Mode, Split, frame_of
 from snnbench.records import (
     DENSE,
     Alphabet,
@@ -25,68 +23,6 @@ from snnbench.records import (
 )
 
 SIDE_ROLES = (("norm_ops", Role.NORM), ("pool_ops", Role.POOL))
-
-
-class Split:
-    """One quantity of one layer, by timestep and by sample."""
-
-    def __init__(self) -> None:
-        self.pending: list[Counts] = []
-        self.by_timestep: Counts | None = None
-        self.by_sample: list[Counts] = []
-        self.timesteps_known = True
-        self.samples_known = True
-
-    def settle(self, frame: Frame, step: int) -> bool:
-        """Distribute what came in during one model call, the ``step``-th of its samples.
-
-        Returns:
-            Whether it could be split by sample.
-        """
-        if not self.pending:
-            return False
-        matrix = frame.split(self.pending)
-        self.pending = []
-        if matrix is None:
-            self.timesteps_known = self.samples_known = False
-            return False
-        self._settle_timesteps(matrix, frame, step)
-        self._settle_samples(matrix.sum(axis=0), step)
-        return True
-
-    def _settle_timesteps(self, matrix: Counts, frame: Frame, step: int) -> None:
-        if frame.timesteps is None or (
-            frame.mode is not Mode.STEP and len(matrix) != frame.timesteps
-        ):
-            self.timesteps_known = False
-            return
-        if self.by_timestep is None:
-            self.by_timestep = np.zeros(frame.timesteps, dtype=np.int64)
-        if frame.mode is Mode.STEP:
-            self.by_timestep[step] += matrix.sum()
-        else:
-            self.by_timestep += matrix.sum(axis=1)
-
-    def _settle_samples(self, per_sample: Counts, step: int) -> None:
-        if step == 0:
-            self.by_sample.append(per_sample)
-        elif self.by_sample and len(self.by_sample[-1]) == len(per_sample):
-            self.by_sample[-1] = self.by_sample[-1] + per_sample
-        else:
-            self.samples_known = False
-
-    def timesteps(self) -> tuple[int, ...] | None:
-        """Sums per timestep over all samples."""
-        if not self.timesteps_known or self.by_timestep is None:
-            return None
-        return tuple(self.by_timestep.tolist())
-
-    def samples(self, expected: int | None) -> tuple[int, ...] | None:
-        """Sums per sample over all timesteps."""
-        if not self.samples_known or not self.by_sample:
-            return None
-        values = tuple(np.concatenate(self.by_sample).tolist())
-        return values if len(values) == expected else None
 
 
 @dataclass(slots=True)
@@ -150,6 +86,11 @@ class Row:
         self.output_sites += mask.nonzero.size
         self.side["membrane_updates"] += mask.nonzero.size
         self.spikes.pending.append(per_position)
+
+    def settle(self, frame: Frame, step: int) -> bool:
+        """End one outermost call of the model; whether this row could be split by sample."""
+        self.calls_now, self.shape_now = 0, ()
+        return self.synops.settle(frame, step) | self.spikes.settle(frame, step)
 
     def role(self) -> Role:
         """What the row is, by what ran in it."""
@@ -239,11 +180,11 @@ class Ledger:
         if frame.mode is not Mode.STEP:
             self._timesteps = frame.timesteps
         step = self._step_of(entry, frame)
-        fits = False
-        for row in active:
-            fits |= row.synops.settle(frame, step) | row.spikes.settle(frame, step)
-            row.calls_now, row.shape_now = 0, ()
-        if active and not fits:  # no layer has N leading positions: the input has no batch axis
+        fits = [row.settle(frame, step) for row in active]
+        # the first layer with synapses sees the input: if it has not N leading positions, the
+        # input has no batch axis
+        first = next((i for i, row in enumerate(active) if row.has_synapses), 0)
+        if active and frame.samples and not self._batch_size and not fits[first]:
             self._samples_known = False
 
     def _step_of(self, entry: str, frame: Frame) -> int:

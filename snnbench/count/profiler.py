@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from types import TracebackType
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
+from torch.jit._script import RecursiveScriptModule
+from torch.nn.utils.parametrize import ParametrizationList
 from torch.utils.hooks import RemovableHandle
 
 from snnbench.count import side_rules, synapse_rules
@@ -76,14 +79,24 @@ class profile:  # noqa: N801 - used like the functions of contextlib
         self._handles: list[RemovableHandle] = []
         self._entry_shape: tuple[int, ...] | None = None
         self._fastpath = True
+        self._thread = 0
 
     def __enter__(self) -> Self:
         if self._handles:
             msg = "this profile is already running; make a new one for a nested block"
             raise UsageError(msg)
+        self._thread = threading.get_ident()
         for name, module in self._model.named_modules():
+            if isinstance(module, RecursiveScriptModule):
+                continue  # takes no hooks; its operations are seen and named by their parameters
             neuron = name in self._neurons
-            scope = Scope(name, module, neuron, neuron and is_known_elementwise(module))
+            scope = Scope(
+                name,
+                module,
+                is_neuron=neuron,
+                is_known_elementwise=neuron and is_known_elementwise(module),
+                computes_weight=isinstance(module, ParametrizationList),
+            )
             self._handles += [
                 module.register_forward_pre_hook(
                     _Enter(self, scope), prepend=True, with_kwargs=True
@@ -121,6 +134,12 @@ class profile:  # noqa: N801 - used like the functions of contextlib
         return self._ledger.profile(uncalled)
 
     def _enter(self, scope: Scope, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if threading.get_ident() != self._thread:
+            self._ledger.warnings[
+                "the model also ran in another thread, where its operations cannot be seen: "
+                "those calls are not counted"
+            ] = None
+            return
         if not self._audit.place.scopes:
             first = next(tensors_of((*args, *kwargs.values())), None)
             self._entry_shape = tuple(first.shape) if first is not None and first.dim() else None
@@ -129,12 +148,14 @@ class profile:  # noqa: N801 - used like the functions of contextlib
 
     def _leave(self, scope: Scope, output: Any) -> None:
         scopes = self._audit.place.scopes
-        if scope not in scopes:
+        if scope not in scopes or threading.get_ident() != self._thread:
             return
+        if scope.computes_weight and isinstance(output, Tensor):
+            self._audit.place.weights.derive_parametrised(scope.name, output)
         if scope.is_neuron and (spikes := spikes_of(output)) is not None:
             self._count_spikes(scope, spikes)
         self._audit.leave(scope)
-        if not scopes:
+        if not scopes and not scope.computes_weight:
             self._ledger.settle(scope.row_name, self._entry_shape)
 
     def _count_spikes(self, scope: Scope, spikes: Tensor) -> None:
@@ -187,6 +208,12 @@ def _check_arguments(
     if layout not in LAYOUTS:
         msg = f"layout must be one of {', '.join(LAYOUTS)}, not {layout!r}"
         raise UsageError(msg)
-    if hasattr(model, "_orig_mod"):
-        msg = "a compiled model hides its operations; profile model._orig_mod instead"
+    if any(hasattr(m, "_orig_mod") or m._compiled_call_impl for m in model.modules()):
+        msg = "a compiled model hides its operations; profile it uncompiled (model._orig_mod)"
+        raise UsageError(msg)
+    if isinstance(model, RecursiveScriptModule):
+        msg = "a scripted model takes no hooks; profile the module it was scripted from"
+        raise UsageError(msg)
+    if any(parameter.is_meta for parameter in model.parameters()):
+        msg = "a model on the meta device holds no values to count; load it on a real device"
         raise UsageError(msg)

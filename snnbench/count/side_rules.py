@@ -31,8 +31,10 @@ def normalisation(audit: Audit, op: Operation) -> None:
 def addition(audit: Audit, op: Operation) -> None:
     """Elementwise addition of two tensors: a bias if one is a weight, else a residual."""
     if _elementwise_pair(op):
-        kind = "bias_adds" if any(map(audit.is_weight, op.tensors)) else "residual_adds"
-        audit.add_side(kind, op.out.numel())
+        if any(map(audit.is_weight, op.tensors)):
+            audit.add_bias(op.out.numel())
+        else:
+            audit.add_side("residual_adds", op.out.numel())
 
 
 @rule("mul", "div", "mul_", "div_", "glu")

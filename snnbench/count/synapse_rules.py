@@ -101,8 +101,8 @@ def _synapse_row(audit: Audit, op: Operation, a: Tensor, b: Tensor) -> Row:
 def _product(audit: Audit, op: Operation, a: Tensor, b: Tensor) -> None:
     """``a @ b`` as [B, M, K] @ [B, K, N] of a weight and an input, or of two activations."""
     row = _synapse_row(audit, op, a, b)
-    left = a.reshape(1, 1, -1) if a.dim() == 1 else a.reshape(-1, *a.shape[-2:])
-    right = b.reshape(1, -1, 1) if b.dim() == 1 else b.reshape(-1, *b.shape[-2:])
+    left = a.reshape(1, 1, -1) if a.dim() == 1 else _flat(a)
+    right = b.reshape(1, -1, 1) if b.dim() == 1 else _flat(b)
     if audit.is_weight(b):
         _left_times_weight(audit, row, left, right.shape[2])
     elif audit.is_weight(a):
@@ -179,7 +179,7 @@ def _repeat_heads(t: Tensor, q: Tensor) -> Tensor:
 
 
 def _flat(t: Tensor) -> Tensor:
-    return t.reshape(-1, *t.shape[-2:])
+    return t.reshape(math.prod(t.shape[:-2]), *t.shape[-2:])
 
 
 def _attended(op: Operation, q: Tensor, k: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch.nn.parameter import is_lazy
 from torch.utils.weak import WeakTensorKeyDictionary
 
 _AS_WEIGHT = ("weight_orig", "weight_v", "weight_g")
+_HELPERS = ("mask", "u", "v")  # buffers with which pruning and spectral norms compute a weight
 _PARAMETRIZED = ".parametrizations.weight."
 
 
@@ -24,18 +26,25 @@ class WeightsMap:
     def __init__(self, model: nn.Module) -> None:
         self.parameters = dict(model.named_parameters(remove_duplicate=False))
         spans: dict[tuple[int, int], list[str]] = {}
-        for name, parameter in self.parameters.items():
-            if is_lazy(parameter) or parameter.layout is not torch.strided:
+        for name, tensor in (*self.parameters.items(), *self._helpers(model)):
+            if is_lazy(tensor) or tensor.layout is not torch.strided:
                 continue  # no place in memory yet, or no single one
-            start = parameter.data_ptr()
-            length = parameter.numel() * parameter.element_size()
+            start = tensor.data_ptr()
+            length = tensor.numel() * tensor.element_size()
             if start and length:
-                length = min(length, parameter.untyped_storage().nbytes())  # if expanded
+                length = min(length, tensor.untyped_storage().nbytes())  # if expanded
                 spans.setdefault((start, start + length), []).append(name)
         self._spans = [(start, end, tuple(names)) for (start, end), names in sorted(spans.items())]
         self._starts = [span[0] for span in self._spans]
         self._derived: Any = WeakTensorKeyDictionary()
         self._has_derived = False
+
+    def _helpers(self, model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+        """Buffers ``weight_mask`` and the like, each by the name of its ``weight_orig``."""
+        for name, buffer in model.named_buffers():
+            stem, _, helper = name.rpartition("_")
+            if helper in _HELPERS and f"{stem}_orig" in self.parameters:
+                yield f"{stem}_orig", buffer
 
     def names(self, tensor: Tensor) -> tuple[str, ...]:
         """Names of the parameter behind ``tensor``: several if tied, none if it is no weight."""
@@ -54,6 +63,12 @@ class WeightsMap:
         """Note that ``tensor`` was computed from weights alone, first of them ``source``."""
         self._derived[tensor] = source
         self._has_derived = True
+
+    def derive_parametrised(self, module: str, tensor: Tensor) -> None:
+        """Note that the ``ParametrizationList`` called ``module`` put out ``tensor``."""
+        originals = [name for name in self.parameters if name.startswith(f"{module}.original")]
+        if originals:
+            self.derive((max(originals, key=lambda name: self.parameters[name].numel()),), tensor)
 
 
 def name_within(names: tuple[str, ...], scope: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from snnbench.count.alphabet import Mask
 from snnbench.count.ledger import Ledger, Row
 from snnbench.count.weights_map import WeightsMap, collapse, name_within
 
@@ -18,7 +19,7 @@ ROOT = "(model)"
 _MATMULS = ("mm", "bmm", "mv", "dot", "vdot", "scaled_dot_product", "_scaled_dot_product")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Scope:
     """A module whose forward may be running.
 
@@ -117,7 +118,7 @@ class Attribution:
             ):
                 tensor = self.weights.parameters[parameter]  # of which this is a part
             row.params = tensor.numel()
-            row.nonzero_params = int(torch.count_nonzero(tensor.detach()).item())
+            row.nonzero_params = Mask(tensor).total
         return row
 
     def _row_of_site(self, operation: str, key: Sequence[int]) -> Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -43,9 +44,11 @@ def is_known_elementwise(module: nn.Module) -> bool:
     return package in _LIBRARIES and all(p.dim() < 2 for p in module.parameters())
 
 
-def neuron_names(model: nn.Module, extra: tuple[type[nn.Module], ...]) -> frozenset[str]:
-    """Qualified names of the neuron layers of ``model``; a wrapper around neurons is not one."""
-    found = [name for name, module in model.named_modules() if is_neuron(module, extra)]
+def neuron_names(
+    modules: Mapping[str, nn.Module], extra: tuple[type[nn.Module], ...]
+) -> frozenset[str]:
+    """Of ``modules`` by qualified name, the neuron layers; a wrapper around neurons is not one."""
+    found = [name for name, module in modules.items() if is_neuron(module, extra)]
     return frozenset(
         name
         for name in found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -43,7 +44,7 @@ class profile:  # noqa: N801 - used like the functions of contextlib
         OpCount(macs=0, acs=4)
 
     Args:
-        model: Any module. A ``torch.compile``d model must be given uncompiled.
+        model: Any module, with no ``torch.compile``d part and not scripted as a whole.
         timesteps: T. Needed for per-timestep numbers unless the model itself loops over time.
         layout: ``step`` (each call is one timestep, [N, ...]), ``TN`` (time first, [T, N, ...] or
             [T*N, ...]), ``NT`` (batch first), or ``auto``: told from the calls and shapes.
@@ -56,7 +57,8 @@ class profile:  # noqa: N801 - used like the functions of contextlib
         result: The ``Profile`` so far; complete once the block has ended.
 
     Raises:
-        UsageError: An argument is out of range, or the model is compiled or already profiled.
+        UsageError: An argument is out of range; the model is compiled, scripted as a whole or on
+            the meta device; or this profile is running already.
     """
 
     def __init__(
@@ -71,10 +73,11 @@ class profile:  # noqa: N801 - used like the functions of contextlib
         neurons: tuple[type[nn.Module], ...] = (),
     ) -> None:
         _check_arguments(model, timesteps, batch_size, layout)
-        self._model = model
+        self._modules = dict(model.named_modules())
+        _check_modules(self._modules)
         self._ledger = Ledger(timesteps, layout, batch_size, declared_dense=dense)
         self._audit = Audit(model, self._ledger, RULES, is_free, strict=strict)
-        self._neurons = neuron_names(model, neurons)
+        self._neurons = neuron_names(self._modules, neurons)
         self._called: set[str] = set()
         self._handles: list[RemovableHandle] = []
         self._entry_shape: tuple[int, ...] | None = None
@@ -86,7 +89,7 @@ class profile:  # noqa: N801 - used like the functions of contextlib
             msg = "this profile is already running; make a new one for a nested block"
             raise UsageError(msg)
         self._thread = threading.get_ident()
-        for name, module in self._model.named_modules():
+        for name, module in self._modules.items():
             if isinstance(module, RecursiveScriptModule):
                 continue  # takes no hooks; its operations are seen and named by their parameters
             neuron = name in self._neurons
@@ -128,7 +131,7 @@ class profile:  # noqa: N801 - used like the functions of contextlib
         """Counts of all calls so far."""
         uncalled = tuple(
             name or ROOT
-            for name, module in self._model.named_modules()
+            for name, module in self._modules.items()
             if name not in self._called and not self._audit.place.uses_parameters_of(name, module)
         )
         return self._ledger.profile(uncalled)
@@ -208,12 +211,15 @@ def _check_arguments(
     if layout not in LAYOUTS:
         msg = f"layout must be one of {', '.join(LAYOUTS)}, not {layout!r}"
         raise UsageError(msg)
-    if any(hasattr(m, "_orig_mod") or m._compiled_call_impl for m in model.modules()):
+
+
+def _check_modules(modules: Mapping[str, nn.Module]) -> None:
+    if any(hasattr(m, "_orig_mod") or m._compiled_call_impl for m in modules.values()):
         msg = "a compiled model hides its operations; profile it uncompiled (model._orig_mod)"
         raise UsageError(msg)
-    if isinstance(model, RecursiveScriptModule):
+    if isinstance(modules[""], RecursiveScriptModule):
         msg = "a scripted model takes no hooks; profile the module it was scripted from"
         raise UsageError(msg)
-    if any(parameter.is_meta for parameter in model.parameters()):
+    if any(p is not None and p.is_meta for m in modules.values() for p in m._parameters.values()):
         msg = "a model on the meta device holds no values to count; load it on a real device"
         raise UsageError(msg)

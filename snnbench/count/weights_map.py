@@ -41,6 +41,8 @@ class WeightsMap:
 
     def _helpers(self, model: nn.Module) -> Iterator[tuple[str, Tensor]]:
         """Buffers ``weight_mask`` and the like, each by the name of its ``weight_orig``."""
+        if not any(name.endswith("_orig") for name in self.parameters):
+            return
         for name, buffer in model.named_buffers():
             stem, _, helper = name.rpartition("_")
             if helper in _HELPERS and f"{stem}_orig" in self.parameters:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from snnbench.count.profiler import profile
+    from snnbench.engine.runtime import EventModel, compile  # noqa: A004 - snnbench.compile
     from snnbench.records import LayerRecord, OpCount, Profile
     from snnbench.results import load, save
     from snnbench.run_records import RunResult
@@ -16,6 +17,8 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "profile": "snnbench.count.profiler",
+    "compile": "snnbench.engine.runtime",
+    "EventModel": "snnbench.engine.runtime",
     "LayerRecord": "snnbench.records",
     "OpCount": "snnbench.records",
     "Profile": "snnbench.records",
@@ -24,7 +27,17 @@ _PUBLIC = {
     "save": "snnbench.results",
 }
 
-__all__ = ["profile", "Profile", "LayerRecord", "OpCount", "RunResult", "load", "save"]
+__all__ = [
+    "profile",
+    "compile",
+    "EventModel",
+    "Profile",
+    "LayerRecord",
+    "OpCount",
+    "RunResult",
+    "load",
+    "save",
+]
 
 
 def __getattr__(name: str) -> Any:

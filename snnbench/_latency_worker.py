@@ -12,15 +12,16 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from snnbench import _latency_cuda
 from snnbench.env import set_threads
 
 _MOST_CALLS = 1_000_000
@@ -61,24 +62,24 @@ def calls_per_run(
     return number
 
 
-def time_calls(network: nn.Module, x: Tensor, number: int) -> float:
+def time_calls(network: Callable[[Tensor], object], x: Tensor, number: int) -> float:
     """Seconds of ``number`` calls, without garbage collection and with the device idle around."""
     gc.collect()
     gc.disable()
     try:
-        _synchronize(x)
+        if x.is_cuda:
+            return _latency_cuda.time_calls(network, x, number)
         start = time.perf_counter()
         for _ in range(number):
             network(x)
-        _synchronize(x)
         return time.perf_counter() - start
     finally:
         gc.enable()
 
 
 def time_networks(
-    networks: list[nn.Module],
-    inputs: list[Tensor],
+    networks: Sequence[Callable[[Tensor], object]],
+    inputs: Sequence[Tensor],
     *,
     runs: int,
     warmup: int,
@@ -114,11 +115,6 @@ def time_networks(
     return times
 
 
-def _synchronize(x: Tensor) -> None:
-    if x.is_cuda:
-        torch.cuda.synchronize(x.device)
-
-
 def _send(channel: TextIO, **message: object) -> None:
     channel.write(json.dumps(message) + "\n")
     channel.flush()
@@ -149,6 +145,10 @@ def main(specification: Path) -> None:
     networks = [network.to(spec["device"]).eval() for network in spec["networks"]]
     inputs = [x.to(spec["device"]) for x in spec["inputs"]]
     with torch.inference_mode():
+        executions: list[dict[str, str]] = [{} for _ in networks]
+        if inputs[0].is_cuda:
+            for i, (network, x) in enumerate(zip(networks, inputs, strict=True)):
+                networks[i], executions[i]["execution"] = _latency_cuda.prepare(network, x)
         times = time_networks(
             networks,
             inputs,
@@ -157,7 +157,7 @@ def main(specification: Path) -> None:
             min_run_seconds=spec["min_run_seconds"],
             done=lambda: _send(channel, done=1),
         )
-    _send(channel, times=times)
+    _send(channel, times=[item | how for item, how in zip(times, executions, strict=True)])
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import click
 
 from snnbench import __version__
 from snnbench.errors import OutputError, SnnbenchError
+from snnbench.latency_command import latency_command
 
 if TYPE_CHECKING:
     from snnbench.run_records import RunResult
@@ -63,6 +64,17 @@ def _abandon_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _batches(_context: click.Context, _option: click.Parameter, value: str | None) -> Any:
+    """Numbers separated by commas."""
+    if value is None:
+        return None
+    try:
+        return tuple(int(part) for part in value.split(","))
+    except ValueError:
+        msg = f"{value!r} is no list of numbers such as 1,32"
+        raise click.BadParameter(msg) from None
+
+
 @cli.command("run")
 @click.argument("name")
 @click.option("-T", "--timesteps", type=int, help="Timesteps T.  [default: the card's]")
@@ -89,6 +101,26 @@ def _abandon_stdout() -> None:
 )
 @click.option("--strict", is_flag=True, help="Stop at the first operation without a rule.")
 @click.option("--no-latency", is_flag=True, help="Count only.")
+@click.option(
+    "--latency-batches",
+    metavar="N,...",
+    callback=_batches,
+    help="Samples per timed call.  [default: 1, and 32 where that takes seconds]",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "event", "dense", "off"]),
+    default="auto",
+    show_default=True,
+    help="Run layers event-driven where that is faster (auto), where possible, nowhere; or off.",
+)
+@click.option(
+    "--weights-dtype",
+    type=click.Choice(["float32", "int16", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="Weights of the event engine.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder.  [default: results/NAME]")
 def run_command(name: str, out: Path | None, *, no_latency: bool, **options: Any) -> None:
     """Count, compare with the ANN twin, time, and report the benchmark NAME.
@@ -234,3 +266,6 @@ def _report(result: RunResult, folder: Path | None) -> None:
     terminal.print_summary(result)
     if folder is not None:
         click.echo(f"report: {folder / 'report.html'}")
+
+
+cli.add_command(latency_command)

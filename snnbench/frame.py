@@ -18,23 +18,48 @@ from snnbench.energy.estimate import EnergyEstimate, estimate
 from snnbench.energy.models import EnergyModel, models
 from snnbench.operations import SNN, TWIN, divisors, operation_rows, per_sample, ratio
 from snnbench.records import Alphabet, LayerRecord, Profile
-from snnbench.run_records import RunResult, Timing
+from snnbench.run_records import EngineRun, RunResult, Timing
 from snnbench.units import MS_PER_S
 
 ZERO_SKIPPING_TWIN = "ANN twin, zero-skipping"
 TWIN_TIMING = "ann-twin"
-"""``Timing.name`` of the twin, the denominator of latency ratios."""
+DENSE_TIMING = "snn-dense-fused"
+"""``Timing.name`` of the twin and of the dense SNN, the denominators of latency ratios."""
+EVENT_TIMING = "snn-event"
+"""``Timing.name`` of the SNN in the event engine."""
 
 
-def layer_frame(profile: Profile) -> pd.DataFrame:
+def layer_frame(profile: Profile, engine: EngineRun | None = None) -> pd.DataFrame:
     """One row per layer, exact counts over all samples and timesteps.
+
+    Args:
+        profile: Of a network.
+        engine: What the event engine executed of it.
 
     Returns:
         The fields of ``LayerRecord`` (operation counts as ``<kind>_macs`` and ``<kind>_acs``,
         side work by its field name) and the derived ``input_density``, ``estimated_synops``,
-        ``firing_rate`` (spikes per neuron and timestep) and ``spikes_per_neuron`` (over all T).
+        ``firing_rate`` (spikes per neuron and timestep) and ``spikes_per_neuron`` (over all T);
+        with an engine ``executed_acs_per_sample`` and ``executed_macs_per_sample`` of its batch.
     """
-    return _frame([_layer_row(layer, profile.timesteps) for layer in profile.layers])
+    rows = [_layer_row(layer, profile.timesteps) for layer in profile.layers]
+    if engine is None:
+        return tidy(rows)
+    executed = executed_operations(engine)
+    nothing = dict.fromkeys(("executed_acs_per_sample", "executed_macs_per_sample"))
+    return tidy([row | executed.get(row["layer"], nothing) for row in rows])
+
+
+def executed_operations(engine: EngineRun) -> dict[str, dict[str, float | None]]:
+    """Accumulates and MACs per sample that the engine executed, by layer."""
+    return {
+        layer.name: {
+            "executed_acs_per_sample": layer.executed_adds / engine.batch_size,
+            "executed_macs_per_sample": layer.executed_macs / engine.batch_size,
+        }
+        for step in engine.steps
+        for layer in step.layers
+    }
 
 
 def _layer_row(layer: LayerRecord, timesteps: int | None) -> dict[str, Any]:
@@ -88,7 +113,7 @@ def timestep_frame(result: RunResult) -> pd.DataFrame:
             }
             for step in range(steps)
         ]
-    return _frame(rows)
+    return tidy(rows)
 
 
 def operations_frame(result: RunResult) -> pd.DataFrame:
@@ -106,7 +131,7 @@ def operations_frame(result: RunResult) -> pd.DataFrame:
         ``over_published_*`` (row divided by the published number, where width and T agree),
         ``per`` and ``source``.
     """
-    return _frame(operation_rows(result))
+    return tidy(operation_rows(result))
 
 
 def energy_frame(
@@ -135,7 +160,7 @@ def energy_frame(
         for network, guess in ((TWIN, dense), (ZERO_SKIPPING_TWIN, effective)):
             row = _energy_row(network, guess, divisor[TWIN])
             rows.append(row | {"over_snn": ratio(row["pj"], snn["pj"])})
-    frame = _frame(rows)
+    frame = tidy(rows)
     frame["per"] = "sample" if per_sample(result) else "run"
     return frame
 
@@ -156,7 +181,7 @@ def _energy_row(network: str, guess: EnergyEstimate, divisor: int) -> dict[str, 
 
 def measured_energy_frame(result: RunResult) -> pd.DataFrame:
     """Meter readings in joules per run; a table of its own, never beside estimates."""
-    return _frame(
+    return tidy(
         [
             asdict(item) | {"joules_per_run": item.joules / item.runs}
             for item in result.energy_measured
@@ -173,14 +198,16 @@ def sample_milliseconds(timing: Timing) -> list[float]:
 def timing_frame(result: RunResult) -> pd.DataFrame:
     """Latency per sample by network, device, threads and batch size.
 
-    Raw times of all worker processes are pooled. Networks are timed in interleaved rounds, so the
-    ratio to the twin is taken round by round and keeps a spread of its own; where the rounds do
-    not match, only the ratio of the medians is known.
+    Raw times of all worker processes are pooled. Networks are timed in interleaved rounds, so
+    ratios are taken round by round and keep a spread of their own; where the rounds do not match,
+    only the ratio of the medians is known.
 
     Returns:
-        ``name``, ``device``, ``threads``, ``batch_size``, ``processes``, ``n`` (raw times),
-        ``min_ms``, ``q1_ms``, ``median_ms``, ``q3_ms``, ``spread`` ((q3 - q1) / median),
-        ``over_twin``, ``over_twin_q1``, ``over_twin_q3``.
+        ``name``, ``device``, ``threads``, ``batch_size``, ``execution`` (how a GPU ran it),
+        ``processes``, ``n`` (raw times), ``min_ms``, ``q1_ms``, ``median_ms``, ``q3_ms``,
+        ``spread`` ((q3 - q1) / median),
+        ``over_twin``, ``over_twin_q1``, ``over_twin_q3``, and the same ``over_dense``, the SNN in
+        prepacked dense kernels.
     """
     groups: dict[tuple[str, str, int, int], list[Timing]] = {}
     for timing in result.timings:
@@ -190,13 +217,17 @@ def timing_frame(result: RunResult) -> pd.DataFrame:
     for (name, device, threads, batch_size), timings in groups.items():
         times = pd.Series([ms for timing in timings for ms in sample_milliseconds(timing)])
         low, middle, high = times.quantile([0.25, 0.5, 0.75])
-        twins = groups.get((TWIN_TIMING, device, threads, batch_size), [])
+        others = {
+            key: groups.get((other, device, threads, batch_size), [])
+            for key, other in (("over_twin", TWIN_TIMING), ("over_dense", DENSE_TIMING))
+        }
         rows.append(
             {
                 "name": name,
                 "device": device,
                 "threads": threads,
                 "batch_size": batch_size,
+                "execution": timings[0].execution,
                 "processes": len({timing.process for timing in timings}),
                 "n": len(times),
                 "min_ms": float(times.min()),
@@ -204,24 +235,25 @@ def timing_frame(result: RunResult) -> pd.DataFrame:
                 "median_ms": float(middle),
                 "q3_ms": float(high),
                 "spread": ratio(high - low, middle),
-                **_twin_ratio(timings, twins),
+                **_time_ratio("over_twin", timings, others["over_twin"]),
+                **_time_ratio("over_dense", timings, others["over_dense"]),
             }
         )
-    return _frame(rows)
+    return tidy(rows)
 
 
-def _twin_ratio(timings: list[Timing], twins: list[Timing]) -> dict[str, float | None]:
+def _time_ratio(key: str, timings: list[Timing], others: list[Timing]) -> dict[str, float | None]:
     mine = _by_process(timings)
-    theirs = _by_process(twins)
+    theirs = _by_process(others)
     low = middle = high = None
     if {key: len(times) for key, times in mine.items()} == {k: len(t) for k, t in theirs.items()}:
         ratios = pd.Series(
             [a / b for key, times in mine.items() for a, b in zip(times, theirs[key], strict=True)]
         )
         low, middle, high = ratios.quantile([0.25, 0.5, 0.75])
-    elif twins:
+    elif others:
         middle = ratio(_median(mine), _median(theirs))
-    return {"over_twin": middle, "over_twin_q1": low, "over_twin_q3": high}
+    return {key: middle, f"{key}_q1": low, f"{key}_q3": high}
 
 
 def _by_process(timings: Iterable[Timing]) -> dict[int, list[float]]:
@@ -237,14 +269,14 @@ def _median(times: dict[int, list[float]]) -> float:
 
 def checks_frame(result: RunResult) -> pd.DataFrame:
     """Cross-checks: ``name``, ``expected``, ``measured``, ``ok``, ``note``."""
-    return _frame([asdict(check) for check in result.checks])
+    return tidy([asdict(check) for check in result.checks])
 
 
 def _kind(alphabet: Alphabet | None) -> str | None:
     return None if alphabet is None else alphabet.kind.value
 
 
-def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
+def tidy(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """A frame of nullable columns: integers stay exact integers, unknown is ``NA``."""
     names = list(rows[0]) if rows else []
     return pd.DataFrame({name: _column([row[name] for row in rows]) for name in names})

@@ -56,6 +56,7 @@ def measure(
     min_run_seconds: float = 0.1,
     processes: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> tuple[Timing, ...]:
     """Time networks against each other.
 
@@ -64,6 +65,9 @@ def measure(
     them. A run is ``number_per_run`` calls, as many as fill ``min_run_seconds``; a raw time is the
     whole run's, so one call took ``raw_seconds[i] / number_per_run``. Round i of one network was
     measured beside round i of the others.
+
+    On a GPU the clock is its own (CUDA events), and calls replay a CUDA graph where one can be
+    captured. That path is written, but has not been measured yet.
 
     Args:
         networks: By name; copied, so the caller's stay as they are. They run as given, in
@@ -78,6 +82,7 @@ def measure(
         processes: Worker processes, one after another: memory layout differs between processes
             more than between runs.
         progress: Called with (timed runs and warm-up calls so far, all of them).
+        note: Told how each network ran on a GPU: as a CUDA graph or eagerly, with the reason.
 
     Returns:
         One ``Timing`` per network and process, processes in order.
@@ -111,6 +116,8 @@ def measure(
     for process in range(processes):
         times = _run_worker(networks, inputs, plan, advance)
         for name, item in zip(networks, times, strict=True):
+            if note is not None and process == 0 and "execution" in item:
+                note(f"{name} on {device}, batch of {batch_size}: {item['execution']}")
             timings.append(
                 Timing(
                     name=name,
@@ -121,6 +128,7 @@ def measure(
                     warmup_seconds=tuple(item["warmup_seconds"]),
                     threads=threads,
                     process=process,
+                    execution=item.get("execution"),
                 )
             )
     return tuple(timings)
@@ -190,6 +198,8 @@ def _worker(specification: Path, threads: int, stderr: Any) -> Iterator[subproce
         "PYTHONSAFEPATH": "1",
         "OMP_NUM_THREADS": str(threads),
         "NUMBA_NUM_THREADS": str(threads),
+        # A killed worker leaves its temporary files where the caller removes them.
+        "TMPDIR": str(specification.parent),
     }
     process = subprocess.Popen(
         [sys.executable, "-m", _WORKER, str(specification)],

@@ -11,7 +11,7 @@ from math import isfinite
 from typing import Any
 
 from snnbench.records import AlphabetKind, LayerRecord, Profile
-from snnbench.run_records import RunResult
+from snnbench.run_records import EngineRun, RunResult
 
 MAX_INT = 2**63 - 1
 """Counts are accumulated in int64; a larger number is damage."""
@@ -93,6 +93,7 @@ def consistency_problem(result: RunResult) -> str | None:
             () if result.twin is None else _profile_problems(result.twin, "$.twin"),
             _accuracy_problems(result),
             _timing_problems(result),
+            () if result.engine is None else _engine_problems(result.engine, "$.engine"),
         ),
         None,
     )
@@ -178,3 +179,17 @@ def _timing_problems(result: RunResult) -> Iterator[str]:
             yield f"no raw times - at `$.timings[{i}].raw_seconds`"
         if timing.number_per_run < 1 or timing.batch_size < 1:
             yield f"number_per_run and batch_size are at least 1 - at `$.timings[{i}]`"
+
+
+def _engine_problems(engine: EngineRun, path: str) -> Iterator[str]:
+    for name in ("flipped_spikes", "flipped_by_rounding"):
+        if getattr(engine, name) > engine.spike_sites:
+            yield f"more spikes flipped than were compared - at `{path}.{name}`"
+    if engine.batch_size < 1 or engine.threads < 1:
+        yield f"batch_size and threads are at least 1 - at `{path}`"
+    for i, step in enumerate(engine.steps):
+        where = f"{path}.steps[{i}]"
+        if (step.input_spikes or 0) > (step.input_sites or 0):
+            yield f"input_spikes exceeds input_sites - at `{where}`"
+        if not step.raw_seconds:
+            yield f"no raw times - at `{where}.raw_seconds`"

@@ -75,8 +75,10 @@ def load(path: str | Path) -> RunResult:
 
 
 def _decode(path: str | Path) -> dict[str, Any]:
+    content = b""
     try:
-        tree = msgspec.json.decode(Path(path).read_bytes())
+        content = Path(path).read_bytes()
+        tree = msgspec.json.decode(content)
     except FileNotFoundError:
         msg = f"result {path} does not exist"
         raise ResultError(msg) from None
@@ -84,7 +86,10 @@ def _decode(path: str | Path) -> dict[str, Any]:
         msg = f"result {path} cannot be read: {error.strerror}"
         raise ResultError(msg) from error
     except (msgspec.MsgspecError, ValueError) as error:
-        msg = f"{path} is damaged or not a snnbench result: {error}"
+        # within a number, an end of the file looks like a malformed number to the decoder
+        cut = content.startswith(b"{") and not content.rstrip().endswith(b"}")
+        reason = "Input data was truncated" if cut else error
+        msg = f"{path} is damaged or not a snnbench result: {reason}"
         raise ResultError(msg) from error
     except RecursionError:
         msg = f"{path} is not a snnbench result: nested too deeply"

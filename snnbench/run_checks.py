@@ -3,14 +3,48 @@
 from __future__ import annotations
 
 import copy
+import time
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from snnbench.card import Card
-from snnbench.convert.fuse import fold_batch_norm, measure_folding
+from snnbench.convert.fuse import FoldedNetwork, fold_batch_norm, measure_folding
 from snnbench.convert.twin import fvcore_macs
 from snnbench.records import Profile
-from snnbench.run_records import Check, RunConfig
+from snnbench.run_records import Check, Folding, RunConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fold:
+    """A spiking network without batch norms, and what folding them changed.
+
+    Attributes:
+        network: For inference.
+        effect: Measured in the network's precision.
+        check: Measured in double precision.
+        seconds: Of one call for one sample, roughly.
+    """
+
+    network: nn.Module
+    effect: Folding
+    check: Check
+    seconds: float
+
+
+def check_fold(network: nn.Module, folded: FoldedNetwork, one: Tensor) -> Fold:
+    """Measure what folding the batch norms changes.
+
+    Args:
+        network: In evaluation mode.
+        folded: What ``fold_batch_norm`` made of it.
+        one: Its input of one sample.
+    """
+    start = time.perf_counter()
+    effect = measure_folding(network, folded, one)
+    seconds = (time.perf_counter() - start) / 2
+    check = folding_check(network, one)
+    return Fold(network=folded.model, effect=effect, check=check, seconds=seconds)
 
 
 def folding_check(network: nn.Module, one: Tensor) -> Check:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 
@@ -11,6 +12,9 @@ from snnbench.card import Card
 from snnbench.errors import UsageError
 from snnbench.nn.blocks import Shortcut
 from snnbench.run_records import RunConfig
+
+EngineMode = Literal["auto", "event", "dense", "off"]
+WeightsDtype = Literal["float32", "int16", "bfloat16"]
 
 # dense MACs that a default run counts: some ten seconds of counting on two slow cores
 _DEFAULT_WORK_MACS = 1.8e11
@@ -36,6 +40,9 @@ def configure(
     weights_path: str | None = None,
     strict: bool = False,
     with_latency: bool = True,
+    latency_batches: tuple[int, ...] | None = None,
+    engine: EngineMode = "auto",
+    weights_dtype: WeightsDtype = "float32",
 ) -> RunConfig:
     """Fill in the defaults of a run.
 
@@ -53,6 +60,10 @@ def configure(
         weights_path: File of trained weights; untrained by default.
         strict: Stop at the first operation without a counting rule.
         with_latency: Time the networks as well.
+        latency_batches: Samples per timed call; 1 by default, and 32 where that is affordable.
+        engine: How steps run: ``event`` all that can, ``dense`` none, ``auto`` the faster way;
+            ``off`` leaves the engine out.
+        weights_dtype: Number format of the engine's weights.
 
     Raises:
         UsageError: Unknown name, or a value out of range.
@@ -73,6 +84,7 @@ def configure(
         ("samples", samples, _MOST),
         ("batch-size", batch_size, _MOST),
         ("threads", threads, _MOST_THREADS),
+        *(("latency-batches", batch, _MOST) for batch in latency_batches or ()),
     ):
         if value < 1:
             msg = f"--{label} must be at least 1, got {value}"
@@ -95,6 +107,9 @@ def configure(
         weights=weights_path,
         strict=strict,
         latency=with_latency,
+        latency_batches=latency_batches and tuple(sorted(set(latency_batches))),
+        engine=engine,
+        weights_dtype=weights_dtype,
     )
 
 

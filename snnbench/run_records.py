@@ -8,7 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from snnbench.engine_records import EngineLayer, EngineRun, EngineStep
 from snnbench.records import Profile
+
+__all__ = [
+    "Accuracy", "Check", "DataInfo", "EnergyMeasurement", "EngineLayer", "EngineRun", "EngineStep",
+    "Environment", "Folding", "MUST_MATCH", "Published", "RunConfig", "RunResult",
+    "SCHEMA_VERSION", "Timing", "WeightsInfo",
+]  # fmt: skip
 
 SCHEMA_VERSION = 1
 
@@ -26,6 +33,7 @@ class Timing:
         warmup_seconds: Times of the calls thrown away before.
         threads: Intra-operation threads of torch.
         process: Ordinal of the worker process that measured it.
+        execution: How a GPU ran it, e.g. ``CUDA graph``; ``None`` on a CPU.
     """
 
     name: str
@@ -36,6 +44,7 @@ class Timing:
     warmup_seconds: tuple[float, ...]
     threads: int
     process: int = 0
+    execution: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +104,11 @@ class RunConfig:
         weights: File; ``None`` is untrained.
         strict: Whether an uncounted operation stops the run.
         latency: Whether times were taken.
+        latency_batches: Samples per call that were asked for; ``None`` is 1, and more where
+            that is affordable.
+        engine: How the event engine ran: ``auto``, ``event``, ``dense`` or ``off``; ``None``
+            where there is none.
+        weights_dtype: Number format of the weights in event kernels.
     """
 
     benchmark: str
@@ -111,6 +125,9 @@ class RunConfig:
     weights: str | None = None
     strict: bool
     latency: bool
+    latency_batches: tuple[int, ...] | None = None
+    engine: str | None = None
+    weights_dtype: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,6 +257,7 @@ class RunResult:
         checks: Cross-checks of structure and counts.
         folding: Measured effect of folding the batch norm.
         timings: Raw times.
+        engine: What the event engine executed, if it ran.
         energy_measured: Meter readings, if a meter exists.
         created_utc: ISO 8601.
     """
@@ -262,5 +280,6 @@ class RunResult:
     checks: tuple[Check, ...] = ()
     folding: Folding | None = None
     timings: tuple[Timing, ...] = ()
+    engine: EngineRun | None = None
     energy_measured: tuple[EnergyMeasurement, ...] = ()
     created_utc: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -14,21 +13,30 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from snnbench import env, latency, registry, run_checks, weights
-from snnbench.convert.fuse import fold_batch_norm, measure_folding
+from snnbench import env, registry, run_checks, weights
+from snnbench.convert.fuse import fold_batch_norm
 from snnbench.convert.twin import ann_twin, check_twin, twin_input
 from snnbench.count.profiler import profile
 from snnbench.data.load import Samples, load_samples
+from snnbench.engine.dense import prepack
+from snnbench.engine_pass import engine_checks, run_engine
+from snnbench.errors import StructureError
+from snnbench.frame import DENSE_TIMING, EVENT_TIMING, TWIN_TIMING
 from snnbench.nn.blocks import Shortcut
 from snnbench.nn.norm import calibrate_batch_norm
 from snnbench.partial import Partial
 from snnbench.records import Profile
 from snnbench.registry import Benchmark
-from snnbench.run_records import Accuracy, Check, Folding, RunConfig, RunResult, Timing, WeightsInfo
-
-_TIMING_BUDGET_S = 8.0
-_TIMING_RUNS = range(3, 31)
-_PERCENT = 100
+from snnbench.run_records import (
+    Accuracy,
+    Check,
+    EngineRun,
+    RunConfig,
+    RunResult,
+    Timing,
+    WeightsInfo,
+)
+from snnbench.timing_pass import batch_of, time_networks
 
 
 class Reporter(Protocol):
@@ -86,19 +94,21 @@ def _run(config: RunConfig, reporter: Reporter, folder: Path | None) -> RunResul
     env.set_threads(config.threads)
     env.seed_everything(config.seed)
     prepared = _prepare(benchmark, config, reporter)
-    counted = replace(config, latency=False)  # counts do not depend on it
+    # counts depend on nothing of pass 2
+    counted = replace(config, latency=False, latency_batches=None, engine=None, weights_dtype=None)
     key = (counted, benchmark.version, prepared.weights, prepared.samples.info, environment)
     partial = Partial(folder, key)
     if done := partial.counts.done:
         reporter.note(f"resuming an interrupted run: {done} samples are counted already")
     with torch.inference_mode():
         _count(prepared, config, reporter, partial)
-        folding, folding_check, timings = _fold_and_time(prepared, config, reporter)
+        fold = _fold(prepared, config, reporter)
+        engine, timings = _run_fast(prepared, fold, config, reporter)
     counts, samples = partial.counts, prepared.samples
     labelled = samples.labels is not None
     snn, twin = cast("Profile", counts.snn), cast("Profile", counts.twin)
     with reporter.stage("checking", 1):
-        example = twin_input(_first(samples.inputs, 1).to(config.device))
+        example = twin_input(batch_of(samples.inputs, 1).to(config.device))
         count_checks = run_checks.count_checks(
             benchmark.card, config, prepared.network, prepared.twin, example, snn=snn, ann=twin
         )
@@ -116,9 +126,10 @@ def _run(config: RunConfig, reporter: Reporter, folder: Path | None) -> RunResul
         accuracy=Accuracy(correct=counts.correct, samples=counts.done) if labelled else None,
         paper_multiplication_layers=tuple(getattr(prepared.network, "encoding_and_head", ())),
         published=benchmark.card.published,
-        checks=(*prepared.checks, *count_checks, folding_check),
-        folding=folding,
+        checks=(*prepared.checks, *count_checks, fold.check, *engine_checks(engine)),
+        folding=fold.effect,
         timings=timings,
+        engine=engine,
         created_utc=datetime.now(tz=UTC).isoformat(timespec="seconds"),
     )
 
@@ -137,7 +148,7 @@ def _prepare(benchmark: Benchmark, config: RunConfig, reporter: Reporter) -> Pre
             classes=benchmark.card.classes,
         )
     untrained = config.weights is None
-    calibration = _first(samples.inputs, _calibration_size(config)).to(config.device)
+    calibration = batch_of(samples.inputs, _calibration_size(config)).to(config.device)
     with (
         reporter.stage("calibrating batch norm", 2 * len(_ticking_modules(twin))) as show,
         _ticking(show, network, twin),
@@ -170,10 +181,6 @@ def _build(benchmark: Benchmark, config: RunConfig) -> nn.Module:
 def _calibration_size(config: RunConfig) -> int:
     """Samples for batch statistics: a batch, and two where a batch is one large image."""
     return min(config.samples, max(config.batch_size, 2))
-
-
-def _first(inputs: Tensor, samples: int) -> Tensor:
-    return inputs.narrow(_sample_axis(inputs), 0, samples)
 
 
 def _sample_axis(inputs: Tensor) -> int:
@@ -238,39 +245,38 @@ def _count(prepared: Prepared, config: RunConfig, reporter: Reporter, partial: P
             partial.add(spiking.result, ann.result, samples=len(output), correct=correct)
 
 
-def _fold_and_time(
-    prepared: Prepared, config: RunConfig, reporter: Reporter
-) -> tuple[Folding, Check, tuple[Timing, ...]]:
-    """Fold the batch norms, measure what that changes, then time both networks (pass 2)."""
-    one = _first(prepared.samples.inputs, 1).to(config.device)
+def _fold(prepared: Prepared, config: RunConfig, reporter: Reporter) -> run_checks.Fold:
+    one = batch_of(prepared.samples.inputs, 1).to(config.device)
     folded = fold_batch_norm(prepared.network)
     ticks = 3 * len(_ticking_modules(prepared.network))  # copies made below tick as well
     with reporter.stage("folding tdBN", ticks) as show, _ticking(show, prepared.network):
-        start = time.perf_counter()
-        folding = measure_folding(prepared.network, folded, one)
-        seconds = (time.perf_counter() - start) / 2
-        check = run_checks.folding_check(prepared.network, one)
+        return run_checks.check_fold(prepared.network, folded, one)
+
+
+def _run_fast(
+    prepared: Prepared, fold: run_checks.Fold, config: RunConfig, reporter: Reporter
+) -> tuple[EngineRun | None, tuple[Timing, ...]]:
+    """Pass 2: run the networks as fast as each of them can, and time them against each other."""
     if not config.latency:
-        return folding, check, ()
-    networks = {"snn-dense-fused": folded.model, "ann-twin": fold_batch_norm(prepared.twin).model}
-    with reporter.stage("timing", _PERCENT) as show:
-        timings = latency.measure(
-            networks,
-            {"snn-dense-fused": one, "ann-twin": twin_input(one)},
-            runs=_timing_runs(seconds),
-            warmup=1,
-            threads=config.threads,
-            device=config.device,
-            batch_size=1,
-            progress=lambda done, total: show(_PERCENT * done // total),
-        )
-    return folding, check, timings
-
-
-def _timing_runs(seconds_per_round: float) -> int:
-    """Rounds that the timing budget allows, but enough for a median and a spread."""
-    affordable = int(_TIMING_BUDGET_S / max(seconds_per_round, 1e-3))
-    return min(max(affordable, _TIMING_RUNS.start), _TIMING_RUNS[-1])
+        return None, ()
+    inputs = prepared.samples.inputs
+    one = batch_of(inputs, 1).to(config.device)
+    networks: dict[str, nn.Module] = {}
+    engine: EngineRun | None = None
+    if config.engine != "off" and torch.device(config.device).type == "cpu":
+        with reporter.stage("compiling for events", 1):
+            try:
+                networks[EVENT_TIMING], engine = run_engine(fold.network, one, config)
+            except StructureError as error:
+                if config.engine != "auto":
+                    raise
+                reporter.note(f"the event engine is left out: {error}")
+    elif config.engine != "off":
+        reporter.note(f"the event engine is left out: it runs on a CPU, not on {config.device}")
+    networks[DENSE_TIMING] = prepack(fold.network, one)
+    networks[TWIN_TIMING] = prepack(fold_batch_norm(prepared.twin).model, twin_input(one))
+    timings = time_networks(networks, inputs, config, reporter, round_s=fold.seconds)
+    return engine, timings
 
 
 def _ticking_modules(network: nn.Module) -> list[nn.Module]:

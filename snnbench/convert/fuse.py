@@ -42,7 +42,8 @@ def fold_batch_norm(model: nn.Module) -> FoldedNetwork:
     """Fold tdBN and batch norms into the convolutions before them (ZH21 eq. 9-10).
 
     Only where the order of execution is certain, between neighbours of an ``nn.Sequential`` (or a
-    ``PerTimestep``). A batch norm there that follows no convolution becomes a ``ChannelAffine``.
+    ``PerTimestep``). A batch norm there that follows no convolution, or one whose weight a hook
+    makes anew at every call (pruning, weight norm), becomes a ``ChannelAffine``.
     Elsewhere, and where a module or weight is shared, it remains. Folding works for a spiking
     network and its twin alike, and is computed in double precision.
 
@@ -77,12 +78,19 @@ def _fold_chain(chain: nn.Module, shared: set[nn.Module]) -> tuple[int, int]:
                 affine += 1
             previous = None
         else:
-            previous = module if type(module) in _CONVOLUTIONS else None
+            previous = module if _owns_weights(module) else None
     return folded, affine
 
 
 def _is_foldable(module: nn.Module) -> TypeGuard[_BatchNorm]:
     return type(module) in _NORMS and module.running_mean is not None
+
+
+def _owns_weights(module: nn.Module) -> TypeGuard[_ConvNd]:
+    """Whether it is a convolution whose weights no hook makes anew, as pruning does."""
+    if type(module) not in _CONVOLUTIONS:
+        return False
+    return all(isinstance(t, nn.Parameter | None) for t in (module.weight, module.bias))
 
 
 def _runs_in_order(module: nn.Module) -> bool:
@@ -121,9 +129,8 @@ def _fold(conv: _ConvNd, scale: Tensor, shift: Tensor) -> None:
     weight = conv.weight
     if conv.bias is not None:
         shift = shift + conv.bias.detach().double() * scale
-    shape = (-1, *(1,) * (weight.ndim - 1))
-    folded = weight.detach().double() * scale.view(shape)
-    conv.weight = nn.Parameter(folded.to(weight.dtype), requires_grad=weight.requires_grad)
+    for row, factor in zip(weight.detach(), scale, strict=True):  # in double, but never all of it
+        row.copy_(row.double() * factor)
     conv.bias = nn.Parameter(shift.to(weight.dtype), requires_grad=weight.requires_grad)
 
 

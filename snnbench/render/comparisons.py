@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from statistics import median
+from typing import Any
 
 from snnbench.frame import energy_frame, measured_energy_frame, operations_frame, timing_frame
 from snnbench.operations import SNN
@@ -152,34 +153,36 @@ def measured_energy_table(result: RunResult) -> Table:
 
 
 def latency_table(result: RunResult) -> Table:
-    """Median latency with its spread, and the ratio to the twin."""
+    """Median latency with its spread, and the ratios to the dense SNN and the twin."""
     data = timing_frame(result)
-    rows = []
-    for row in records(data):
-        ratio = text.factor(row["over_twin"])
-        if row["over_twin_q1"] is not None:
-            low, high = (text.significant(row[f"over_twin_{q}"]) for q in ("q1", "q3"))
-            ratio = f"{ratio} ({low} to {high})"
-        rows.append(
-            (
-                row["name"],
-                f"{row['device']}, {text.plural(row['threads'], 'thread')}",
-                str(row["batch_size"]),
-                text.significant(row["median_ms"]),
-                f"{text.significant(row['q1_ms'])} to {text.significant(row['q3_ms'])}",
-                text.significant(row["min_ms"]),
-                f"{row['n']} in {text.plural(row['processes'], 'process', 'processes')}",
-                ratio,
-            )
+    rows = tuple(
+        (
+            row["name"],
+            ", ".join(
+                filter(
+                    None,
+                    (row["device"], text.plural(row["threads"], "thread"), row["execution"]),
+                )
+            ),
+            str(row["batch_size"]),
+            text.significant(row["median_ms"]),
+            f"{text.significant(row['q1_ms'])} to {text.significant(row['q3_ms'])}",
+            text.significant(row["min_ms"]),
+            f"{row['n']} in {text.plural(row['processes'], 'process', 'processes')}",
+            _with_quartiles(row, "over_dense"),
+            _with_quartiles(row, "over_twin"),
         )
+        for row in records(data)
+    )
     return Table(
         name="latency",
         title="Latency",
         caption=caption(
             result,
             f"Wall-clock time per sample on {result.environment.cpu}",
-            "Networks are timed in interleaved rounds; the ratio is taken round by round. Times "
-            "hold for this machine and software only.",
+            "Networks are timed in interleaved rounds; ratios are taken round by round. Dense SNN "
+            "and twin run with weights prepacked for oneDNN. Times hold for this machine, software "
+            "and these firing rates only.",
         ),
         columns=(
             Column("Network", "What was timed.", numeric=False),
@@ -189,8 +192,20 @@ def latency_table(result: RunResult) -> Table:
             Column("Quartiles (ms)", "First to third quartile."),
             Column("Min (ms)", "Shortest time per sample."),
             Column("Runs", "Raw times and worker processes."),
+            Column(
+                "Row / dense SNN", "Median ratio to the SNN in dense kernels, with its quartiles."
+            ),
             Column("Row / twin", "Median ratio to the twin, with its quartiles."),
         ),
-        rows=tuple(rows),
+        rows=rows,
         data=data,
     )
+
+
+def _with_quartiles(row: dict[str, Any], key: str) -> str:
+    """A ratio of times and, where rounds match, its quartiles."""
+    ratio = text.factor(row[key])
+    if row[f"{key}_q1"] is None:
+        return ratio
+    low, high = (text.significant(row[f"{key}_{quartile}"]) for quartile in ("q1", "q3"))
+    return f"{ratio} ({low} to {high})"

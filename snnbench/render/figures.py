@@ -23,6 +23,7 @@ from snnbench.operations import SNN, TWIN, divisors, per_sample
 from snnbench.records import LayerRecord
 from snnbench.render import canvas, text
 from snnbench.render.canvas import Plot
+from snnbench.render.engine import speedup_figure
 from snnbench.render.table import records
 from snnbench.run_records import RunResult
 from snnbench.units import PJ_PER
@@ -46,6 +47,7 @@ def figures(result: RunResult) -> tuple[Plot, ...]:
             energy_figure(result),
             timestep_figure(result),
             latency_figure(result),
+            speedup_figure(result),
         )
     return tuple(plot for plot in made if plot is not None)
 
@@ -253,16 +255,18 @@ def timestep_figure(result: RunResult) -> Plot | None:
 
 
 def latency_figure(result: RunResult) -> Plot | None:
-    """Every raw time and the median, a line per network."""
+    """Every raw time and the median, a line per network and batch size."""
     if not result.timings:
         return None
     times: dict[str, list[float]] = {}
+    several = len({timing.batch_size for timing in result.timings}) > 1
     for timing in result.timings:
-        times.setdefault(timing.name, []).extend(sample_milliseconds(timing))
+        name = timing.name + (f", batch {timing.batch_size}" if several else "")
+        times.setdefault(name, []).extend(sample_milliseconds(timing))
     figure = Figure(figsize=(canvas.PAGE_WIDTH, 0.42 * len(times) + 1.3))
     axes = figure.subplots()
     for row, (name, values) in enumerate(times.items()):
-        color = canvas.TWIN_COLOR if name == TWIN_TIMING else canvas.SNN_COLOR
+        color = canvas.TWIN_COLOR if name.startswith(TWIN_TIMING) else canvas.SNN_COLOR
         # A fixed pattern instead of random jitter, so that equal results give equal bytes.
         offsets = [row + 0.08 * (index % 5 - 2) for index in range(len(values))]
         axes.plot(values, offsets, "o", color=color, alpha=0.45, markersize=3, markeredgewidth=0)

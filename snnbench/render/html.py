@@ -111,6 +111,9 @@ def remake_command(result: RunResult) -> str:
         "--shortcut": config.shortcut,
         "--data": config.data,
         "--weights": config.weights,
+        "--latency-batches": config.latency_batches and ",".join(map(str, config.latency_batches)),
+        "--engine": config.engine,
+        "--weights-dtype": config.weights_dtype,
     }
     words = ["snnbench", "profile" if from_user else "run", config.benchmark]
     for flag, value in options.items():

@@ -14,13 +14,23 @@ from snnbench.render.tables import tables
 from snnbench.run_records import RunResult
 
 # every table and figure a report may hold
-_TABLES = ("operations", "energy", "energy_measured", "latency", "layers", "side_work", "checks")
+_TABLES = (
+    "operations",
+    "energy",
+    "energy_measured",
+    "latency",
+    "engine",
+    "layers",
+    "side_work",
+    "checks",
+)
 _FIGURES = (
     "spikes_per_neuron",
     "operations_by_layer",
     "energy",
     "firing_rate_by_timestep",
     "latency",
+    "speedup_by_firing_rate",
 )
 
 

@@ -7,7 +7,7 @@ from dataclasses import fields
 import pandas as pd
 
 from snnbench.energy.estimate import SIDE_NAMES
-from snnbench.frame import checks_frame, layer_frame
+from snnbench.frame import checks_frame, executed_operations, layer_frame
 from snnbench.operations import SNN, TWIN, divisors
 from snnbench.records import LayerRecord, SideOps
 from snnbench.render import text
@@ -17,8 +17,9 @@ from snnbench.render.comparisons import (
     measured_energy_table,
     operations_table,
 )
+from snnbench.render.engine import engine_table
 from snnbench.render.table import Column, Table, caption, per
-from snnbench.run_records import RunResult
+from snnbench.run_records import EngineRun, RunResult
 
 
 def tables(result: RunResult) -> tuple[Table, ...]:
@@ -28,6 +29,8 @@ def tables(result: RunResult) -> tuple[Table, ...]:
         made.append(measured_energy_table(result))
     if result.timings:
         made.append(latency_table(result))
+    if result.engine is not None:
+        made.append(engine_table(result, result.engine))
     made += [layers_table(result), side_table(result)]
     if result.checks:
         made.append(checks_table(result))
@@ -38,6 +41,15 @@ def layers_table(result: RunResult) -> Table:
     """Every layer of the SNN that has synapses or neurons."""
     divisor = divisors(result)[SNN]
     steps = result.snn.timesteps
+    executed = None if result.engine is None else _executed_cells(result.engine)
+    extra = (
+        Column(
+            "Executed",
+            "Operations the event engine executed for its batch, per sample: accumulates for "
+            "spikes, or MACs of a dense kernel. An input that is the same at every timestep is "
+            "computed once.",
+        ),
+    )
     return Table(
         name="layers",
         title="Layers of the SNN",
@@ -63,14 +75,24 @@ def layers_table(result: RunResult) -> Table:
             Column("Rate x dense", "Estimate: density times dense operations."),
             Column("Firing rate", "Spikes per neuron and timestep."),
             Column("Spikes / neuron", "Spikes per neuron over all T timesteps."),
+            *(() if executed is None else extra),
         ),
         rows=tuple(
             _layer_cells(layer, divisor, steps)
+            + (() if executed is None else (executed.get(layer.name, ""),))
             for layer in result.snn.layers
             if layer.dense.synops or layer.output_spikes is not None
         ),
-        data=layer_frame(result.snn),
+        data=layer_frame(result.snn, result.engine),
     )
+
+
+def _executed_cells(engine: EngineRun) -> dict[str, str]:
+    """What the engine executed of each layer, accumulates and MACs together."""
+    return {
+        name: text.count(sum(value for value in counts.values() if value is not None))
+        for name, counts in executed_operations(engine).items()
+    }
 
 
 def _layer_cells(layer: LayerRecord, divisor: int, steps: int | None) -> tuple[str, ...]:

@@ -154,9 +154,10 @@ def _bounded_energy(row: dict[str, Any]) -> str:
 def _latency_cells(result: RunResult) -> list[Row]:
     rows = records(timing_frame(result))
     twins = {_conditions(row): row for row in rows if row["name"] == TWIN_TIMING}
+    several = len({row["batch_size"] for row in rows}) > 1
     return [
         (
-            f"Latency (ms), {row['name']}",
+            f"Latency (ms), {row['name']}" + (f", batch {row['batch_size']}" if several else ""),
             text.significant(row["median_ms"]),
             text.significant(twins.get(_conditions(row), {}).get("median_ms")),
             text.factor(1 / row["over_twin"] if row["over_twin"] else None),

@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from snnbench.energy.models import DEFAULT_MODEL
-from snnbench.frame import TWIN_TIMING, ZERO_SKIPPING_TWIN, energy_frame, timing_frame
+from snnbench.frame import ZERO_SKIPPING_TWIN, energy_frame, timing_frame
 from snnbench.operations import SNN, TWIN, divisors, per_sample
 from snnbench.records import Profile
 from snnbench.render import text
+from snnbench.render.speed_words import SAME, engine_sentences, latency_sentences
 from snnbench.render.table import records
 from snnbench.run_records import Accuracy, RunResult
 
 NOISY_SPREAD = 0.1
 """Interquartile range over median from which a latency is called noisy."""
-_SAME = 0.02
-"""Two values whose ratio is closer to 1 than this are called about equal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +135,8 @@ def verdict(result: RunResult) -> tuple[str, ...]:
     return (
         _operations_sentence(result),
         *_energy_sentences(result),
-        *_latency_sentences(result),
+        *latency_sentences(result),
+        *engine_sentences(result),
         *_accuracy_sentences(result),
     )
 
@@ -186,28 +186,11 @@ def _energy_sentences(result: RunResult) -> list[str]:
 
 def _compare(twin_over_snn: float, quantity: str) -> str:
     """E.g. ``1.67x less energy than``, from the ratio twin / SNN."""
-    if abs(twin_over_snn - 1) < _SAME:
+    if abs(twin_over_snn - 1) < SAME:
         return f"about the same {quantity} as"
     less = twin_over_snn > 1
     ratio = twin_over_snn if less else 1 / twin_over_snn
     return f"{text.factor(ratio)} {'less' if less else 'more'} {quantity} than"
-
-
-def _latency_sentences(result: RunResult) -> list[str]:
-    rows = [row for row in records(timing_frame(result)) if row["name"] != TWIN_TIMING]
-    compared = [row for row in rows if row["over_twin"]]
-    if not compared:
-        return []
-    best = min(compared, key=lambda row: float(row["over_twin"]))
-    spread = ""
-    if best["over_twin_q1"] is not None:
-        low, high = (text.significant(best[f"over_twin_{q}"]) for q in ("q1", "q3"))
-        spread = f", quartiles {low} to {high}"
-    return [
-        f"On this machine the SNN at its fastest ({best['name']}) takes "
-        f"{text.significant(best['median_ms'])} ms per sample, "
-        f"{text.factor(best['over_twin'])} the twin's time (measured{spread})."
-    ]
 
 
 def _accuracy_sentences(result: RunResult) -> list[str]:

@@ -15,11 +15,15 @@ import torch
 from safetensors.torch import save_file
 
 from snnbench import cli, registry
+from snnbench.errors import StructureError
 from snnbench.partial import FILE_NAME
 from snnbench.results import load
 
 Invoke = Callable[..., tuple[int, str, str]]
-SMALL = ("run", "resnet19", "--width", "0.0625", "-T", "2", "--samples", "2")
+SMALL = (
+    *("run", "resnet19", "--width", "0.0625", "-T", "2", "--samples", "2"),
+    *("--threads", "1", "--latency-batches", "1"),
+)
 COUNT_ONLY = (*SMALL, "--no-latency", "--batch-size", "1")
 
 
@@ -27,8 +31,9 @@ COUNT_ONLY = (*SMALL, "--no-latency", "--batch-size", "1")
 def invoke(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Invoke:
-    """Call ``snnbench`` in this process, in an empty folder."""
+    """Call ``snnbench`` in this process, in an empty folder; times are taken three times only."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("snnbench.timing_pass._BUDGET_S", 0.5)
 
     def call(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["snnbench", *arguments])
@@ -55,10 +60,84 @@ def test_run_leaves_a_valid_result_and_a_report(invoke: Invoke, tmp_path: Path) 
     assert "untrained" in out
     result = load(folder / "result.json")
     assert result.weights.status == "untrained"
-    assert {timing.name for timing in result.timings} == {"snn-dense-fused", "ann-twin"}
+    names = {timing.name for timing in result.timings}
+    assert names == {"snn-event", "snn-dense-fused", "ann-twin"}
     assert all(check.ok for check in result.checks), result.checks
     assert "untrained weights" in (folder / "report.html").read_text(encoding="utf-8")
     assert not (folder / FILE_NAME).exists()
+
+
+@pytest.mark.parametrize("mode", ["auto", "event", "dense"])
+def test_the_engine_leaves_what_it_executed(invoke: Invoke, tmp_path: Path, mode: str) -> None:
+    assert invoke(*SMALL, "--engine", mode, "--out", "run")[0] == 0
+    result = load("run/result.json")
+    engine = result.engine
+    assert engine is not None
+    assert (engine.mode, engine.weights_dtype) == (mode, "float32")
+    assert engine.flipped_spikes <= 1e-5 * engine.spike_sites
+    assert engine.output_max_abs_difference <= 1e-4 * engine.output_max_abs
+    layers = {layer.name: layer for step in engine.steps for layer in step.layers}
+    synapses = {layer.name for layer in result.snn.layers if layer.dense.synops}
+    assert synapses <= layers.keys()
+    macs = sum(layer.executed_macs for layer in layers.values())
+    one_sample = result.snn.dense.synops // 2
+    assert layers["stem.conv"].executed_macs * 2 == (  # once instead of at both timesteps
+        next(x for x in result.snn.layers if x.name == "stem.conv").dense.macs // 2
+    )
+    reasons = [step.reason for step in engine.steps if step.input_spikes is not None]
+    if mode == "dense":
+        assert macs > 0.9 * one_sample
+        assert all(reasons)
+    if mode == "event":
+        assert macs < 0.2 * one_sample
+        assert not any(reasons)
+        assert [check.ok for check in result.checks if "engine" in check.name] == [True]
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "Event engine by step" in page
+    figure = tmp_path / "run" / "figures" / "speedup_by_firing_rate.svg"
+    assert figure.exists() == (mode != "dense")
+
+
+def test_without_the_engine_and_with_batches(invoke: Invoke) -> None:
+    code, out, _ = invoke(*SMALL, "--engine", "off", "--latency-batches", "2,1", "--out", "run")
+    assert code == 0
+    result = load("run/result.json")
+    assert result.engine is None
+    assert [timing.batch_size for timing in result.timings] == [1, 1, 2, 2]
+    assert "snn-dense-fused, batch 2" in out
+
+
+def test_a_run_interrupted_in_the_engine_resumes_with_all_counts(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("snnbench.runner.run_engine", interrupted)
+        code, _, err = invoke(*SMALL, "--out", "run")
+    assert code == 130
+    assert "repeat the command to go on" in err
+    code, _, err = invoke(*SMALL, "--engine", "off", "--out", "run")
+    assert code == 0
+    assert "resuming an interrupted run: 2 samples are counted already" in " ".join(err.split())
+
+
+def test_a_network_the_engine_cannot_run_is_an_error_only_where_it_was_asked_for(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        msg = "Network takes a tensor apart"
+        raise StructureError(msg)
+
+    monkeypatch.setattr("snnbench.runner.run_engine", refused)
+    code, _, err = invoke(*SMALL, "--out", "run")
+    assert code == 0
+    assert "the event engine is left out: Network takes a tensor apart" in " ".join(err.split())
+    assert load("run/result.json").engine is None
+    code, _, err = invoke(*SMALL, "--engine", "event", "--out", "other")
+    assert code == StructureError.exit_code
+    assert "error: Network takes a tensor apart" in err
 
 
 def test_two_runs_give_identical_tables_and_figures(invoke: Invoke, tmp_path: Path) -> None:
@@ -135,6 +214,14 @@ def write_truncated_image() -> None:
 BAD_INPUT = {
     "unknown model": (None, ("run", "resnet43"), "unknown model 'resnet43'; nearest: resnet"),
     "T = 0": (None, (*SMALL, "-T", "0"), "timesteps must be at least 1, got 0"),
+    "latency batch 0": (
+        None,
+        (*SMALL, "--latency-batches", "1,0"),
+        "latency-batches must be at least 1, got 0",
+    ),
+    "latency batch x": (None, (*SMALL, "--latency-batches", "1,x"), "no list of numbers such as"),
+    "weights dtype": (None, (*SMALL, "--weights-dtype", "int4"), "not one of"),
+    "engine": (None, (*SMALL, "--engine", "on"), "not one of"),
     "no samples": (None, (*SMALL, "--samples", "0"), "samples must be at least 1, got 0"),
     "batch 0": (None, (*SMALL, "--batch-size", "0"), "batch-size must be at least 1, got 0"),
     "width 0": (None, (*SMALL, "--width", "0"), "width must be positive"),

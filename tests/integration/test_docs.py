@@ -214,7 +214,7 @@ def test_the_summary_has_the_rows_the_readme_shows() -> None:
 
 
 def test_every_column_and_term_is_explained() -> None:
-    result = factories.make_result()
+    result = factories.with_engine(factories.make_result())
     columns = {
         column
         for table in tables(result)

@@ -1,6 +1,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 
 from snnbench import registry
 from snnbench.convert.fuse import fold_batch_norm, measure_folding
@@ -152,6 +153,19 @@ def test_generic_chains_keep_their_function(case: str):
     assert (folded.folded, folded.affine, folded.remaining) == counts
     x = torch.randn(2, 4, 5, 5)
     torch.testing.assert_close(folded.model(x), model(x), rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+def test_weights_that_a_hook_makes_anew_are_left_alone():
+    torch.manual_seed(0)
+    norm = nn.BatchNorm2d(4)
+    norm.running_var.fill_(0.1)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), norm).eval()
+    prune.l1_unstructured(model[0], "weight", 0.5)
+    x = torch.randn(2, 3, 6, 6)
+    folded = fold_batch_norm(model)
+    assert (folded.folded, folded.affine, folded.remaining) == (0, 1, 0)
+    torch.testing.assert_close(folded.model(x), model(x))
 
 
 def test_outside_a_chain_norms_remain():

@@ -126,6 +126,26 @@ def test_networks_take_turns_in_a_process_of_their_own(
     assert no_children()
 
 
+def test_how_a_gpu_ran_a_network_is_told_once_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    item = {"number_per_run": 1, "raw_seconds": [0.1], "warmup_seconds": [0.2]}
+    told = [item | {"execution": "CUDA graph"}, item]
+    monkeypatch.setattr("snnbench.latency._run_worker", lambda *_: told)
+    notes: list[str] = []
+    timings = measure(
+        {"a": nn.Identity(), "b": nn.Identity()},
+        {"a": torch.zeros(1), "b": torch.zeros(1)},
+        runs=1,
+        warmup=1,
+        threads=1,
+        device="cuda:0",
+        batch_size=1,
+        processes=2,
+        note=notes.append,
+    )
+    assert [timing.execution for timing in timings] == ["CUDA graph", None] * 2
+    assert notes == ["a on cuda:0, batch of 1: CUDA graph"]
+
+
 def test_every_process_gives_a_timing_per_network(
     private_temp: Path, user_modules: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

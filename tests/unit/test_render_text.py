@@ -147,7 +147,7 @@ def test_verdict_without_twin_or_timings_compares_nothing():
 def test_verdict_gives_latency_with_spread_and_accuracy_with_counts():
     said = " ".join(verdict(trained(make_result())))
 
-    assert "snn-event-driven" in said
+    assert "snn-event" in said
     assert "(measured, quartiles" in said
     assert "SNN 93.0 % (93 of 100), ANN twin 95.0 % (95 of 100); published" in said
     assert "its own data set: 93.16 % (ZH21, table 6, T = 6)" in said

@@ -14,7 +14,15 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from factories import make_result, metered, snn_profile, trained, with_names, with_uncounted
+from factories import (
+    make_result,
+    metered,
+    snn_profile,
+    trained,
+    with_engine,
+    with_names,
+    with_uncounted,
+)
 
 from snnbench import files, results
 from snnbench.errors import OutputError, ResultError
@@ -26,7 +34,7 @@ SCHEMA = ROOT / "reports" / "schema" / f"result-v{SCHEMA_VERSION}.json"
 
 
 def full_result() -> RunResult:
-    return metered(trained(with_uncounted(make_result())))
+    return with_engine(metered(trained(with_uncounted(make_result()))))
 
 
 @pytest.fixture
@@ -64,6 +72,13 @@ def test_any_text_survives(tmp_path: Path) -> None:
     result = with_names(make_result(), 'β.<script>|"50%\\d~^\u2028\x00')
     save(result, tmp_path / "result.json")
     assert load(tmp_path / "result.json") == result
+
+
+def test_a_file_cut_within_an_exponent_is_called_truncated(saved: Path) -> None:
+    content = saved.read_bytes()
+    saved.write_bytes(content[: content.index(b"e-", content.index(b'"folding"')) + 2])
+    with pytest.raises(ResultError, match="truncated"):
+        load(saved)
 
 
 def test_no_torch_is_needed(saved: Path) -> None:
@@ -114,6 +129,12 @@ def edit(tree: Any, path: str, value: object) -> None:
         ("snn/layers/2/dense/macs", 1, r"either MACs or ACs, not both - at .*\[2\]\.dense`"),
         ("snn/layers/2/input_alphabet/scale", None, r"alphabet has a scale .*input_alphabet`"),
         ("snn/layers/0/input_alphabet/scale", 1.0, r"alphabet has a scale .*input_alphabet`"),
+        ("engine/flipped_spikes", 10**7, r"more spikes flipped .* at `\$\.engine\.flipped_spikes`"),
+        ("engine/threads", 0, r"batch_size and threads are at least 1 - at `\$\.engine`"),
+        ("engine/steps/1/input_sites", 1, r"input_spikes exceeds .*`\$\.engine\.steps\[1\]`"),
+        ("engine/flipped_by_rounding", 10**7, r"more spikes flipped .*\.flipped_by_rounding`"),
+        ("engine/steps/0/raw_seconds", [], r"no raw times - at `\$\.engine\.steps\[0\]\.raw"),
+        ("engine/steps/0/layers/0/executed_macs", -1, r"-1 is negative, .*layers\[0\]\.executed"),
         ("snn/declared_dense", True, r"accumulates in a network declared dense"),
         ("accuracy/correct", 101, r"more correct answers than samples - at `\$\.accuracy`"),
         ("timings/1/raw_seconds", [], r"no raw times - at `\$\.timings\[1\]\.raw_seconds`"),

@@ -1,0 +1,1 @@
+"""Event-driven inference: a network compiled to few typed steps, its spikes kept as bit masks."""

@@ -1,0 +1,167 @@
+"""Which neuron steps run by events and which densely, from times measured on this machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from torch import Tensor
+
+from snnbench.engine import masks as spike_masks
+from snnbench.engine.plan import DenseStep, NeuronStep, Plan, last_readers, step_inputs
+from snnbench.engine.program import Factory, Program, Settings, StepChoice
+from snnbench.engine.store import Store
+from snnbench.engine.synapses import expected_adds
+
+_TIE = 1.05
+"""Events must be faster by this factor, or the simpler dense way is taken."""
+_CLEAR = 2.0
+"""Where T dense runs of one timestep are slower by this factor, and so long that what each call
+costs by itself does not matter, no dense run of all is timed."""
+_MOST_RUNS = 7
+_ENOUGH_SECONDS = 0.01
+
+
+@dataclass(slots=True)
+class _Costs:
+    """Seconds of steps both ways, by output; and of conversions, by value."""
+
+    event: dict[int, float] = field(default_factory=dict)
+    dense: dict[int, float] = field(default_factory=dict)
+    unpack: dict[int, float] = field(default_factory=dict)
+    pack: dict[int, float] = field(default_factory=dict)
+
+
+def choose(
+    plan: Plan, settings: Settings, x: Tensor
+) -> tuple[tuple[StepChoice, ...], dict[int, int], Program]:
+    """Time every neuron step both ways on the spikes of an example, and take what is faster.
+
+    Conversions between masks and tensors count where neighbours differ.
+
+    Args:
+        plan: What to run.
+        settings: How; the mode is taken as ``auto``.
+        x: The plan's input.
+
+    Returns:
+        A choice for each neuron step, in order; additions expected on the example, by output; and
+        the program.
+    """
+    factory = Factory(plan, settings)
+    store = factory.store()
+    store.put(plan.input, x)
+    costs, expected = _Costs(), {}
+    last = last_readers(plan.steps)
+    read_by_neurons = {index for step in plan.neuron_steps for index in step_inputs(step)}
+    for position, step in enumerate(plan.steps):
+        if isinstance(step, DenseStep):
+            factory.dense(step).run(store)
+            if plan.values[step.output].kind == "spikes" and step.output in read_by_neurons:
+                costs.pack[step.output] = _seconds(partial(store.source, step.output))
+        else:
+            _time_step(factory, step, store, costs)
+            expected[step.output] = expected_adds(step, plan, store)
+        for index in set(step_inputs(step)):
+            if last[index] == position:
+                store.free(index)
+    events = _cheapest(plan, costs)
+    choices = tuple(
+        StepChoice(
+            name=step.name,
+            event=step.output in events,
+            event_s=costs.event[step.output],
+            dense_s=costs.dense[step.output],
+        )
+        for step in plan.neuron_steps
+    )
+    kernels = {output: kernel for output, kernel in factory.kernels.items() if output in events}
+    return choices, expected, Program(plan, settings, events, kernels)
+
+
+def _time_step(factory: Factory, step: NeuronStep, store: Store, costs: _Costs) -> None:
+    by_events, dense = factory.events([step]), factory.dense(step)
+    by_events.run(store)  # compiles kernels and lays out buffers
+    event_s = _fastest(lambda: by_events.run(store))
+    timesteps, output = factory.plan.timesteps, step.output
+    one = _with_inputs(factory, step, store, 1)
+    dense.run(one)  # lays out weights
+    dense_s = timesteps * _fastest(lambda: dense.run(one))
+    if dense_s < max(_CLEAR * event_s, _ENOUGH_SECONDS):
+        whole = _with_inputs(factory, step, store, timesteps)
+        dense.run(whole)
+        dense_s = _fastest(lambda: dense.run(whole))
+    costs.event[output], costs.dense[output] = event_s, dense_s
+    made = one.tensor(output)
+    costs.pack[output] = timesteps * _seconds(lambda: one.source(output))
+    one.free(output)
+    one.put(output, spike_masks.pack(made))
+    costs.unpack[output] = timesteps * _seconds(lambda: one.tensor(output))
+
+
+def _with_inputs(factory: Factory, step: NeuronStep, store: Store, timesteps: int) -> Store:
+    """A store with the first timesteps of a step's inputs, as tensors."""
+    values = factory.plan.values
+    own = Store(values, timesteps, factory.settings.dtype)
+    for index in step_inputs(step):
+        source = store.source(index)
+        own.put(index, source if values[index].static else source[:timesteps])
+        own.tensor(index)
+    return own
+
+
+def _cheapest(plan: Plan, costs: _Costs) -> set[int]:
+    """Outputs of the steps to run by events, so that all steps together take the least time."""
+    outputs = [step.output for step in plan.neuron_steps]
+    starts = [set(outputs), {o for o in outputs if costs.event[o] * _TIE < costs.dense[o]}, set()]
+    return min((_improved(plan, costs, outputs, s) for s in starts), key=lambda s: s[0])[1]
+
+
+def _improved(
+    plan: Plan, costs: _Costs, outputs: list[int], events: set[int]
+) -> tuple[float, set[int]]:
+    """Change one step at a time as long as that makes the whole faster; its cost, and what runs."""
+    best = _total(plan, costs, events)
+    changed = True
+    while changed:
+        changed = False
+        for output in outputs:
+            trial = events ^ {output}
+            seconds = _total(plan, costs, trial)
+            if seconds < best:
+                best, events, changed = seconds, trial, True
+    return best, events
+
+
+def _total(plan: Plan, costs: _Costs, events: set[int]) -> float:
+    """Seconds of all neuron steps and conversions; events are charged what a tie is."""
+    total = 0.0
+    converted: set[int] = set()
+    for step in plan.steps:
+        by_events = step.output in events
+        if step.output in costs.event:
+            seconds = _TIE * costs.event[step.output] if by_events else costs.dense[step.output]
+            total += seconds
+        for index in step_inputs(step):
+            if index in costs.pack and (index in events) != by_events and index not in converted:
+                converted.add(index)
+                total += costs.unpack[index] if index in events else costs.pack[index]
+    if plan.output in events - converted:
+        total += costs.unpack[plan.output]
+    return total
+
+
+def _fastest(run: Callable[[], object]) -> float:
+    """Seconds of the fastest of a few runs."""
+    seconds: list[float] = []
+    while len(seconds) < _MOST_RUNS and (not seconds or sum(seconds) < _ENOUGH_SECONDS):
+        seconds.append(_seconds(run))
+    return min(seconds)
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start

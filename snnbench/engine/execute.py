@@ -1,0 +1,239 @@
+"""Ways to execute steps of a plan: a dense layer, dense neurons, a run of event kernels."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from snnbench.engine.dense import PackedConv2d, PackedLinear, unpackable
+from snnbench.engine.dense_lif import lif_spikes
+from snnbench.engine.masks import Masks
+from snnbench.engine.neuron_kernel import NeuronKernel
+from snnbench.engine.plan import (
+    DenseStep,
+    EventCurrent,
+    NeuronStep,
+    Plan,
+    SpikeScale,
+    Step,
+    step_inputs,
+)
+from snnbench.engine.segment import LayerAdds, Segment
+from snnbench.engine.store import Store
+from snnbench.errors import StructureError
+
+DENSE_KERNEL = "dense"
+
+
+class Executable(Protocol):
+    """Runs one or more steps."""
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What it runs, in order."""
+
+    def describe(self, index: int) -> str:
+        """How it runs a step, in a few words."""
+
+    def buffer_bytes(self, index: int, samples: int) -> int:
+        """Bytes that a step needs for itself with this many samples."""
+
+    def run(self, store: Store) -> None:
+        """Read inputs from the store and put outputs there."""
+
+
+class DenseLayer:
+    """A dense step: its module, with weights laid out for oneDNN if that is possible.
+
+    Args:
+        step: Its module is copied where the dtype differs.
+        plan: The step is part of.
+        dtype: To compute in.
+    """
+
+    def __init__(self, step: DenseStep, plan: Plan, dtype: torch.dtype) -> None:
+        self.steps = (step,)
+        self._step = step
+        self._values = plan.values
+        self._module = _prepared(step.module, dtype)
+
+    def describe(self, index: int) -> str:
+        """Class of the module."""
+        del index
+        packed = isinstance(self._module, PackedConv2d | PackedLinear)
+        return f"{type(self._step.module).__name__}{', prepacked' if packed else ''}"
+
+    def run(self, store: Store) -> None:
+        """Run the module on [T*N, ...], [N, ...] or, as the step says, [T, N, ...]."""
+        step = self._step
+        if step.keeps_time:
+            out = self._module(*(store.over_time(i) for i in step.inputs))
+        elif all(self._values[i].static for i in step.inputs):
+            out = self._module(*(store.tensor(i) for i in step.inputs))
+        else:
+            inputs = [store.over_time(i) for i in step.inputs]
+            merged = self._module(*(x.flatten(0, 1) for x in inputs))
+            out = merged.reshape(*inputs[0].shape[:2], *merged.shape[1:])
+        store.put(step.output, out)
+
+    def buffer_bytes(self, index: int, samples: int) -> int:
+        """Bytes of parameters and buffers."""
+        del index, samples
+        tensors = [*self._module.parameters(), *self._module.buffers()]
+        return sum(t.nbytes for t in tensors)
+
+
+class DenseNeurons:
+    """A neuron step in PyTorch: convolutions with bias on unpacked spikes, then the neurons.
+
+    Weights are float32 or float64, whatever event kernels use.
+
+    Args:
+        step: Copied where the dtype differs.
+        plan: The step is part of.
+        dtype: To compute in.
+    """
+
+    def __init__(self, step: NeuronStep, plan: Plan, dtype: torch.dtype) -> None:
+        self.steps = (step,)
+        self._step = step
+        self._shape = plan.values[step.output].shape
+        self._dtype = dtype
+        events = [c for c in step.currents if isinstance(c, EventCurrent)]
+        self._others = [c for c in step.currents if not isinstance(c, EventCurrent)]
+        # the first convolution adds the bias, the others add to what is there
+        biases: list[Tensor | None] = [step.bias, *(None for _ in events)]
+        self._convolutions = [
+            (current.source, _convolution(current, bias, dtype))
+            for current, bias in zip(events, biases, strict=False)
+        ]
+        self._bias = None if events else step.bias.to(dtype)
+        self._scales = {id(c): c.scale.to(dtype) for c in self._others if isinstance(c, SpikeScale)}
+
+    def describe(self, index: int) -> str:
+        """The same for all."""
+        del index
+        return DENSE_KERNEL
+
+    def run(self, store: Store) -> None:
+        """Sum the currents and run the neurons over time."""
+        total = self._sum_others(store)
+        for source, convolution in self._convolutions:
+            spikes = _as_images(store.tensor(source))
+            time, images = spikes.shape[:2], spikes.flatten(0, 1)
+            residual = None if total is None else _as_images(total).flatten(0, 1)
+            total = _convolve(convolution, images, residual).unflatten(0, time)
+        if total is None:
+            msg = f"'{self._step.name}' has no currents"
+            raise StructureError(msg)
+        u = total.reshape(*total.shape[:2], *self._shape)
+        out = lif_spikes(u, decay=self._step.decay, threshold=self._step.threshold)
+        store.put(self._step.output, out)
+
+    def buffer_bytes(self, index: int, samples: int) -> int:
+        """Bytes of weights and biases."""
+        del index, samples
+        events = [c for c in self._step.currents if isinstance(c, EventCurrent)]
+        numbers = sum(c.weight.numel() for c in events) + self._step.bias.numel()
+        return numbers * self._dtype.itemsize
+
+    def _sum_others(self, store: Store) -> Tensor | None:
+        total: Tensor | None = None
+        for current in self._others:
+            x = store.over_time(current.source)
+            if isinstance(current, SpikeScale):
+                x = x * _per_channel(self._scales[id(current)], x)
+            total = x if total is None else total + x
+        if total is not None and self._bias is not None and self._bias.any():
+            total = total + _per_channel(self._bias, total)
+        return total
+
+
+class EventSegment:
+    """Neuron steps that follow each other, run by event kernels in one go.
+
+    Args:
+        steps: In order.
+        segment: Their kernels.
+        kernels: The same, one for each step.
+    """
+
+    def __init__(
+        self, steps: Sequence[NeuronStep], segment: Segment, kernels: Sequence[NeuronKernel]
+    ) -> None:
+        self.steps = tuple(steps)
+        self._segment = segment
+        self._kernels = tuple(kernels)
+        made = {step.output for step in steps}
+        read = [i for step in steps for i in step_inputs(step)]
+        self._sources = tuple(dict.fromkeys(i for i in read if i not in made))
+
+    def describe(self, index: int) -> str:
+        """Kernel of a step."""
+        return self._kernels[index].describe()
+
+    def buffer_bytes(self, index: int, samples: int) -> int:
+        """Weights and scratch memory of a step, the latter shared with other steps."""
+        return self._kernels[index].buffer_bytes(samples)
+
+    def run(self, store: Store) -> None:
+        """Run the kernels from masks to masks."""
+        for output, spikes in self._segment(self._enter(store)).items():
+            store.put(output, spikes)
+
+    def count(self, store: Store) -> tuple[LayerAdds, ...]:
+        """Additions of each layer, executed by the instrumented build of the kernels."""
+        return self._segment.count(self._enter(store))
+
+    def _enter(self, store: Store) -> dict[int, Masks | Tensor]:
+        return {i: store.source(i) for i in self._sources}
+
+
+def _prepared(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+    tensors = [*module.parameters(), *module.buffers()]
+    in_place = any(getattr(m, "inplace", False) for m in module.modules())
+    if in_place or any(t.is_floating_point() and t.dtype != dtype for t in tensors):
+        module = copy.deepcopy(module).to(dtype)
+    for part in module.modules():
+        if getattr(part, "inplace", False):  # other steps, or the caller, may read the input again
+            part.inplace = False  # type: ignore[assignment]
+    if unpackable(module) is None:
+        return PackedConv2d(module) if isinstance(module, nn.Conv2d) else PackedLinear(module)
+    return module
+
+
+def _convolution(current: EventCurrent, bias: Tensor | None, dtype: torch.dtype) -> nn.Module:
+    out_channels, in_channels, *kernel = current.weight.shape
+    conv = nn.Conv2d(
+        in_channels,
+        out_channels,
+        (kernel[0], kernel[1]),
+        stride=current.stride,
+        padding=current.padding,
+        bias=bias is not None,
+        device="meta",
+    )
+    conv.weight = nn.Parameter(current.weight.to(dtype), requires_grad=False)
+    if bias is not None:
+        conv.bias = nn.Parameter(bias.to(dtype), requires_grad=False)
+    return PackedConv2d(conv) if unpackable(conv) is None else conv
+
+
+def _convolve(convolution: nn.Module, x: Tensor, residual: Tensor | None) -> Tensor:
+    if isinstance(convolution, PackedConv2d):
+        return convolution.forward(x, residual)
+    y: Tensor = convolution(x)
+    return y if residual is None else y + residual
+
+
+def _as_images(x: Tensor) -> Tensor:
+    """[T, N, C, H, W], also of [T, N, F]."""
+    return x if x.ndim == 5 else x[..., None, None]
+
+
+def _per_channel(constants: Tensor, x: Tensor) -> Tensor:
+    return constants.view(-1, *(1,) * (x.ndim - 3))

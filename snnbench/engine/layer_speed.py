@@ -1,0 +1,226 @@
+"""The speed of one convolution of spikes: event kernels against dense ones, at a firing rate.
+
+Random spikes and weights: only their number decides the time of a kernel, and the rate can be
+chosen, which in a network it cannot.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import cycle, islice, pairwise
+
+import torch
+from torch import Tensor, nn
+
+from snnbench.engine import masks
+from snnbench.engine.dense import PackedConv2d
+from snnbench.engine.dense_lif import lif_spikes
+from snnbench.engine.masks import Masks
+from snnbench.engine.neuron_kernel import NeuronKernel
+from snnbench.engine.plan import EventCurrent, NeuronStep, Value
+from snnbench.engine.segment import Segment
+from snnbench.engine.workspace import Workspace
+from snnbench.speed_records import LayerShape, SpeedPoint, break_even
+
+__all__ = ["LayerSpeed", "break_even", "threshold_for"]
+
+_DECAY = 0.25
+_POOL = 6
+"""Inputs that take turns: one alone would be learned by the branch predictor."""
+_WARMUP = 2
+_BISECTIONS = 24
+
+
+class LayerSpeed:
+    """One convolution with its LIF, ready to be timed at any firing rate.
+
+    Args:
+        shape: Of the convolution and its input.
+        timesteps: T.
+        batch_size: Samples N.
+        weights_dtype: Of the event kernels; dense ones are float32.
+        threads: Of both.
+        seed: Of weights and spikes.
+    """
+
+    def __init__(
+        self,
+        shape: LayerShape,
+        *,
+        timesteps: int,
+        batch_size: int = 1,
+        weights_dtype: str = "float32",
+        threads: int = 1,
+        seed: int = 0,
+    ) -> None:
+        self.shape = shape
+        self._timesteps, self._batch_size = timesteps, batch_size
+        self._weights_dtype, self._threads, self._seed = weights_dtype, threads, seed
+        self._random = torch.Generator().manual_seed(seed)
+        kernel_y, kernel_x = shape.kernel
+        conv = nn.Conv2d(
+            shape.in_channels, shape.out_channels, shape.kernel, shape.stride, shape.padding
+        ).requires_grad_(requires_grad=False)
+        scale = (shape.in_channels * kernel_y * kernel_x) ** -0.5
+        conv.weight.normal_(0, scale, generator=self._random)
+        conv.bias = nn.Parameter(torch.zeros(shape.out_channels), requires_grad=False)
+        self._weight = conv.weight.clone()
+        self._convolution = PackedConv2d(conv)
+
+    @torch.inference_mode()
+    def measure(self, firing_rate: float, *, rounds: int) -> SpeedPoint:
+        """Time both ways in turn, on the same spikes, new ones in every round.
+
+        Before each timed call its input is written to one buffer, so that it lies where a layer
+        before it would have left it. The order within a round is random.
+
+        Args:
+            firing_rate: Of the input, in (0, 1]; the threshold is set for an output of about it.
+            rounds: Timed calls of each way.
+        """
+        with _torch_threads(self._threads):
+            return self._measure(firing_rate, rounds)
+
+    def _measure(self, firing_rate: float, rounds: int) -> SpeedPoint:
+        pool = [self._spikes(firing_rate) for _ in range(_POOL)]
+        dense_in = pool[0].clone(memory_format=torch.preserve_format)
+        packed = [masks.pack(self._in_time(spikes)) for spikes in pool]
+        masks_in = packed[0].copy()
+        currents = self._in_time(self._convolution(dense_in))
+        threshold = threshold_for(currents, firing_rate, decay=_DECAY)
+        segment = self._segment(tuple(currents.shape[2:]), threshold)
+
+        def dense() -> Tensor:
+            currents = self._in_time(self._convolution(dense_in))
+            return lif_spikes(currents, decay=_DECAY, threshold=threshold)
+
+        def event() -> Masks:
+            return segment({0: masks_in})[1]
+
+        ways: dict[str, Callable[[], object]] = {
+            "event": event,
+            "dense": dense,
+            "convolution": lambda: self._convolution(dense_in),
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in ways}
+        order = random.Random(self._seed)
+        preemptions: list[int | None] = []
+        for index in islice(cycle(range(_POOL)), _WARMUP + rounds):
+            preemptions.append(_preemptions())
+            for name in order.sample(list(ways), len(ways)):
+                if name == "event":
+                    masks_in[:] = packed[index]
+                else:
+                    dense_in.copy_(pool[index])
+                start = time.perf_counter()
+                ways[name]()
+                seconds[name].append(time.perf_counter() - start)
+        preemptions = [*preemptions[_WARMUP:], _preemptions()]
+        return SpeedPoint(
+            firing_rate=firing_rate,
+            input_firing_rate=float(torch.stack([s.mean() for s in pool]).mean()),
+            output_firing_rate=self._fired(event()),
+            event_s=tuple(seconds["event"][_WARMUP:]),
+            dense_s=tuple(seconds["dense"][_WARMUP:]),
+            convolution_s=tuple(seconds["convolution"][_WARMUP:]),
+            interrupted_rounds=(
+                None
+                if None in preemptions
+                else sum(before != after for before, after in pairwise(preemptions))
+            ),
+        )
+
+    def _spikes(self, firing_rate: float) -> Tensor:
+        """[T*N, C, H, W] of 0.0 and 1.0, channels last."""
+        shape = self.shape
+        size = (
+            self._timesteps * self._batch_size,
+            shape.in_channels,
+            shape.height,
+            shape.width,
+        )
+        fired = torch.rand(size, generator=self._random) < firing_rate
+        return fired.float().contiguous(memory_format=torch.channels_last)
+
+    def _in_time(self, x: Tensor) -> Tensor:
+        """[T*N, ...] -> [T, N, ...]."""
+        return x.view(self._timesteps, self._batch_size, *x.shape[1:])
+
+    def _fired(self, spikes: Masks) -> float:
+        """Share of neurons and timesteps with a spike."""
+        return float(masks.unpack(spikes, self.shape.out_channels, torch.float32).mean())
+
+    def _segment(self, out_shape: tuple[int, ...], threshold: float) -> Segment:
+        shape = self.shape
+        values = (
+            Value(name="in", kind="spikes", shape=(shape.in_channels, shape.height, shape.width)),
+            Value(name="out", kind="spikes", shape=out_shape),
+        )
+        current = EventCurrent(
+            source=0,
+            layer="layer",
+            weight=self._weight,
+            stride=shape.stride,
+            padding=shape.padding,
+        )
+        step = NeuronStep(
+            name="out",
+            currents=(current,),
+            bias=torch.zeros(shape.out_channels, dtype=torch.float64),
+            decay=_DECAY,
+            threshold=threshold,
+            output=1,
+        )
+        kernel = NeuronKernel(
+            step,
+            values,
+            timesteps=self._timesteps,
+            weights_dtype=self._weights_dtype,
+            threads=self._threads,
+        )
+        return Segment(
+            [kernel],
+            weights_dtype=self._weights_dtype,
+            threads=self._threads,
+            workspace=Workspace(),
+        )
+
+
+def threshold_for(currents: Tensor, firing_rate: float, *, decay: float) -> float:
+    """The threshold at which LIF neurons fire at about a rate.
+
+    Args:
+        currents: Pre-activations, [T, ...].
+        firing_rate: Spikes per neuron and timestep, in (0, 1].
+        decay: tau_decay.
+    """
+    low, high = (float(bound) for bound in currents.aminmax())
+    low -= 1.0  # below the least current: all fire
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        fired = float(lif_spikes(currents, decay=decay, threshold=middle).mean())
+        low, high = (middle, high) if fired > firing_rate else (low, middle)
+    return (low + high) / 2
+
+
+def _preemptions() -> int | None:
+    """How often this process has lost a core to another program; ``None`` if nobody counts."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+
+
+@contextmanager
+def _torch_threads(threads: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

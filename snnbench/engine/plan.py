@@ -1,0 +1,169 @@
+"""The engine's intermediate representation: what a spiking network computes, in typed steps.
+
+Values are the edges, steps the nodes, in order of execution. Batch norms are folded; a value has
+neither batch nor time in its shape. ``lower`` makes plans, ``runtime`` runs them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from torch import Tensor, nn
+
+ValueKind = Literal["dense", "spikes"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """What one step hands to others.
+
+    Attributes:
+        name: Of the module that makes it, or ``input``.
+        kind: ``dense`` reals, or ``spikes``, which are zero or one.
+        shape: (C, H, W), (F,), or any other without time and batch.
+        static: The same at every timestep, and kept without the time axis.
+    """
+
+    name: str
+    kind: ValueKind
+    shape: tuple[int, ...]
+    static: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EventCurrent:
+    """A convolution of spikes: each spike adds rows of the weights. A ``Linear`` is a 1x1.
+
+    Attributes:
+        source: Index of a value of spikes.
+        layer: Name of the convolution or ``Linear`` in the model.
+        weight: [C_out, C_in, k_y, k_x], batch norm folded in.
+        stride: (s_y, s_x).
+        padding: (p_y, p_x), zeros.
+    """
+
+    source: int
+    layer: str
+    weight: Tensor
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SpikeScale:
+    """Spikes times a constant of their channel: a shortcut without convolution.
+
+    Attributes:
+        source: Index of a value of spikes, of the output's shape.
+        layer: Name of the ``ChannelAffine``, or of the neuron step where spikes are added as
+            they are.
+        scale: [C].
+    """
+
+    source: int
+    layer: str
+    scale: Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DenseCurrent:
+    """A current that a dense step has computed.
+
+    Attributes:
+        source: Index of a dense value of the output's shape; static ones flow at every timestep.
+    """
+
+    source: int
+
+
+Current: TypeAlias = EventCurrent | SpikeScale | DenseCurrent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class NeuronStep:
+    """All that flows into one layer of neurons, and the neurons (ZH21 eq. 1-3).
+
+    ``u = sum of currents + bias + decay * v``; spikes where ``u > threshold``; ``v = u * (1 - s)``.
+
+    Attributes:
+        name: Of the LIF or IF in the model.
+        currents: At least one.
+        bias: Sum of all biases and shifts, [C], float64.
+        decay: tau_decay.
+        threshold: V_th.
+        output: Index of the value of spikes.
+    """
+
+    name: str
+    currents: tuple[Current, ...]
+    bias: Tensor
+    decay: float
+    threshold: float
+    output: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DenseStep:
+    """A module of PyTorch, run on dense tensors.
+
+    It sees [T*N, ...], or [N, ...] if all its inputs are static; with ``keeps_time`` [T, N, ...].
+
+    Attributes:
+        name: Of the layer, or of the operation where no layer does it.
+        module: Takes the inputs in order.
+        inputs: Indices of values.
+        output: Index of the value it makes.
+        reason: Why no event kernel does this.
+        unsupported: An event kernel could do it, or work around it, but the engine has none.
+        keeps_time: The module works across time, or on [T, N, ...] as the user wrote it.
+    """
+
+    name: str
+    module: nn.Module
+    inputs: tuple[int, ...]
+    output: int
+    reason: str
+    unsupported: bool = False
+    keeps_time: bool = False
+
+
+Step: TypeAlias = NeuronStep | DenseStep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Plan:
+    """A network as the engine runs it.
+
+    Attributes:
+        values: Referred to by index.
+        steps: In order of execution.
+        input: Index of the network's input; static for direct encoding, [N, ...], else
+            [T, N, ...].
+        output: Index of the network's output, [N, ...] if static, else [T, N, ...].
+        timesteps: T.
+    """
+
+    values: tuple[Value, ...]
+    steps: tuple[Step, ...]
+    input: int
+    output: int
+    timesteps: int
+
+    @property
+    def neuron_steps(self) -> tuple[NeuronStep, ...]:
+        """The steps that make spikes by neurons."""
+        return tuple(step for step in self.steps if isinstance(step, NeuronStep))
+
+
+def step_inputs(step: Step) -> tuple[int, ...]:
+    """Indices of the values a step reads, in order, some perhaps twice."""
+    if isinstance(step, DenseStep):
+        return step.inputs
+    return tuple(current.source for current in step.currents)
+
+
+def last_readers(steps: Sequence[Step]) -> dict[int, int]:
+    """Position of the last step that reads each value."""
+    return {index: k for k, step in enumerate(steps) for index in step_inputs(step)}

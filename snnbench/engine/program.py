@@ -1,0 +1,182 @@
+"""A plan made ready to run: packed kernels, prepacked layers, and which step runs which way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+import torch
+from torch import Tensor
+
+from snnbench.engine.execute import DenseLayer, DenseNeurons, EventSegment, Executable
+from snnbench.engine.neuron_kernel import NeuronKernel
+from snnbench.engine.plan import DenseStep, NeuronStep, Plan, Step, step_inputs
+from snnbench.engine.segment import Segment
+from snnbench.engine.store import Store
+from snnbench.engine.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a plan is to be run.
+
+    Attributes:
+        weights_dtype: Of event kernels; ``float64`` makes everything else float64 too.
+        mode: ``auto``, ``event`` or ``dense``.
+        threads: Of event kernels; ``None`` for as many as PyTorch has.
+    """
+
+    weights_dtype: str
+    mode: str
+    threads: int | None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of currents, potentials and dense layers."""
+        return torch.float64 if self.weights_dtype == "float64" else torch.float32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepChoice:
+    """How a neuron step runs, and why.
+
+    Attributes:
+        name: Of the step.
+        event: By event kernels; else densely.
+        event_s: Seconds by event kernels on the example, ``None`` if not measured.
+        dense_s: Seconds densely, from tensors to tensors; ``None`` likewise. T times those of one
+            timestep where that was long and clearly slower.
+    """
+
+    name: str
+    event: bool
+    event_s: float | None = None
+    dense_s: float | None = None
+
+
+class Program:
+    """Runs a plan.
+
+    Args:
+        plan: What to run.
+        settings: How.
+        events: Outputs of the neuron steps that event kernels run.
+        kernels: Those already packed, by output.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        settings: Settings,
+        events: Collection[int],
+        kernels: dict[int, NeuronKernel] | None = None,
+    ) -> None:
+        self._plan = plan
+        self._factory = Factory(plan, settings, kernels)
+        self._settings = settings
+        self._events = frozenset(events)
+        self.executables = tuple(self._build(alone=False))
+        self._last_reader = {i: k for k, e in enumerate(self.executables) for i in _reads(e)}
+
+    def store(self) -> Store:
+        """A store for one call."""
+        return self._factory.store()
+
+    def run(
+        self, x: Tensor, *, visit: Callable[[Executable, Store], object] | None = None
+    ) -> Store:
+        """Run all steps, and forget values that nothing reads any more.
+
+        Args:
+            x: The plan's input, in the program's dtype.
+            visit: Called after each executable, while its inputs are still there.
+        """
+        store = self.store()
+        store.put(self._plan.input, x)
+        for position, executable in enumerate(self.executables):
+            executable.run(store)
+            if visit is not None:
+                visit(executable, store)
+            for index in _reads(executable):
+                if self._last_reader[index] == position and index != self._plan.output:
+                    store.free(index)
+        return store
+
+    def alone(self) -> tuple[Executable, ...]:
+        """The same, each step by itself, sharing weights with this program."""
+        packed = {id(e.steps[0]): e for e in self.executables if not isinstance(e, EventSegment)}
+        return tuple(self._build(alone=True, packed=packed))
+
+    def _build(
+        self, *, alone: bool, packed: dict[int, Executable] | None = None
+    ) -> Iterator[Executable]:
+        packed = packed or {}
+        for by_events, group in groupby(self._plan.steps, key=lambda s: s.output in self._events):
+            steps = list(group)
+            if by_events:
+                parts = [[step] for step in steps] if alone else [steps]
+                for part in parts:
+                    yield self._factory.events(
+                        [step for step in part if isinstance(step, NeuronStep)]
+                    )
+            else:
+                yield from (packed.get(id(step)) or self._factory.dense(step) for step in steps)
+
+
+class Factory:
+    """Makes executables of steps.
+
+    Args:
+        plan: They are part of.
+        settings: Of the program.
+        kernels: Already packed ones, by output of their step.
+
+    Attributes:
+        kernels: Packed so far.
+    """
+
+    def __init__(
+        self, plan: Plan, settings: Settings, kernels: dict[int, NeuronKernel] | None = None
+    ) -> None:
+        self.plan = plan
+        self.settings = settings
+        self._threads = settings.threads or torch.get_num_threads()
+        self._workspace = Workspace()
+        self.kernels = kernels or {}
+
+    def store(self) -> Store:
+        """A store for one call."""
+        return Store(self.plan.values, self.plan.timesteps, self.settings.dtype)
+
+    def events(self, steps: list[NeuronStep]) -> EventSegment:
+        """Neuron steps that follow each other, by event kernels."""
+        kernels = [self._kernel(step) for step in steps]
+        segment = Segment(
+            kernels,
+            weights_dtype=self.settings.weights_dtype,
+            threads=self._threads,
+            workspace=self._workspace,
+        )
+        return EventSegment(steps, segment, kernels)
+
+    def dense(self, step: Step) -> Executable:
+        """A step in PyTorch."""
+        if isinstance(step, DenseStep):
+            return DenseLayer(step, self.plan, self.settings.dtype)
+        return DenseNeurons(step, self.plan, self.settings.dtype)
+
+    def _kernel(self, step: NeuronStep) -> NeuronKernel:
+        if step.output not in self.kernels:
+            self.kernels[step.output] = NeuronKernel(
+                step,
+                self.plan.values,
+                timesteps=self.plan.timesteps,
+                weights_dtype=self.settings.weights_dtype,
+                threads=self._threads,
+            )
+        return self.kernels[step.output]
+
+
+def _reads(executable: Executable) -> set[int]:
+    return {i for step in executable.steps for i in step_inputs(step)}

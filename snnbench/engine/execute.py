@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -59,6 +60,7 @@ class DenseLayer:
         self.steps = (step,)
         self._step = step
         self._values = plan.values
+        self._timesteps = plan.timesteps
         self._module = _prepared(step.module, dtype)
 
     def describe(self, index: int) -> str:
@@ -66,6 +68,13 @@ class DenseLayer:
         del index
         packed = isinstance(self._module, PackedConv2d | PackedLinear)
         return f"{type(self._step.module).__name__}{', prepacked' if packed else ''}"
+
+    def macs(self, samples: int) -> int:
+        """Multiply-accumulates of a convolution or ``Linear``; 0 for others, which do little."""
+        out = self._values[self._step.output]
+        positions = samples * (1 if out.static else self._timesteps) * math.prod(out.shape[1:])
+        weights = [p for p in self._module.parameters() if p.ndim > 1]
+        return positions * sum(weight.numel() for weight in weights)
 
     def run(self, store: Store) -> None:
         """Run the module on [T*N, ...], [N, ...] or, as the step says, [T, N, ...]."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -15,6 +16,8 @@ from snnbench.engine.plan import DenseStep, NeuronStep, Plan, Step, step_inputs
 from snnbench.engine.segment import Segment
 from snnbench.engine.store import Store
 from snnbench.engine.workspace import Workspace
+
+_LITTLE_WORK_MACS = 2e8  # some two milliseconds on one processor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +80,9 @@ class Program:
         self._settings = settings
         self._events = frozenset(events)
         self.executables = tuple(self._build(alone=False))
+        self._shares_processors = self._factory.threads > 1 and any(
+            isinstance(executable, EventSegment) for executable in self.executables
+        )
         self._last_reader = {i: k for k, e in enumerate(self.executables) for i in _reads(e)}
 
     def store(self) -> Store:
@@ -94,14 +100,36 @@ class Program:
         """
         store = self.store()
         store.put(self._plan.input, x)
+        samples = x.shape[0 if self._plan.values[self._plan.input].static else 1]
         for position, executable in enumerate(self.executables):
-            executable.run(store)
+            with self._torch_threads(executable, samples):
+                executable.run(store)
             if visit is not None:
                 visit(executable, store)
             for index in _reads(executable):
                 if self._last_reader[index] == position and index != self._plan.output:
                     store.free(index)
         return store
+
+    @contextmanager
+    def _torch_threads(self, executable: Executable, samples: int) -> Iterator[None]:
+        """One thread of PyTorch for little work beside event kernels of several.
+
+        PyTorch's other threads go on spinning for some milliseconds after their work, on the
+        processors that event kernels need next.
+        """
+        threads = torch.get_num_threads()
+        much = isinstance(executable, DenseNeurons) or (
+            isinstance(executable, DenseLayer) and executable.macs(samples) > _LITTLE_WORK_MACS
+        )
+        if threads == 1 or much or not self._shares_processors:
+            yield
+            return
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
 
     def alone(self) -> tuple[Executable, ...]:
         """The same, each step by itself, sharing weights with this program."""
@@ -141,7 +169,7 @@ class Factory:
     ) -> None:
         self.plan = plan
         self.settings = settings
-        self._threads = settings.threads or torch.get_num_threads()
+        self.threads = settings.threads or torch.get_num_threads()
         self._workspace = Workspace()
         self.kernels = kernels or {}
 
@@ -155,7 +183,7 @@ class Factory:
         segment = Segment(
             kernels,
             weights_dtype=self.settings.weights_dtype,
-            threads=self._threads,
+            threads=self.threads,
             workspace=self._workspace,
         )
         return EventSegment(steps, segment, kernels)
@@ -173,7 +201,7 @@ class Factory:
                 self.plan.values,
                 timesteps=self.plan.timesteps,
                 weights_dtype=self.settings.weights_dtype,
-                threads=self._threads,
+                threads=self.threads,
             )
         return self.kernels[step.output]
 

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 import snnbench
 from snnbench.convert.fuse import fold_batch_norm
+from snnbench.engine.execute import DenseLayer
+from snnbench.engine.store import Store
 from snnbench.errors import SnnbenchError, StructureError, UsageError
 from snnbench.latency import measure
 from snnbench.nn.neuron import LIF
@@ -199,6 +201,34 @@ def test_a_worker_process_times_it(nets: dict[str, tuple[nn.Module, Tensor]]) ->
         min_run_seconds=0.001,
     )
     assert min(timing.raw_seconds) > 0
+
+
+def test_pytorch_does_not_spin_beside_event_kernels(
+    nets: dict[str, tuple[nn.Module, Tensor]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, x = nets["own forward"]
+    compiled = snnbench.compile(model, x, mode="event", threads=2)
+    seen: list[int] = []
+    run = DenseLayer.run
+
+    def spy(self: DenseLayer, store: Store) -> None:
+        seen.append(torch.get_num_threads())
+        run(self, store)
+
+    monkeypatch.setattr(DenseLayer, "run", spy)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        compiled(x)
+        assert seen
+        assert set(seen) == {1}
+        assert torch.get_num_threads() == 2  # as the caller had it
+        monkeypatch.setattr("snnbench.engine.program._LITTLE_WORK_MACS", -1)
+        seen.clear()
+        compiled(x)
+        assert set(seen) == {2}  # much work is worth their spinning
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_threads_may_share_it(nets: dict[str, tuple[nn.Module, Tensor]]) -> None:

@@ -69,6 +69,7 @@ STEP = np.dtype(
             "constants",  # address of [out_words, 3, 16]
             "constants_word",
             "out",  # address of the masks [T, N, out_height, out_width, out_words]
+            "prefetch",  # whether weights exceed the second-level cache
             "channels",  # real output channels
             "first_pass",
             "passes",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from snnbench.engine.cache import njit
-from snnbench.engine.vector.formats import EVENT_BYTES, LANES, LINE_BYTES
+from snnbench.engine.vector.formats import EVENT_BYTES, LANES
 from snnbench.engine.vector.memory import (
     fetch_add,
     give_way,
@@ -27,6 +27,7 @@ from snnbench.engine.vector.rows import accumulate_row
 from snnbench.engine.vector.spikes import append_events, expand_word, fire
 from snnbench.engine.vector.windows import accumulate
 
+_LINE_BYTES = 64
 _WORD_BYTES = 2
 _SPINS = 256
 
@@ -104,7 +105,6 @@ def _clip(value: int, low: int, high: int) -> int:
 def _accumulate_windows(
     witness: Any, p: Any, weights: int, events: int, columns: int, out_width: int,
     start: int, start_step: int, sums: int, sums_step: int,
-    ahead: int, ahead_step: int, ahead_stop: int,
 ) -> None:  # fmt: skip
     """All windows of one output row, one after another, for any kernel and stride."""
     width, kernel_x, column_bytes = p.width, p.kernel_x, p.column_bytes
@@ -116,10 +116,8 @@ def _accumulate_windows(
         begin = events + np.int64(load_u32(columns + first * EVENT_BYTES))
         end = events + np.int64(load_u32(columns + last * EVENT_BYTES))
         accumulate(witness, weights - left * column_bytes, begin, end, start, sums)
-        prefetch(ahead, ahead_step, ahead_stop)
         start += start_step
         sums += sums_step
-        ahead += ahead_step
 
 
 @njit(nogil=True, cache=True)
@@ -135,10 +133,9 @@ def _convolve(
     for k in range(len(passes)):
         p = passes[k]
         weights = p.weights + block * p.weights_step
-        ahead = weights + p.block_bytes  # the next block, of these or of the next outputs
-        ahead_stop = ahead + p.block_bytes
-        columns_of_row = p.width if p.by_row else step.out_width
-        ahead_step = LINE_BYTES * -(-p.block_bytes // (LINE_BYTES * rows * columns_of_row))
+        ahead = weights + p.block_bytes
+        stop = ahead + p.block_bytes if step.prefetch else ahead
+        ahead_bytes = _LINE_BYTES * -(-p.block_bytes // (_LINE_BYTES * rows))
         start_step = block_bytes if k else 0
         for t in range(step.timesteps):
             slot = t * step.call_samples + n
@@ -150,17 +147,19 @@ def _convolve(
                 if p.by_row:
                     accumulate_row(
                         witness, weights, p.column_bytes, events, columns, p.width, p.padding_x,
-                        start, start_step, total, block_bytes, ahead, ahead_step, ahead_stop,
+                        start, start_step, total, block_bytes,
                     )  # fmt: skip
                 else:
                     _accumulate_windows(
                         witness, p, weights, events, columns, step.out_width,
-                        start, start_step, total, block_bytes, ahead, ahead_step, ahead_stop,
+                        start, start_step, total, block_bytes,
                     )  # fmt: skip
                 if counts is not None:  # decided when numba compiles
                     own = counts[thread, step.first_pass + k]
                     _count_row(p, events, columns, step.out_width, channels, own)
-                ahead += columns_of_row * ahead_step
+                for line in range(ahead, min(ahead + ahead_bytes, stop), _LINE_BYTES):
+                    prefetch(line)
+                ahead += ahead_bytes
 
 
 @njit(nogil=True, cache=True)

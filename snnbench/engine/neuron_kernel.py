@@ -28,6 +28,7 @@ from snnbench.errors import UsageError
 
 _SUMS_BYTES = 128 * 1024  # sums of a tile: half of a second-level cache, or less
 _LISTS_BYTES = 64 * 2**20  # event lists of one call, if all neurons fire
+_LARGE_WEIGHTS_BYTES = 2**20
 _OVERRUN_BYTES = 64  # a compressing store writes a whole vector
 _LARGEST_OFFSET = 2**32 - 1  # bytes into lists and blocks of weights
 _MASK_WORD_BYTES = 2
@@ -243,6 +244,7 @@ class NeuronKernel:
             "mask": workspace.zeros(),
             "constants": self._constants.ctypes.data,
             "constants_word": 3 * LANES * size,
+            "prefetch": sum(p.data.nbytes for p in self._packed) > _LARGE_WEIGHTS_BYTES,
         }
         if self._dense or self._more_scales:
             site = self._out_words * LANES * size

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from llvmlite import ir
 from numba.core import cgutils
 
-from snnbench.engine.vector.formats import I32, I64, LINE_BYTES
+from snnbench.engine.vector.formats import I32, I64
 
 
 def load(b: ir.IRBuilder, address: ir.Value, kind: ir.Type, align: int) -> ir.Value:
@@ -62,21 +62,3 @@ def while_before(b: ir.IRBuilder, cursor: ir.Value, limit: ir.Value) -> Iterator
     yield
     b.branch(check)
     b.position_at_end(done)
-
-
-def prefetch_lines(b: ir.IRBuilder, line: ir.Value, count_bytes: ir.Value, stop: ir.Value) -> None:
-    """Ask for the next lines of weights, into the second-level cache.
-
-    Args:
-        b: Where to emit.
-        line: Slot of the address, which moves on.
-        count_bytes: How far.
-        stop: Address where to end.
-    """
-    end = b.add(b.load(line), count_bytes)
-    end = b.select(b.icmp_unsigned("<", end, stop), end, stop)
-    with while_before(b, line, end):
-        pointer = b.inttoptr(b.load(line), ir.IntType(8).as_pointer())
-        arguments = [pointer, I32(0), I32(2), I32(1)]  # read, second level, data
-        call_named(b, "llvm.prefetch.p0", ir.VoidType(), arguments)
-        b.store(advance(b, b.load(line), LINE_BYTES), line)

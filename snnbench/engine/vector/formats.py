@@ -12,7 +12,6 @@ from numba.core.codegen import get_host_cpu_features
 LANES = 16
 """Channels in one word of a spike mask."""
 EVENT_BYTES = 4
-LINE_BYTES = 64
 FIXED_POINT_LIMIT = 2047
 """Largest magnitude of an int16 weight: sixteen of them add up without overflow."""
 FIXED_POINT_ROWS = 16

@@ -8,10 +8,9 @@ from typing import Any
 import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
-from snnbench.engine.vector.emit import call_named, load, prefetch_lines, store
+from snnbench.engine.vector.emit import call_named, load, store
 from snnbench.engine.vector.formats import EVENT_BYTES, I16, I32, I64
 
 
@@ -41,14 +40,16 @@ def store_u32(_typing, address, value):  # type: ignore[no-untyped-def]
 
 
 @intrinsic(prefer_literal=False)
-def prefetch(_typing, address, count_bytes, stop):  # type: ignore[no-untyped-def]
-    """Ask for cache lines from an address on, up to ``stop``, into the second level."""
+def prefetch(_typing, address):  # type: ignore[no-untyped-def]
+    """Ask for the cache line at an address, into the second level."""
 
     def codegen(context: Any, b: ir.IRBuilder, _signature: Any, args: Any) -> Any:
-        prefetch_lines(b, cgutils.alloca_once_value(b, args[0]), *args[1:])
+        pointer = b.inttoptr(args[0], ir.IntType(8).as_pointer())
+        arguments = [pointer, I32(0), I32(2), I32(1)]  # read, second level, data
+        call_named(b, "llvm.prefetch.p0", ir.VoidType(), arguments)
         return context.get_dummy_value()
 
-    return types.void(types.int64, types.int64, types.int64), codegen
+    return types.void(types.int64), codegen
 
 
 @intrinsic(prefer_literal=False)

@@ -11,15 +11,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from snnbench.engine.vector.emit import (
-    add_vectors,
-    advance,
-    load,
-    prefetch_lines,
-    store,
-    while_before,
-    zeros,
-)
+from snnbench.engine.vector.emit import add_vectors, advance, load, store, while_before, zeros
 from snnbench.engine.vector.formats import EVENT_BYTES, FORMATS, I32, I64, LANES, Format, size_of
 from snnbench.engine.vector.words import chunk_end, to_words, widened
 
@@ -29,7 +21,7 @@ _ROW_KERNEL = 3
 @intrinsic(prefer_literal=False)
 def accumulate_row(  # type: ignore[no-untyped-def]
     _typing, witness, weights, column_bytes, events, columns, width, padding, start, start_step,
-    sums, sums_step, ahead, ahead_step, ahead_stop,
+    sums, sums_step,
 ):  # fmt: skip
     """All windows of one output row of a kernel three wide, with stride 1 and padding 0 or 1.
 
@@ -45,14 +37,12 @@ def accumulate_row(  # type: ignore[no-untyped-def]
         padding: 0 or 1.
         start: Address of the totals to add to, of the first window, and bytes to the next.
         sums: Address of the totals to write, likewise.
-        ahead: Address of weights needed later; ``ahead_step`` bytes of them are fetched into the
-            second-level cache with every column, up to ``ahead_stop``.
     """
     layout = FORMATS[witness]
-    signature = types.void(witness, *(types.int64,) * 13)
+    signature = types.void(witness, *(types.int64,) * 10)
 
     def codegen(context: Any, b: ir.IRBuilder, _signature: Any, args: Any) -> Any:
-        _emit_row(b, _OpenWindows(b, layout, *args[7:11]), args[11:], *args[1:7])
+        _emit_row(b, _OpenWindows(b, layout, *args[7:]), *args[1:7])
         return context.get_dummy_value()
 
     return signature, codegen
@@ -61,7 +51,6 @@ def accumulate_row(  # type: ignore[no-untyped-def]
 def _emit_row(
     b: ir.IRBuilder,
     windows: _OpenWindows,
-    ahead: Sequence[ir.Value],
     weights: ir.Value,
     column_bytes: ir.Value,
     events: ir.Value,
@@ -70,11 +59,8 @@ def _emit_row(
     padding: ir.Value,
 ) -> None:
     oldest = b.sub(padding, I64(_ROW_KERNEL - 1))
-    line, ahead_step, ahead_stop = cgutils.alloca_once_value(b, ahead[0]), *ahead[1:]
     with cgutils.for_range(b, width) as loop:
         x = loop.index
-        # a little with every column: many requests at once would hold up the loads
-        prefetch_lines(b, line, ahead_step, ahead_stop)
         column = b.add(columns, b.mul(x, I64(EVENT_BYTES)))
         first, last = (
             b.add(events, b.zext(load(b, advance(b, column, at), I32, EVENT_BYTES), I64))

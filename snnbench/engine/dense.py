@@ -8,6 +8,7 @@ over memory, and what is the same at every timestep is computed once.
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from collections import Counter, OrderedDict
 from itertools import pairwise
 from typing import Any, cast
@@ -74,7 +75,7 @@ def _has_kernels() -> bool:
     )
 
 
-class _Packed(nn.Module):
+class _Packed(nn.Module, ABC):
     """A layer whose weights are laid out for one shape of input."""
 
     def __init__(self, layer: nn.Module) -> None:
@@ -90,8 +91,9 @@ class _Packed(nn.Module):
             laid_out = self._laid_out = (shape, self._reorder(shape))
         return laid_out[1]
 
+    @abstractmethod
     def _reorder(self, shape: torch.Size) -> Tensor:
-        raise NotImplementedError
+        """Weights as oneDNN wants them for inputs of this shape."""
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_laid_out": None}  # oneDNN's layouts cannot be pickled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -35,7 +36,8 @@ def run_engine(folded: nn.Module, batch: Tensor, config: RunConfig) -> tuple[Eve
         config: Of the run; ``engine`` is the mode and not ``off``.
 
     Returns:
-        The compiled network, and the record of what it did.
+        The compiled network, its kernels to be made at the next call, and the record of what it
+        did.
 
     Raises:
         StructureError: The network cannot be lowered.
@@ -69,7 +71,7 @@ def run_engine(folded: nn.Module, batch: Tensor, config: RunConfig) -> tuple[Eve
             mode=str(config.engine),
         ),
     )
-    return model, run
+    return copy.copy(model), run  # as compiled, without the kernels' weights
 
 
 def engine_checks(run: EngineRun | None) -> tuple[Check, ...]:

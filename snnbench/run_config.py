@@ -66,7 +66,7 @@ def configure(
         weights_dtype: Number format of the engine's weights.
 
     Raises:
-        UsageError: Unknown name, or a value out of range.
+        UsageError: Unknown name, a value out of range, or an option for timing without timing.
     """
     card = registry.get(name).card
     if not (math.isfinite(width) and width > 0):
@@ -92,6 +92,11 @@ def configure(
         if value > most:
             msg = f"--{label} must be at most {most}, got {value}"
             raise UsageError(msg)
+    unused = {"engine": engine != "auto", "weights-dtype": weights_dtype != "float32"}
+    if not with_latency and any(unused.values()):
+        named = ", ".join(f"--{option}" for option, given in unused.items() if given)
+        msg = f"{named} have no effect with --no-latency, which only counts; leave one out"
+        raise UsageError(msg)
     _check_device(device)
     return RunConfig(
         benchmark=name,

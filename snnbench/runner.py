@@ -273,8 +273,8 @@ def _run_fast(
                 reporter.note(f"the event engine is left out: {error}")
     elif config.engine != "off":
         reporter.note(f"the event engine is left out: it runs on a CPU, not on {config.device}")
-    networks[DENSE_TIMING] = prepack(fold.network, one)
-    networks[TWIN_TIMING] = prepack(fold_batch_norm(prepared.twin).model, twin_input(one))
+    networks[DENSE_TIMING] = prepack(fold.network)
+    networks[TWIN_TIMING] = prepack(fold_batch_norm(prepared.twin).model)
     timings = time_networks(networks, inputs, config, reporter, round_s=fold.seconds)
     return engine, timings
 

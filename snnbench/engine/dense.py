@@ -26,7 +26,7 @@ _FEWEST_WEIGHTS = 2**16
 
 
 @torch.inference_mode()
-def prepack(model: nn.Module, example: Tensor) -> nn.Module:
+def prepack(model: nn.Module, example: Tensor | None = None) -> nn.Module:
     """Prepare a network for dense inference at its fastest.
 
     Where oneDNN or a kernel is missing the layer stays as it is; ``unpackable`` says why. Sums are
@@ -35,18 +35,21 @@ def prepack(model: nn.Module, example: Tensor) -> nn.Module:
 
     Args:
         model: A network without batch norms to fold (``fold_batch_norm``), without hooks; left as
-            it is.
-        example: Input; weights are laid out for its shape now, for another at its first call.
+            it is. Weights share its memory until they are laid out.
+        example: Input; weights are laid out for its shape now, for another, and without an
+            example, at the first call.
 
     Returns:
         A network to call as before, for inference only. It may be pickled; weights are then laid
         out again at the first call.
     """
-    copied = copy.deepcopy(model).eval().requires_grad_(requires_grad=False)
+    weights = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in model.parameters()}
+    copied = copy.deepcopy(model, weights).eval()
     places = Counter(module for _, module in copied.named_modules(remove_duplicate=False))
     shared = {module for module, count in places.items() if count > 1}
     packed = _convert(copied, shared, {})
-    packed(example)
+    if example is not None:
+        packed(example)
     return packed
 
 
@@ -76,27 +79,31 @@ def _has_kernels() -> bool:
 
 
 class _Packed(nn.Module, ABC):
-    """A layer whose weights are laid out for one shape of input."""
+    """A layer whose weights are laid out for one shape of input, and kept in that layout alone."""
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
-        self.weight = layer.get_parameter("weight")
         self.bias: Tensor | None = cast("nn.Linear | nn.Conv2d", layer).bias
-        # by the shape they are laid out for; one tuple, so that threads never see half of it
-        self._laid_out: tuple[torch.Size, Tensor] | None = None
+        # with the shape they are laid out for; one tuple, so that threads never see half of it
+        self._weights: tuple[torch.Size | None, Tensor] = None, layer.get_parameter("weight").data
 
     def _weights_for(self, shape: torch.Size) -> Tensor:
-        laid_out = self._laid_out
-        if laid_out is None or laid_out[0] != shape:
-            laid_out = self._laid_out = (shape, self._reorder(shape))
-        return laid_out[1]
+        weights = self._weights
+        if weights[0] != shape:
+            weights = self._weights = shape, self._reorder(_plain(weights[1]), shape)
+        return weights[1]
 
     @abstractmethod
-    def _reorder(self, shape: torch.Size) -> Tensor:
+    def _reorder(self, weight: Tensor, shape: torch.Size) -> Tensor:
         """Weights as oneDNN wants them for inputs of this shape."""
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_laid_out": None}  # oneDNN's layouts cannot be pickled
+        # oneDNN's layouts cannot be pickled
+        return self.__dict__ | {"_weights": (None, _plain(self._weights[1]))}
+
+
+def _plain(weight: Tensor) -> Tensor:
+    return weight.to_dense() if weight.is_mkldnn else weight
 
 
 class PackedConv2d(_Packed):
@@ -129,15 +136,19 @@ class PackedConv2d(_Packed):
         y = add(x, residual, weight, self.bias, *options, "add", None, relu, [], None)
         return y
 
-    def _reorder(self, shape: torch.Size) -> Tensor:
+    def _reorder(self, weight: Tensor, shape: torch.Size) -> Tensor:
         options = self.padding, self.stride, self.dilation, self.groups
         reorder = torch.ops.mkldnn._reorder_convolution_weight
-        weight: Tensor = reorder(self.weight, *options, list(shape))
-        return weight
+        reordered: Tensor = reorder(weight, *options, list(shape))
+        return reordered
 
 
 class PackedLinear(_Packed):
     """A linear layer with weights reordered once; a single row of input takes PyTorch's way."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__(layer)
+        self.weight = layer.get_parameter("weight")
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., F] -> [..., F']."""
@@ -148,9 +159,9 @@ class PackedLinear(_Packed):
         y: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, self.bias, "none", [], "")
         return y.reshape(*x.shape[:-1], y.shape[-1])
 
-    def _reorder(self, shape: torch.Size) -> Tensor:
-        weight: Tensor = torch.ops.mkldnn._reorder_linear_weight(self.weight, shape[0])
-        return weight
+    def _reorder(self, weight: Tensor, shape: torch.Size) -> Tensor:
+        reordered: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, shape[0])
+        return reordered
 
 
 class StaticPerTimestep(PerTimestep):

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from snnbench.engine.cache import njit
+from snnbench.kernel_cache import njit
 from snnbench.nn.functional import lif_sequence
 from snnbench.nn.neuron import LIF
 

@@ -61,6 +61,7 @@ class DenseLayer:
         self._step = step
         self._values = plan.values
         self._timesteps = plan.timesteps
+        self._dtype = dtype
         self._module = _prepared(step.module, dtype)
 
     def describe(self, index: int) -> str:
@@ -73,7 +74,7 @@ class DenseLayer:
         """Multiply-accumulates of a convolution or ``Linear``; 0 for others, which do little."""
         out = self._values[self._step.output]
         positions = samples * (1 if out.static else self._timesteps) * math.prod(out.shape[1:])
-        weights = [p for p in self._module.parameters() if p.ndim > 1]
+        weights = [p for p in self._step.module.parameters() if p.ndim > 1]
         return positions * sum(weight.numel() for weight in weights)
 
     def run(self, store: Store) -> None:
@@ -92,8 +93,9 @@ class DenseLayer:
     def buffer_bytes(self, index: int, samples: int) -> int:
         """Bytes of parameters and buffers."""
         del index, samples
-        tensors = [*self._module.parameters(), *self._module.buffers()]
-        return sum(t.nbytes for t in tensors)
+        module, real = self._step.module, self._dtype.itemsize
+        tensors = [*module.parameters(), *module.buffers()]
+        return sum(t.numel() * (real if t.is_floating_point() else t.itemsize) for t in tensors)
 
 
 class DenseNeurons:

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from snnbench.engine.cache import njit
 from snnbench.engine.vector.formats import EVENT_BYTES, LANES
 from snnbench.engine.vector.memory import (
     fetch_add,
@@ -26,6 +25,7 @@ from snnbench.engine.vector.memory import (
 from snnbench.engine.vector.rows import accumulate_row
 from snnbench.engine.vector.spikes import append_events, expand_word, fire
 from snnbench.engine.vector.windows import accumulate
+from snnbench.kernel_cache import njit
 
 _LINE_BYTES = 64
 _WORD_BYTES = 2

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +14,7 @@ from snnbench.engine.masks import Masks
 from snnbench.engine.neuron_kernel import Bound, NeuronKernel
 from snnbench.engine.pack import element_dtype
 from snnbench.engine.workspace import Workspace
+from snnbench.threads import run_on_threads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,25 +135,3 @@ class Segment:
             views.append(Bound(passes[first_pass:last_pass], own, part.out))
             first_pass, first_step = last_pass, last_step
         return _Call(samples, version, views, neurons, passes, steps)
-
-
-@cache
-def _pool(workers: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(workers, thread_name_prefix="snnbench-engine")
-
-
-if hasattr(os, "register_at_fork"):
-    # a forked process has none of the threads that its copy of the pool believes in
-    os.register_at_fork(after_in_child=_pool.cache_clear)
-
-
-def run_on_threads(threads: int, task: Callable[[int], None]) -> None:
-    """Call ``task`` with 0 .. threads - 1 at the same time; none still runs afterwards."""
-    others: list[Future[None]] = []
-    try:
-        others.extend(_pool(threads - 1).submit(task, thread) for thread in range(1, threads))
-        task(0)
-    finally:  # also after Ctrl-C: the others read and write memory that the next call reuses
-        wait(others)
-    for other in others:
-        other.result()

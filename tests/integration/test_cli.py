@@ -222,6 +222,11 @@ BAD_INPUT = {
     "latency batch x": (None, (*SMALL, "--latency-batches", "1,x"), "no list of numbers such as"),
     "weights dtype": (None, (*SMALL, "--weights-dtype", "int4"), "not one of"),
     "engine": (None, (*SMALL, "--engine", "on"), "not one of"),
+    "engine, but no latency": (
+        None,
+        (*COUNT_ONLY, "--engine", "event", "--weights-dtype", "int16"),
+        "--engine, --weights-dtype have no effect with --no-latency",
+    ),
     "no samples": (None, (*SMALL, "--samples", "0"), "samples must be at least 1, got 0"),
     "batch 0": (None, (*SMALL, "--batch-size", "0"), "batch-size must be at least 1, got 0"),
     "width 0": (None, (*SMALL, "--width", "0"), "width must be positive"),

@@ -13,10 +13,10 @@ from typing import Any
 import numba
 import pytest
 
-from snnbench.engine import cache
+from snnbench import kernel_cache as cache
 from snnbench.errors import OutputError
 
-PACKAGE = Path(cache.__file__).parents[1]
+PACKAGE = Path(cache.__file__).parent
 
 UNPACK = """
 import torch
@@ -129,7 +129,7 @@ def test_a_change_of_what_kernels_include_compiles_anew(
     build()
     included = tmp_path / "rows.py"
     included.write_text("changed = True\n")
-    monkeypatch.setattr(cache, "_SHARED_SOURCES", (included,))
+    monkeypatch.setattr(cache, "_included", lambda _source: [included])
     assert [build()[1] for _ in range(2)] == ["miss", "hit"]
 
 

@@ -11,9 +11,10 @@ from engine_cases import FORMATS, Case, Convolution, Pair, check, spikes, weight
 from snnbench.engine import masks, neuron_kernel
 from snnbench.engine.neuron_kernel import NeuronKernel
 from snnbench.engine.plan import DenseCurrent, EventCurrent, NeuronStep, Value
-from snnbench.engine.segment import Segment, run_on_threads
+from snnbench.engine.segment import Segment
 from snnbench.engine.workspace import Workspace
 from snnbench.errors import UsageError
+from snnbench.threads import run_on_threads
 
 every_format = pytest.mark.parametrize("weights_dtype", FORMATS)
 both_threads = pytest.mark.parametrize("threads", [1, 2])

@@ -32,8 +32,6 @@ from snnbench.errors import OutputError
 from snnbench.files import write_atomically
 
 _HERE = Path(__file__).parent
-_SHARED_SOURCES = tuple(sorted((_HERE / "vector").glob("*.py")))
-"""What kernels of every file include."""
 _DIGEST_BYTES = 32
 _WRITABLE_BY_ALL = 0o002
 
@@ -59,13 +57,15 @@ class KernelCache(NullCache):  # type: ignore[misc]  # numba is not typed
     """Builds of one function; numba asks before it compiles, and hands over what it compiled.
 
     Args:
-        function: At module level, without a closure.
+        function: At module level, without a closure; what it includes from other files is in the
+            folder ``vector`` beside its own.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
         code = function.__code__
         self._name = f"{Path(code.co_filename).stem}.{function.__name__}"
-        sources = (Path(code.co_filename), *_SHARED_SOURCES)
+        source = Path(code.co_filename)
+        sources = (source, *_included(source))
         self._stamp = (
             *(sys.version, numba.__version__, llvmlite.__version__, code.co_firstlineno),
             *(sha256(source.read_bytes()).hexdigest() for source in sources),
@@ -110,6 +110,10 @@ class KernelCache(NullCache):  # type: ignore[misc]  # numba is not typed
             return None
         key = repr((self._stamp, str(sig), codegen.magic_tuple())).encode()
         return found / f"{self._name}.{sha256(key).hexdigest()[:32]}.kernel"
+
+
+def _included(source: Path) -> list[Path]:
+    return sorted((source.parent / "vector").glob("*.py"))
 
 
 @cache

@@ -12,6 +12,7 @@ def _resnet(name: str) -> Benchmark:
 
 
 resnet17 = _resnet("resnet17")
+resnet17_nmnist = _resnet("resnet17-nmnist")
 resnet19 = _resnet("resnet19")
 resnet34 = _resnet("resnet34")
 resnet34_large = _resnet("resnet34-large")

@@ -31,7 +31,10 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglo
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE_NAME = re.compile(r"# ([\w/.-]+\.(?:py|toml))\n")
 LINES = 20
-BUILT_IN = ("plain20", "resnet17", "resnet19", "resnet34", "resnet34-large", "resnet50")
+BUILT_IN = (
+    *("plain20", "resnet17", "resnet17-nmnist"),
+    *("resnet19", "resnet34", "resnet34-large", "resnet50"),
+)
 CHECKER = doctest.OutputChecker()
 LOOSE = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 

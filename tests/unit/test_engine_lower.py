@@ -14,7 +14,15 @@ from snnbench.nn.blocks import PerTimestep
 from snnbench.nn.neuron import LIF
 from snnbench.registry import get
 
-CARDS = ("resnet17", "resnet19", "resnet34", "resnet34-large", "resnet50", "plain20")
+CARDS = (
+    "resnet17",
+    "resnet17-nmnist",
+    "resnet19",
+    "resnet34",
+    "resnet34-large",
+    "resnet50",
+    "plain20",
+)
 
 
 def _layers(plan: Plan) -> list[str]:

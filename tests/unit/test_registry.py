@@ -9,7 +9,10 @@ from snnbench import registry
 from snnbench.errors import UsageError
 from snnbench.registry import Benchmark
 
-BUILT_IN = ["plain20", "resnet17", "resnet19", "resnet34", "resnet34-large", "resnet50"]
+BUILT_IN = [
+    *("plain20", "resnet17", "resnet17-nmnist"),
+    *("resnet19", "resnet34", "resnet34-large", "resnet50"),
+]
 CARD = Path(registry.__file__).parents[1] / "models" / "cards" / "resnet19.toml"
 BUILDER = "snnbench.models.resnet:build"
 

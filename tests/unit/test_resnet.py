@@ -11,7 +11,15 @@ from snnbench.errors import StructureError, UsageError
 from snnbench.nn.neuron import LIF
 from snnbench.nn.norm import ThresholdDependentBatchNorm2d, calibrate_batch_norm
 
-NAMES = ["resnet17", "resnet19", "resnet34", "resnet34-large", "resnet50", "plain20"]
+NAMES = [
+    "resnet17",
+    "resnet17-nmnist",
+    "resnet19",
+    "resnet34",
+    "resnet34-large",
+    "resnet50",
+    "plain20",
+]
 
 
 def dense_macs(net: nn.Module, x: torch.Tensor) -> dict[str, int]:
@@ -104,7 +112,7 @@ def test_blocks_downsample_where_table_4_says():
 def test_every_network_runs_and_learns(name: str):
     net = small(name)
     C, H, _ = net.input_shape
-    size = min(H, 32)  # the ImageNet networks pool globally and take any size
+    size = min(H, 34)  # the ImageNet networks pool globally and take any size
     logits = net(torch.randn(2, C, size, size))
     assert logits.shape == (2, registry.get(name).card.classes)
     logits.square().mean().backward()

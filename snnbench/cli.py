@@ -17,7 +17,9 @@ import click
 
 from snnbench import __version__
 from snnbench.errors import OutputError, SnnbenchError
+from snnbench.evaluate_command import evaluate_command
 from snnbench.latency_command import latency_command
+from snnbench.train_command import train_command
 
 if TYPE_CHECKING:
     from snnbench.run_records import RunResult
@@ -39,8 +41,10 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a terminal without Unicode shows `?`
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # leave nothing behind either way
     try:
-        cli(standalone_mode=False)
+        code = cli(standalone_mode=False)  # what a command returns, if it judges something
         sys.stdout.flush()  # here a full disk can still be told in one line
+        if code:
+            sys.exit(code)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except click.ClickException as error:
@@ -77,27 +81,29 @@ def _batches(_context: click.Context, _option: click.Parameter, value: str | Non
 
 @cli.command("run")
 @click.argument("name")
-@click.option("-T", "--timesteps", type=int, help="Timesteps T.  [default: the card's]")
+@click.option("-T", "--timesteps", type=int, help="Timesteps T.  [default: the weights' or card's]")
 @click.option("--samples", type=int, help="Samples to count.  [default: ten seconds' worth]")
 @click.option("--batch-size", type=int, help="Samples at once.  [default: 1 for large images]")
 @click.option(
     "--data",
-    metavar="PATH",
+    metavar="[KIND=]PATH",
     help="Folder of images, CIFAR-10 or event recordings.  [default: embedded data]",
 )
 @click.option(
-    "--weights", "weights_path", metavar="FILE", help="Trained weights.  [default: untrained]"
+    "--weights",
+    metavar="FILE",
+    help="Trained weights.  [default: those that come with NAME]",
 )
+@click.option("--twin-weights", metavar="FILE", help="Those of the ANN twin.  [default: likewise]")
+@click.option("--untrained", is_flag=True, help="Fresh weights, whatever comes with NAME.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of weights and data.")
 @click.option("--threads", type=int, help="Threads of torch.  [default: all cores]")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
-@click.option("--width", type=float, default=1.0, show_default=True, help="Channel multiplier.")
+@click.option("--width", type=float, help="Channel multiplier.  [default: the weights', else 1]")
 @click.option(
     "--shortcut",
     type=click.Choice(["paper", "identity"]),
-    default="paper",
-    show_default=True,
-    help="tdBN on shape-keeping shortcuts too (paper), or none.",
+    help="tdBN on all shortcuts (paper), or few.  [default: the weights', else paper]",
 )
 @click.option("--strict", is_flag=True, help="Stop at the first operation without a rule.")
 @click.option("--no-latency", is_flag=True, help="Count only.")
@@ -203,14 +209,14 @@ def report_command(result_path: Path, out: Path | None) -> None:
 @cli.command("list")
 def list_command() -> None:
     """Show the benchmarks."""
-    from snnbench import registry
+    from snnbench import registry, trained
     from snnbench.render import terminal
 
     cards = {}
     for name in registry.names():
         try:
             benchmark = registry.get(name)
-            cards[name] = (benchmark.card, benchmark.weights is not None)
+            cards[name] = (benchmark.card, tuple(trained.shipped(benchmark)))
         except SnnbenchError as error:
             click.echo(f"snnbench: warning: {error}", err=True)
     terminal.print_cards(cards)
@@ -269,3 +275,5 @@ def _report(result: RunResult, folder: Path | None) -> None:
 
 
 cli.add_command(latency_command)
+cli.add_command(train_command)
+cli.add_command(evaluate_command)

@@ -37,13 +37,18 @@ _DEFAULT_FOLDER = Path("results")
     help="One layer of every shape, or each.",
 )
 @click.option(
-    "--data", metavar="PATH", help="Input that layers' own rates are of.  [default: embedded data]"
+    "--data",
+    metavar="[KIND=]PATH",
+    help="Input that layers' own rates are of.  [default: embedded data]",
 )
 @click.option(
-    "--weights", "weights_path", metavar="FILE", help="Trained weights.  [default: untrained]"
+    "--weights",
+    metavar="FILE",
+    help="Trained weights.  [default: those that come with NAME]",
 )
+@click.option("--untrained", is_flag=True, help="Fresh weights, whatever comes with NAME.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of weights and spikes.")
-@click.option("--width", type=float, default=1.0, show_default=True, help="Channel multiplier.")
+@click.option("--width", type=float, help="Channel multiplier.  [default: the weights', else 1]")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder.  [default: results/NAME]")
 def latency_command(name: str, rates: str, layers: Any, out: Path | None, **options: Any) -> None:
     """Time event kernels against dense ones on random spikes of chosen firing rates.

@@ -23,7 +23,8 @@ class Counts(msgspec.Struct, kw_only=True, frozen=True):
     Attributes:
         key: Hash of all that the counts depend on; another run does not resume from them.
         done: Samples counted.
-        correct: Of those, samples classified right.
+        correct: Of those, samples that the spiking network classified right.
+        twin_correct: And its twin.
         snn: Counts of the spiking network.
         twin: Counts of the twin.
     """
@@ -31,15 +32,19 @@ class Counts(msgspec.Struct, kw_only=True, frozen=True):
     key: str
     done: int = 0
     correct: int = 0
+    twin_correct: int = 0
     snn: Profile | None = None
     twin: Profile | None = None
 
-    def plus(self, snn: Profile, twin: Profile, *, samples: int, correct: int) -> Counts:
-        """These counts and those of further samples."""
+    def plus(
+        self, snn: Profile, twin: Profile, *, samples: int, correct: tuple[int, int]
+    ) -> Counts:
+        """These counts and those of further samples, ``correct`` by the SNN and its twin."""
         return Counts(
             key=self.key,
             done=self.done + samples,
-            correct=self.correct + correct,
+            correct=self.correct + correct[0],
+            twin_correct=self.twin_correct + correct[1],
             snn=snn if self.snn is None else self.snn.merge(snn),
             twin=twin if self.twin is None else self.twin.merge(twin),
         )
@@ -63,7 +68,7 @@ class Partial:
         self._saved = self.counts
         self._saved_at = time.monotonic()
 
-    def add(self, snn: Profile, twin: Profile, *, samples: int, correct: int) -> None:
+    def add(self, snn: Profile, twin: Profile, *, samples: int, correct: tuple[int, int]) -> None:
         """Add the counts of further samples; every few seconds they reach the disk."""
         # in one assignment, so that Ctrl-C finds either all of the batch or nothing of it
         self.counts = self.counts.plus(snn, twin, samples=samples, correct=correct)

@@ -50,12 +50,6 @@ class Benchmark:
         """
         return load_card(self.path)
 
-    @property
-    def weights(self) -> Path | None:
-        """Trained weights shipped with the card, ``../weights/NAME.safetensors`` beside it."""
-        path = self.path.parent.parent / "weights" / f"{self.path.stem}.safetensors"
-        return path if path.is_file() else None
-
     @cached_property
     def version(self) -> str:
         """SHA-256 over the card, the builder's module and ``snnbench/nn``.

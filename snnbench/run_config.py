@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from functools import partial
+from typing import Literal, cast
 
 import torch
 
-from snnbench import env, registry
+from snnbench import env, registry, trained
 from snnbench.card import Card
+from snnbench.data.draw import kind_of
 from snnbench.errors import UsageError
 from snnbench.nn.blocks import Shortcut
+from snnbench.registry import Benchmark
 from snnbench.run_records import RunConfig
 
 EngineMode = Literal["auto", "event", "dense", "off"]
@@ -34,10 +37,12 @@ def configure(
     seed: int = 0,
     threads: int | None = None,
     device: str = "cpu",
-    width: float = 1.0,
-    shortcut: Shortcut = "paper",
+    width: float | None = None,
+    shortcut: Shortcut | None = None,
     data: str | None = None,
-    weights_path: str | None = None,
+    weights: str | None = None,
+    twin_weights: str | None = None,
+    untrained: bool = False,
     strict: bool = False,
     with_latency: bool = True,
     latency_batches: tuple[int, ...] | None = None,
@@ -48,16 +53,19 @@ def configure(
 
     Args:
         name: Benchmark.
-        timesteps: T; the card's by default.
+        timesteps: T; by default that of the weights' training, else the card's.
         samples: Samples to count; by default what some ten seconds of counting allow, 2 to 64.
         batch_size: Samples at once; 1 for large images, else up to 16.
         seed: Of weights, data and everything else.
         threads: Of torch; all cores this process may use by default.
         device: ``cpu`` or a CUDA device.
-        width: Channel multiplier.
-        shortcut: Shortcut policy.
-        data: Folder of the user's data; embedded data by default.
-        weights_path: File of trained weights; untrained by default.
+        width: Channel multiplier; by default that of the weights, else 1.
+        shortcut: Shortcut policy; by default that of the weights, else the paper's.
+        data: Path or ``KIND=PATH`` of the user's data; embedded data by default.
+        weights: File of trained weights, or ``shipped:NAME``; by default those that come with the
+            benchmark and fit data, width and shortcut, if there are any.
+        twin_weights: The same for the ANN twin, which else has the SNN's.
+        untrained: Fresh weights, whatever comes with the benchmark.
         strict: Stop at the first operation without a counting rule.
         with_latency: Time the networks as well.
         latency_batches: Samples per timed call; 1 by default, and 32 where that is affordable.
@@ -66,16 +74,32 @@ def configure(
         weights_dtype: Number format of the engine's weights.
 
     Raises:
-        UsageError: Unknown name, a value out of range, or an option for timing without timing.
+        UsageError: Unknown name, a value out of range, an option for timing without timing, or
+            weights of another network.
+        WeightsError: The file of weights cannot be read.
+        DataError: The data's path cannot be read.
     """
-    card = registry.get(name).card
+    benchmark = registry.get(name)
+    card = benchmark.card
+    told = trained.Facts()
+    if weights is not None:
+        told = _told(benchmark, weights, width=width, shortcut=shortcut, untrained=untrained)
+    width = (told.width or 1.0) if width is None else width
+    shortcut = shortcut or cast("Shortcut", told.shortcut or "paper")
     if not (math.isfinite(width) and width > 0):
         msg = f"--width must be positive and finite, got {width}"
         raise UsageError(msg)
     if width > _MOST_WIDTH:
         msg = f"--width must be at most {_MOST_WIDTH}, got {width}"
         raise UsageError(msg)
-    timesteps = card.timesteps if timesteps is None else timesteps
+    if weights is None and not untrained:
+        kind = kind_of(card.input, data)
+        find = partial(trained.find, benchmark, kind=kind, width=width, shortcut=shortcut)
+        weights = find(timesteps=timesteps)
+        if weights is not None:
+            told = trained.facts(trained.locate(benchmark, weights))
+            twin_weights = twin_weights or find(twin=True)
+    timesteps = (told.timesteps or card.timesteps) if timesteps is None else timesteps
     samples = _default_samples(card, timesteps, width) if samples is None else samples
     batch_size = _default_batch(card, samples) if batch_size is None else batch_size
     threads = env.available_cores() if threads is None else threads
@@ -109,13 +133,34 @@ def configure(
         width=width,
         shortcut=shortcut,
         data=data,
-        weights=weights_path,
+        weights=weights,
+        twin_weights=twin_weights,
         strict=strict,
         latency=with_latency,
         latency_batches=latency_batches and tuple(sorted(set(latency_batches))),
         engine=engine,
         weights_dtype=weights_dtype,
     )
+
+
+def _told(
+    benchmark: Benchmark,
+    weights: str,
+    *,
+    width: float | None,
+    shortcut: str | None,
+    untrained: bool,
+) -> trained.Facts:
+    """What a file says of its network, which must be the one that is asked for."""
+    if untrained:
+        msg = f"--untrained and --weights {weights} contradict each other; leave one out"
+        raise UsageError(msg)
+    told = trained.facts(trained.locate(benchmark, weights))
+    trained.check(told, benchmark, source=weights, width=width, shortcut=shortcut)
+    if told.twin:
+        msg = f"weights {weights} are those of an ANN twin; give them with --twin-weights"
+        raise UsageError(msg)
+    return told
 
 
 def _default_samples(card: Card, timesteps: int, width: float) -> int:

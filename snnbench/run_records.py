@@ -101,7 +101,9 @@ class RunConfig:
         shortcut: Shortcut policy of a card's network.
         layout: How a user's model was called.
         data: Folder; ``None`` is the embedded data.
-        weights: File; ``None`` is untrained.
+        weights: File, or ``shipped:NAME`` for one that comes with the benchmark; ``None`` is
+            untrained.
+        twin_weights: Those of the ANN twin, likewise; ``None`` gives it the SNN's.
         strict: Whether an uncounted operation stops the run.
         latency: Whether times were taken.
         latency_batches: Samples per call that were asked for; ``None`` is 1, and more where
@@ -123,6 +125,7 @@ class RunConfig:
     layout: str | None = None
     data: str | None = None
     weights: str | None = None
+    twin_weights: str | None = None
     strict: bool
     latency: bool
     latency_batches: tuple[int, ...] | None = None
@@ -246,6 +249,7 @@ class RunResult:
         config: What was asked.
         environment: Where it ran.
         weights: Their provenance.
+        twin_weights: That of the twin's own; ``None`` where it has the SNN's, or there is no twin.
         data: The input's provenance.
         snn: Counts of the spiking network.
         twin: Counts of the ANN twin.
@@ -270,6 +274,7 @@ class RunResult:
     config: RunConfig
     environment: Environment
     weights: WeightsInfo
+    twin_weights: WeightsInfo | None = None
     data: DataInfo
     snn: Profile
     twin: Profile | None = None

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from snnbench import env, registry, run_checks, weights
+from snnbench import env, networks, registry, run_checks, trained
 from snnbench.convert.fuse import fold_batch_norm
 from snnbench.convert.twin import ann_twin, check_twin, twin_input
 from snnbench.count.profiler import profile
-from snnbench.data.load import Samples, load_samples
+from snnbench.data.draw import draw_samples
+from snnbench.data.load import Samples
 from snnbench.engine.dense import prepack
 from snnbench.engine_pass import engine_checks, run_engine
 from snnbench.errors import StructureError
 from snnbench.frame import DENSE_TIMING, EVENT_TIMING, TWIN_TIMING
-from snnbench.nn.blocks import Shortcut
 from snnbench.nn.norm import calibrate_batch_norm
 from snnbench.partial import Partial
 from snnbench.records import Profile
 from snnbench.registry import Benchmark
+from snnbench.reporter import Reporter
 from snnbench.run_records import (
     Accuracy,
     Check,
@@ -39,18 +40,6 @@ from snnbench.run_records import (
 from snnbench.timing_pass import batch_of, time_networks
 
 
-class Reporter(Protocol):
-    """Where a run says how far it is."""
-
-    def stage(self, title: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
-        """Begin a stage of ``total`` ticks; the callable takes how many are done."""
-        ...
-
-    def note(self, message: str) -> None:
-        """Say something the user should know now."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """Networks and input of a run, ready to be counted.
@@ -60,6 +49,7 @@ class Prepared:
         twin: Its ANN twin.
         samples: What they are fed.
         weights: Provenance.
+        twin_weights: That of the twin's own, if it has any.
         checks: Structural cross-checks.
     """
 
@@ -67,6 +57,7 @@ class Prepared:
     twin: nn.Module
     samples: Samples
     weights: WeightsInfo
+    twin_weights: WeightsInfo | None
     checks: tuple[Check, ...]
 
 
@@ -96,7 +87,8 @@ def _run(config: RunConfig, reporter: Reporter, folder: Path | None) -> RunResul
     prepared = _prepare(benchmark, config, reporter)
     # counts depend on nothing of pass 2
     counted = replace(config, latency=False, latency_batches=None, engine=None, weights_dtype=None)
-    key = (counted, benchmark.version, prepared.weights, prepared.samples.info, environment)
+    provenance = (prepared.weights, prepared.twin_weights, prepared.samples.info)
+    key = (counted, benchmark.version, *provenance, environment)
     partial = Partial(folder, key)
     if done := partial.counts.done:
         reporter.note(f"resuming an interrupted run: {done} samples are counted already")
@@ -105,7 +97,11 @@ def _run(config: RunConfig, reporter: Reporter, folder: Path | None) -> RunResul
         fold = _fold(prepared, config, reporter)
         engine, timings = _run_fast(prepared, fold, config, reporter)
     counts, samples = partial.counts, prepared.samples
-    labelled = samples.labels is not None
+    accuracy = twin_accuracy = None
+    if samples.labels is not None:
+        accuracy = Accuracy(correct=counts.correct, samples=counts.done)
+        if prepared.twin_weights is not None:  # with the SNN's weights the twin is no classifier
+            twin_accuracy = Accuracy(correct=counts.twin_correct, samples=counts.done)
     snn, twin = cast("Profile", counts.snn), cast("Profile", counts.twin)
     with reporter.stage("checking", 1):
         example = twin_input(batch_of(samples.inputs, 1).to(config.device))
@@ -120,10 +116,12 @@ def _run(config: RunConfig, reporter: Reporter, folder: Path | None) -> RunResul
         config=config,
         environment=environment,
         weights=prepared.weights,
+        twin_weights=prepared.twin_weights,
         data=samples.info,
         snn=snn,
         twin=twin,
-        accuracy=Accuracy(correct=counts.correct, samples=counts.done) if labelled else None,
+        accuracy=accuracy,
+        twin_accuracy=twin_accuracy,
         paper_multiplication_layers=tuple(getattr(prepared.network, "encoding_and_head", ())),
         published=benchmark.card.published,
         checks=(*prepared.checks, *count_checks, fold.check, *engine_checks(engine)),
@@ -136,14 +134,16 @@ def _run(config: RunConfig, reporter: Reporter, folder: Path | None) -> RunResul
 
 def _prepare(benchmark: Benchmark, config: RunConfig, reporter: Reporter) -> Prepared:
     with reporter.stage("building networks, data", 1):
-        network = _build(benchmark, config)
+        network = networks.build(benchmark, config)
         twin = ann_twin(network)
         checks = check_twin(network, twin)
-        samples = load_samples(
+        if config.twin_weights is not None:
+            networks.load(twin, benchmark, config.twin_weights)
+        samples = draw_samples(
             benchmark.card.input,
+            data=config.data,
             samples=config.samples,
             timesteps=config.timesteps,
-            path=None if config.data is None else Path(config.data),
             seed=config.seed,
             classes=benchmark.card.classes,
         )
@@ -155,27 +155,30 @@ def _prepare(benchmark: Benchmark, config: RunConfig, reporter: Reporter) -> Pre
     ):
         if untrained:
             calibrate_batch_norm(network, calibration)
-        calibrate_batch_norm(twin, twin_input(calibration))
-    info = _weights_info(config, network, untrained=untrained)
+        if config.twin_weights is None:
+            calibrate_batch_norm(twin, twin_input(calibration))
+    description = (
+        f"kaiming initialisation, seed {config.seed}; tdBN statistics calibrated on the "
+        f"first {_calibration_size(config)} of the counted samples"
+    )
+    twin_info = None
+    if config.twin_weights is not None:
+        twin_info = networks.info(benchmark, twin, config.twin_weights, description)
     if untrained:
+        others = ", ".join(trained.shipped(benchmark))
         reporter.note(
             "weights are UNTRAINED: operation counts that depend on firing rates say nothing about "
             "a trained network; pass --weights FILE"
+            + (f", or a --width and --data of those that come with it: {others}" if others else "")
         )
-    return Prepared(network=network, twin=twin, samples=samples, weights=info, checks=checks)
-
-
-def _build(benchmark: Benchmark, config: RunConfig) -> nn.Module:
-    """The spiking network with its weights, on its device."""
-    network = benchmark.build(
-        timesteps=config.timesteps,
-        width=config.width or 1.0,
-        shortcut=cast("Shortcut", config.shortcut),
-    ).eval()
-    if config.weights is not None:
-        state = weights.load_state(config.weights)
-        weights.apply_state(network, state, source=f"weights {config.weights}")
-    return network.to(config.device)
+    return Prepared(
+        network=network,
+        twin=twin,
+        samples=samples,
+        weights=networks.info(benchmark, network, config.weights, description),
+        twin_weights=twin_info,
+        checks=checks,
+    )
 
 
 def _calibration_size(config: RunConfig) -> int:
@@ -185,27 +188,6 @@ def _calibration_size(config: RunConfig) -> int:
 
 def _sample_axis(inputs: Tensor) -> int:
     return 1 if inputs.ndim == 5 else 0  # event frames lead with time
-
-
-def _weights_info(config: RunConfig, network: nn.Module, *, untrained: bool) -> WeightsInfo:
-    sha256 = weights.state_sha256(network.state_dict())
-    if untrained:
-        return WeightsInfo(
-            status="untrained",
-            description=(
-                f"kaiming initialisation, seed {config.seed}; tdBN statistics calibrated on the "
-                f"first {_calibration_size(config)} of the counted samples"
-            ),
-            sha256=sha256,
-        )
-    path = Path(str(config.weights))
-    told = weights.load_metadata(path)
-    return WeightsInfo(
-        status="trained",
-        description=path.name,
-        sha256=sha256,
-        evidence="; ".join(f"{key}: {told[key]}" for key in sorted(told)) or None,
-    )
 
 
 def _batches(
@@ -240,9 +222,13 @@ def _count(prepared: Prepared, config: RunConfig, reporter: Reporter, partial: P
             with profile(
                 prepared.twin, timesteps=1, batch_size=size, strict=config.strict, dense=True
             ) as ann:
-                prepared.twin(twin_input(inputs))
-            correct = 0 if labels is None else int((output.argmax(1).cpu() == labels).sum())
+                twin_output = prepared.twin(twin_input(inputs))
+            correct = _correct(output, labels), _correct(twin_output, labels)
             partial.add(spiking.result, ann.result, samples=len(output), correct=correct)
+
+
+def _correct(output: Tensor, labels: Tensor | None) -> int:
+    return 0 if labels is None else int((output.argmax(1).cpu() == labels).sum())
 
 
 def _fold(prepared: Prepared, config: RunConfig, reporter: Reporter) -> run_checks.Fold:

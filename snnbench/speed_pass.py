@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from snnbench import env, registry, weights
-from snnbench.data.load import Samples, load_samples
+from snnbench import env, networks, registry
+from snnbench.data.draw import draw_samples
+from snnbench.data.load import Samples
 from snnbench.engine.layer_speed import LayerSpeed
 from snnbench.engine.lower import lower
 from snnbench.engine.plan import EventCurrent, Plan, Value
 from snnbench.errors import StructureError, UsageError
 from snnbench.nn.norm import calibrate_batch_norm
+from snnbench.reporter import Reporter
 from snnbench.run_records import RunConfig, WeightsInfo
 from snnbench.speed_records import LayerShape, SpeedCurve, SpeedPoint, SpeedResult
 
@@ -25,18 +25,6 @@ Layers = Literal["all", "unique"]
 
 _ROUNDS = 15
 _FEWEST_SAMPLES = 2
-
-
-class Reporter(Protocol):
-    """Where a measurement says how far it is."""
-
-    def stage(self, title: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
-        """Begin a stage of ``total`` ticks; the callable takes how many are done."""
-        ...
-
-    def note(self, message: str) -> None:
-        """Say something the user should know now."""
-        ...
 
 
 def measure_speed(
@@ -131,28 +119,19 @@ def _measure(
 def _prepare(config: RunConfig) -> tuple[nn.Module, Samples, WeightsInfo]:
     """The network, its input and where its weights come from."""
     benchmark = registry.get(config.benchmark)
-    network = benchmark.build(timesteps=config.timesteps, width=config.width or 1.0).eval()
-    samples = load_samples(
+    network = networks.build(benchmark, config)
+    samples = draw_samples(
         benchmark.card.input,
+        data=config.data,
         samples=max(config.samples, _FEWEST_SAMPLES),  # batch statistics want more than one
         timesteps=config.timesteps,
-        path=None if config.data is None else Path(config.data),
         seed=config.seed,
         classes=benchmark.card.classes,
     )
     if config.weights is None:
         calibrate_batch_norm(network, samples.inputs)
-        description = f"kaiming initialisation, seed {config.seed}; tdBN calibrated on the samples"
-    else:
-        state = weights.load_state(config.weights)
-        weights.apply_state(network, state, source=f"weights {config.weights}")
-        description = Path(config.weights).name
-    info = WeightsInfo(
-        status="untrained" if config.weights is None else "trained",
-        description=description,
-        sha256=weights.state_sha256(network.state_dict()),
-    )
-    return network, samples, info
+    description = f"kaiming initialisation, seed {config.seed}; tdBN calibrated on the samples"
+    return network, samples, networks.info(benchmark, network, config.weights, description)
 
 
 def _groups(

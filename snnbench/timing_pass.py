@@ -15,7 +15,7 @@ from snnbench.frame import TWIN_TIMING
 from snnbench.run_records import RunConfig, Timing
 
 if TYPE_CHECKING:
-    from snnbench.runner import Reporter
+    from snnbench.reporter import Reporter
 
 _BUDGET_S = 8.0
 _RUNS = range(5, 31)

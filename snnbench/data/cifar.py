@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import pickle
 from pathlib import Path
@@ -18,6 +19,19 @@ CLASSES = 10
 RECORD_BYTES = 3073
 """One label byte, then 32 x 32 red, green and blue pixels."""
 
+RECORDS: dict[Split, int] = {"test": 10_000, "calibration": 50_000}
+"""Images of each part as published."""
+
+# Size in bytes and MD5 of the Python version's files (torchvision pins the same digests). None are
+# published for the files of the binary version.
+_OFFICIAL = {
+    "data_batch_1": (31_035_704, "c99cafc152244af753f735de768cd75f"),
+    "data_batch_2": (31_035_320, "d4bba439e000b95fd0a9bffe97cbabec"),
+    "data_batch_3": (31_035_999, "54ebc095f3ab1f0389bbae665268c751"),
+    "data_batch_4": (31_035_696, "634d18415352ddfa80567beed471001a"),
+    "data_batch_5": (31_035_623, "482c414d41f54cd18b22e5b47cb7c3cb"),
+    "test_batch": (31_035_526, "40351d587109b95175f43aff81a1287e"),
+}
 _FOLDERS = ("cifar-10-batches-bin", "cifar-10-batches-py")
 _STEMS = {
     "test": ("test_batch",),
@@ -167,6 +181,59 @@ def find_batches(root: Path, split: Split) -> list[Path] | None:
     return None
 
 
+def read_batches(batches: list[Path]) -> tuple[Pixels, Labels]:
+    """Read files of either version one after the other.
+
+    Returns:
+        Pixels ``uint8`` [N, 3, 32, 32] and labels [N].
+
+    Raises:
+        DataError: A broken file.
+    """
+    contents = [
+        read_binary(path) if path.suffix == ".bin" else read_python(path) for path in batches
+    ]
+    pixels, labels = (np.concatenate(parts) for parts in zip(*contents, strict=True))
+    return pixels, labels
+
+
+def complete_batches(root: Path, split: Split) -> list[Path]:
+    """All files of a split, in order; shortened files are fine, missing and damaged ones are not.
+
+    A file is damaged if it has exactly the size of the published one, but not its MD5.
+
+    Raises:
+        DataError: No CIFAR-10 is there, or a file of the split is missing or damaged.
+    """
+    batches = find_batches(root, split)
+    if batches is None:
+        msg = (
+            f"data folder {root} holds no CIFAR-10 files (data_batch_1.bin or data_batch_1 to 5 "
+            f"and test_batch); give {' or '.join(_FOLDERS)}, unpacked"
+        )
+        raise DataError(msg)
+    found = {path.stem for path in batches}
+    missing = [f"{stem}{batches[0].suffix}" for stem in _STEMS[split] if stem not in found]
+    if missing:
+        msg = (
+            f"CIFAR-10 folder {batches[0].parent} lacks {' and '.join(missing)}; "
+            "copy the whole folder again"
+        )
+        raise DataError(msg)
+    for path in batches:
+        _check_digest(path)
+    return batches
+
+
+def _check_digest(path: Path) -> None:
+    size, expected = _OFFICIAL.get(path.name, (None, None))
+    if size is None or path.stat().st_size != size:
+        return
+    found = hashlib.md5(read_bytes(path), usedforsecurity=False).hexdigest()
+    if found != expected:
+        _refuse(path, f"it has the published size but MD5 {found} instead of {expected}")
+
+
 def cifar_images(batches: list[Path], shape: tuple[int, int, int], draw: Draw) -> Drawn:
     """Draw images of CIFAR-10; labels only for a network of ten (or unknown) classes.
 
@@ -178,26 +245,34 @@ def cifar_images(batches: list[Path], shape: tuple[int, int, int], draw: Draw) -
     Raises:
         DataError: A broken file, too few images, or a card without three channels.
     """
-    if mode_of(shape) != "RGB":
-        msg = f"CIFAR-10 has 3 channels, but the benchmark's input has {shape[0]}"
-        raise DataError(msg)
-    contents = [
-        read_binary(path) if path.suffix == ".bin" else read_python(path) for path in batches
-    ]
-    pixels, labels = (np.concatenate(parts) for parts in zip(*contents, strict=True))
+    check_channels(shape)
+    pixels, labels = read_batches(batches)
     part = "test" if draw.split == "test" else "training"
     source = f"the {part} part of CIFAR-10 in {batches[0].parent}"
     indices = choose(len(labels), draw, source, separate=True)
     return Drawn(
         name="CIFAR-10",
         description=f"{part} images of CIFAR-10",
-        values=np.stack([_resized(pixels[i], shape) for i in indices]),
+        values=resized(pixels[indices], shape),
         labels=labels[indices] if draw.classes in (None, CLASSES) else None,
     )
 
 
-def _resized(pixels: Pixels, shape: tuple[int, int, int]) -> Pixels:
-    if pixels.shape == shape:
+def check_channels(shape: tuple[int, int, int]) -> None:
+    """Refuse a benchmark whose input (C, H, W) is not coloured.
+
+    Raises:
+        DataError: Not three channels.
+    """
+    if mode_of(shape) != "RGB":
+        msg = f"CIFAR-10 has 3 channels, but the benchmark's input has {shape[0]}"
+        raise DataError(msg)
+
+
+def resized(pixels: Pixels, shape: tuple[int, int, int]) -> Pixels:
+    """Images [N, 3, h, w] resized to [N, 3, H, W] (bilinear); the same if they have that size."""
+    if pixels.shape[1:] == shape:
         return pixels
-    image = Image.fromarray(pixels.transpose(1, 2, 0))
-    return planes(image.resize((shape[2], shape[1]), Image.Resampling.BILINEAR))
+    size = (shape[2], shape[1])
+    images = (Image.fromarray(image.transpose(1, 2, 0)) for image in pixels)
+    return np.stack([planes(image.resize(size, Image.Resampling.BILINEAR)) for image in images])

@@ -59,15 +59,25 @@ def digits(shape: tuple[int, int, int], draw: Draw) -> Drawn:
     """
     mode_of(shape)
     grey, labels = draw_digits(draw)
-    images = np.stack([enlarge(digit, shape[1], shape[2]) for digit in grey])
     return Drawn(
         name="digits",
-        description=(
-            f"8x8 handwritten digits of scikit-learn ({draw.split} part) enlarged to "
-            f"{shape[1]}x{shape[2]}; classes are the digits 0 to 9"
-        ),
-        values=np.repeat(images[:, np.newaxis], shape[0], axis=1),
+        description=describe_digits(shape, draw.split),
+        values=enlarge_digits(grey, shape),
         labels=labels,
+    )
+
+
+def enlarge_digits(grey: Pixels, shape: tuple[int, int, int]) -> Pixels:
+    """Grey digits [N, 8, 8] enlarged to [N, C, H, W], the same on every channel."""
+    images = np.stack([enlarge(digit, shape[1], shape[2]) for digit in grey])
+    return np.repeat(images[:, np.newaxis], shape[0], axis=1)
+
+
+def describe_digits(shape: tuple[int, int, int], split: Split) -> str:
+    """One sentence on what digits of a (C, H, W) are."""
+    return (
+        f"8x8 handwritten digits of scikit-learn ({split} part) enlarged to "
+        f"{shape[1]}x{shape[2]}; classes are the digits 0 to 9"
     )
 
 

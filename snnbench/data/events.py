@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from snnbench.data.embedded import draw_digits, enlarge
 from snnbench.data.saccades import EVENT_DTYPE, image_side, record
-from snnbench.data.source import Draw, Drawn, draw_files, read_bytes
+from snnbench.data.source import Draw, Drawn, Pixels, Split, draw_files, read_bytes
 from snnbench.errors import DataError
 
 FrameValues = Literal["binary", "counts"]
@@ -21,6 +21,8 @@ FrameValues = Literal["binary", "counts"]
 SUFFIXES = (".bin",)
 NMNIST_SIDE = 34
 EVENT_BYTES = 5
+
+_MOST = 2**15 - 1
 
 Events = npt.NDArray[np.void]
 Frames = npt.NDArray[np.float32]
@@ -66,10 +68,14 @@ def frame_events(recordings: Iterable[Events], framing: Framing) -> Frames:
         start_time=0,
         end_time=framing.timesteps * framing.slice_us,
     )
-    empty = np.zeros((framing.timesteps, 2, height, width), dtype=np.float32)
-    # tonic returns one frame of swapped sides for a recording without events
-    frames = [to_frame(events) if len(events) else empty for events in recordings]
-    stacked = np.stack(frames, axis=1).astype(np.float32)
+    empty = np.zeros((framing.timesteps, 2, height, width), dtype=np.int32)
+
+    def count(events: Events) -> npt.NDArray[np.int32]:
+        # tonic counts in int16, and returns one frame of swapped sides if there are no events
+        parts = (events[at : at + _MOST] for at in range(0, len(events), _MOST))
+        return sum((to_frame(part) for part in parts), start=empty)
+
+    stacked = np.stack([count(events) for events in recordings], axis=1).astype(np.float32)
     return np.minimum(stacked, 1) if framing.values == "binary" else stacked
 
 
@@ -80,19 +86,29 @@ def digit_saccades(framing: Framing, draw: Draw) -> Drawn:
         DataError: Too few digits.
     """
     grey, labels = draw_digits(draw)
+    return Drawn(
+        name="digit-saccades",
+        description=describe_saccades(framing, draw.split),
+        values=saccade_frames(grey, framing),
+        labels=labels,
+    )
+
+
+def saccade_frames(grey: Pixels, framing: Framing) -> Frames:
+    """Frames [T, S, 2, H, W] of digits [S, 8, 8] seen by the simulated camera."""
     side = image_side(framing.sensor)
     # the digits touch the edges of their 8x8 images; MNIST's have black around them
     framed = np.pad(grey, ((0, 0), (1, 1), (1, 1)))
     images = np.stack([enlarge(digit, side, side) for digit in framed])
     recordings = record(images, framing.sensor, framing.timesteps * framing.slice_us)
-    return Drawn(
-        name="digit-saccades",
-        description=(
-            f"handwritten digits of scikit-learn ({draw.split} part) seen by a simulated saccading "
-            f"event camera, {framing.values} frames; classes are the digits 0 to 9"
-        ),
-        values=frame_events(recordings, framing),
-        labels=labels,
+    return frame_events(recordings, framing)
+
+
+def describe_saccades(framing: Framing, split: Split) -> str:
+    """One sentence on what the simulated recordings are."""
+    return (
+        f"handwritten digits of scikit-learn ({split} part) seen by a simulated saccading "
+        f"event camera, {framing.values} frames; classes are the digits 0 to 9"
     )
 
 
@@ -124,16 +140,20 @@ def read_recording(path: Path) -> Events:
     return events
 
 
-def fit_to_sensor(events: Events, sensor: tuple[int, int]) -> Events:
-    """Bring N-MNIST events to a (height, width) sensor.
+def fit_to_sensor(
+    events: Events, sensor: tuple[int, int], recorded_side: int = NMNIST_SIDE
+) -> Events:
+    """Bring the events of a square camera, N-MNIST's by default, to a (height, width) sensor.
 
     A smaller one merges pixels (``tonic.transforms.Downsample``); a larger one shows the recording
     in its centre, since enlarging would invent events.
     """
     from tonic.transforms import Downsample
 
-    height, width = (min(side, NMNIST_SIDE) for side in sensor)
-    downsample = Downsample(sensor_size=(NMNIST_SIDE, NMNIST_SIDE, 2), target_size=(width, height))
+    height, width = (min(side, recorded_side) for side in sensor)
+    downsample = Downsample(
+        sensor_size=(recorded_side, recorded_side, 2), target_size=(width, height)
+    )
     fitted: Events = downsample(events)
     fitted["y"] += (sensor[0] - height) // 2
     fitted["x"] += (sensor[1] - width) // 2

@@ -47,45 +47,70 @@ def planes(image: Image.Image) -> Pixels:
     return pixels[np.newaxis] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
-def centre_box(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int, int, int]:
+def is_small(target: tuple[int, int]) -> bool:
+    """Whether a (height, width) is CIFAR-sized: its images are shown whole, not cropped."""
+    return min(target) <= 64
+
+
+def crop_box(
+    size: tuple[int, int], target: tuple[int, int], at: tuple[float, float] | None = None
+) -> tuple[int, int, int, int]:
     """Part of an image that is kept, as (left, top, right, bottom).
 
-    Above 64 pixels the usual ImageNet evaluation: short side to 256/224 of the target, then the
-    centre. Below, the largest centred part, so a CIFAR-sized network sees the whole square.
+    Above 64 pixels the usual ImageNet crop: short side to 256/224 of the target, then a part of
+    the target's size. Below, the largest part, so a CIFAR-sized network sees the whole square.
 
     Args:
         size: (width, height) of the image.
         target: (height, width) of the network's input.
+        at: Where the part lies, (across, down) in [0, 1); ``None`` is the centre.
     """
     width, height = size
-    margin = 256 / 224 if min(target) > 64 else 1.0
+    margin = 1.0 if is_small(target) else 256 / 224
     scale = min(width / target[1], height / target[0]) / margin
     kept_width, kept_height = (max(1, round(side * scale)) for side in (target[1], target[0]))
-    left, top = (width - kept_width) // 2, (height - kept_height) // 2
+    spare_width, spare_height = width - kept_width, height - kept_height
+    if at is None:
+        left, top = spare_width // 2, spare_height // 2
+    else:
+        left, top = int(at[0] * (spare_width + 1)), int(at[1] * (spare_height + 1))
     return left, top, left + kept_width, top + kept_height
 
 
 def _open(path: Path, mode: str) -> Image.Image:
-    with warnings.catch_warnings():
-        # Pillow warns of odd metadata that does not change the pixels; a bomb is refused.
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(path) as image:
-            if image.mode.split(";")[0] in _WIDE_MODES:
-                msg = f"its pixels have more than 8 bits (mode {image.mode}); convert it to 8 bits"
-                raise ValueError(msg)
-            if 0 in image.size:
-                msg = f"its size is {image.width} x {image.height}"
-                raise ValueError(msg)
-            return image.convert(mode)
+    with Image.open(path) as image:
+        if Image.MAX_IMAGE_PIXELS is not None and image.width * image.height > (
+            Image.MAX_IMAGE_PIXELS
+        ):
+            raise Image.DecompressionBombError
+        if image.mode.split(";")[0] in _WIDE_MODES:
+            msg = f"its pixels have more than 8 bits (mode {image.mode}); convert it to 8 bits"
+            raise ValueError(msg)
+        if 0 in image.size:
+            msg = f"its size is {image.width} x {image.height}"
+            raise ValueError(msg)
+        return image.convert(mode)
 
 
 def read_image(path: Path, shape: tuple[int, int, int]) -> Pixels:
+    """``read_crop`` of the centre, without Pillow's warnings of odd metadata.
+
+    For one thread: what silences warnings (``warnings.catch_warnings``) is the whole process's.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return read_crop(path, shape)
+
+
+def read_crop(
+    path: Path, shape: tuple[int, int, int], at: tuple[float, float] | None = None
+) -> Pixels:
     """Read, crop and resize one image (antialiased bilinear; orientation tags are not applied).
 
     Args:
         path: A file in a format of ``SUFFIXES``.
         shape: (C, H, W) wanted, C 1 or 3.
+        at: Where the crop lies; see ``crop_box``.
 
     Returns:
         Pixels, ``uint8`` [C, H, W].
@@ -105,7 +130,7 @@ def read_image(path: Path, shape: tuple[int, int, int]) -> Pixels:
         msg = f"image {path} cannot be decoded: {error}; replace or remove it"
         raise DataError(msg) from error
     target = (shape[1], shape[2])
-    box = centre_box(image.size, target)
+    box = crop_box(image.size, target, at)
     return planes(image.resize(target[::-1], Image.Resampling.BILINEAR, box=box))
 
 

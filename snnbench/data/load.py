@@ -74,7 +74,7 @@ def load_samples(
         raise DataError(msg)
     draw = Draw(samples=samples, seed=seed, split=split, classes=classes)
     if spec.kind == "events":
-        drawn = _draw_events(spec, path, _framing(spec, timesteps, frame_values), draw)
+        drawn = _draw_events(spec, path, framing_of(spec, timesteps, frame_values), draw)
         inputs = torch.from_numpy(drawn.values)
     else:
         drawn = _draw_images(spec, path, draw)
@@ -83,7 +83,7 @@ def load_samples(
     info = DataInfo(
         name=drawn.name,
         description=drawn.description,
-        sha256=_sha256({"inputs": inputs, "labels": labels}),
+        sha256=sha256_of({"inputs": inputs, "labels": labels}),
         samples=samples,
         labelled=labels is not None,
     )
@@ -113,7 +113,12 @@ def _draw_events(spec: InputSpec, path: Path | None, framing: Framing, draw: Dra
     raise DataError(msg)
 
 
-def _framing(spec: InputSpec, timesteps: int, values: FrameValues) -> Framing:
+def framing_of(spec: InputSpec, timesteps: int, values: FrameValues = "binary") -> Framing:
+    """How a benchmark of events cuts recordings.
+
+    Raises:
+        DataError: The card gives no length of a frame, or other than two channels.
+    """
     channels, height, width = spec.shape
     if spec.slice_us is None or spec.slice_us < 1:
         msg = "the benchmark's input is events; its card must give slice_us, at least 1"
@@ -126,7 +131,12 @@ def _framing(spec: InputSpec, timesteps: int, values: FrameValues) -> Framing:
     )
 
 
-def _normalised(drawn: Drawn, spec: InputSpec) -> torch.Tensor:
+def check_statistics(spec: InputSpec) -> None:
+    """Refuse a card whose mean and std do not fit its channels.
+
+    Raises:
+        DataError: Not one value each per channel, or none.
+    """
     channels = spec.shape[0]
     if {len(spec.mean), len(spec.std)} - {0, channels} or len(spec.mean) != len(spec.std):
         msg = (
@@ -134,15 +144,20 @@ def _normalised(drawn: Drawn, spec: InputSpec) -> torch.Tensor:
             f"for {channels} channels; give one per channel or none"
         )
         raise DataError(msg)
+
+
+def _normalised(drawn: Drawn, spec: InputSpec) -> torch.Tensor:
+    check_statistics(spec)
     images = drawn.values.astype(np.float32) / np.float32(255)
     if spec.mean:
-        column = (channels, 1, 1)
+        column = (spec.shape[0], 1, 1)
         images -= np.array(spec.mean, dtype=np.float32).reshape(column)
         images /= np.array(spec.std, dtype=np.float32).reshape(column)
     return torch.from_numpy(images)
 
 
-def _sha256(tensors: Mapping[str, torch.Tensor | None]) -> str:
+def sha256_of(tensors: Mapping[str, torch.Tensor | None]) -> str:
+    """Digest over names, types, shapes and values; ``None`` is left out."""
     digest = hashlib.sha256()
     for name, tensor in tensors.items():
         if tensor is not None:

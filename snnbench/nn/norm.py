@@ -47,11 +47,7 @@ class ThresholdDependentBatchNorm2d(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise, [T*N, C, H, W] -> [T*N, C, H, W]."""
         self._check_input_dim(x)
-        momentum = self.momentum
-        if self.training:
-            batches = self.get_buffer("num_batches_tracked").add_(1)
-            if momentum is None:
-                momentum = 1.0 / float(batches)
+        momentum = self._next_momentum() if self.training else 0.0
         return F.batch_norm(
             x,
             self.running_mean,
@@ -59,9 +55,29 @@ class ThresholdDependentBatchNorm2d(nn.BatchNorm2d):
             self.weight * self.scale,
             self.bias,
             self.training,
-            momentum or 0.0,
+            momentum,
             self.eps,
         )
+
+    @torch.no_grad()
+    def track(self, mean: Tensor, var: Tensor, count: float) -> None:
+        """Let the running statistics follow those of a batch, as ``forward`` does in training.
+
+        Args:
+            mean: [C].
+            var: Biased, [C].
+            count: Elements per channel.
+        """
+        momentum = self._next_momentum()
+        unbiased = var * (count / max(count - 1, 1))
+        for name, new in (("running_mean", mean), ("running_var", unbiased)):
+            running = self.get_buffer(name)
+            running.lerp_(new.to(running.dtype), momentum)
+
+    def _next_momentum(self) -> float:
+        """Count a batch; the weight of its statistics in the running ones."""
+        batches = self.get_buffer("num_batches_tracked").add_(1)
+        return 1.0 / float(batches) if self.momentum is None else self.momentum
 
     def extra_repr(self) -> str:
         """Constants for ``repr``."""

@@ -81,6 +81,7 @@ def provenance(result: RunResult) -> list[tuple[str, str]]:
         ("Weights", f"{result.weights.status}: {result.weights.description}"),
         ("Weights SHA-256", result.weights.sha256),
         ("Evidence for the weights", result.weights.evidence or "none"),
+        *_twin_weights(result),
         ("Data", f"{result.data.name}: {result.data.description}"),
         ("Data SHA-256", result.data.sha256),
         ("snnbench", where.snnbench),
@@ -90,6 +91,17 @@ def provenance(result: RunResult) -> list[tuple[str, str]]:
         ("Machine", f"{where.cpu}, {text.plural(where.cpu_count, 'core')}, {where.platform}"),
         ("Device", f"{where.device}, {text.plural(where.threads, 'thread')}"),
         ("Created", result.created_utc),
+    ]
+
+
+def _twin_weights(result: RunResult) -> list[tuple[str, str]]:
+    weights = result.twin_weights
+    if weights is None:
+        return []
+    return [
+        ("Twin's weights", f"{weights.status}: {weights.description}"),
+        ("Twin's weights SHA-256", weights.sha256),
+        ("Evidence for the twin's weights", weights.evidence or "none"),
     ]
 
 
@@ -111,6 +123,7 @@ def remake_command(result: RunResult) -> str:
         "--shortcut": config.shortcut,
         "--data": config.data,
         "--weights": config.weights,
+        "--twin-weights": config.twin_weights,
         "--latency-batches": config.latency_batches and ",".join(map(str, config.latency_batches)),
         "--engine": config.engine,
         "--weights-dtype": config.weights_dtype,
@@ -119,6 +132,7 @@ def remake_command(result: RunResult) -> str:
     for flag, value in options.items():
         words += [] if value is None else [flag, str(value)]
     words += ["--ann"] if from_user and result.snn.declared_dense else []
+    words += [] if from_user or config.weights else ["--untrained"]
     words += ["--strict"] if config.strict else []
     words += [] if config.latency or from_user else ["--no-latency"]
     return shlex.join(words)

@@ -42,11 +42,13 @@ def summary(result: RunResult) -> Group:
     return Group(*parts)
 
 
-def print_cards(cards: Mapping[str, tuple[Card, bool]], console: Console | None = None) -> None:
+def print_cards(
+    cards: Mapping[str, tuple[Card, tuple[str, ...]]], console: Console | None = None
+) -> None:
     """Print one row per benchmark card, with its size where the card states it.
 
     Args:
-        cards: By name: the card, and whether trained weights come with it.
+        cards: By name: the card, and the names of the trained weights that come with it.
         console: Standard output by default.
     """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
@@ -54,7 +56,7 @@ def print_cards(cards: Mapping[str, tuple[Card, bool]], console: Console | None 
         table.add_column(header, no_wrap=True)
     for header in ("T", "Input", "Params", "Dense MACs"):
         table.add_column(header, justify="right", no_wrap=True)
-    table.add_column("Weights", no_wrap=True)
+    table.add_column("Trained weights")
     for name, (card, trained) in cards.items():
         size = card.expected
         cells = (
@@ -64,7 +66,7 @@ def print_cards(cards: Mapping[str, tuple[Card, bool]], console: Console | None 
             "x".join(map(str, card.input.shape)),
             text.short(None if size is None else size.parameters),
             text.short(None if size is None else size.twin_dense_macs),
-            "trained" if trained else "untrained",
+            ", ".join(trained) or "none",
         )
         table.add_row(*(Text(cell) for cell in cells))
     sources = dict.fromkeys(card.source for card, _ in cards.values())

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from snnbench.energy.models import DEFAULT_MODEL
 from snnbench.frame import ZERO_SKIPPING_TWIN, energy_frame, timing_frame
+from snnbench.interval import wilson
 from snnbench.operations import SNN, TWIN, divisors, per_sample
 from snnbench.records import Profile
 from snnbench.render import text
@@ -219,4 +220,8 @@ def _accuracy_sentences(result: RunResult) -> list[str]:
 
 def _accuracy(accuracy: Accuracy) -> str:
     share = text.percent(accuracy.correct / accuracy.samples if accuracy.samples else None)
-    return f"{share} ({accuracy.correct:,} of {accuracy.samples:,})"
+    told = f"{accuracy.correct:,} of {accuracy.samples:,}"
+    if accuracy.samples:
+        low, high = map(text.percent, wilson(accuracy.correct, accuracy.samples))
+        told += f"; 95 % interval {low} to {high}"
+    return f"{share} ({told})"

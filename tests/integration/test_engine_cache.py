@@ -203,7 +203,7 @@ def test_where_nothing_is_writable_kernels_run_and_one_line_says_so(
 def test_a_read_only_installation_without_home_imports_and_runs(tmp_path: Path):
     copy = tmp_path / "snnbench"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    (copy / "engine" / "__pycache__").write_text("in the way")
+    (copy / "__pycache__").write_text("in the way")
     done = subprocess.run(
         [sys.executable, "-B", "-c", UNPACK.replace("ORDER", "1")],
         env=_environment(PYTHONPATH=str(tmp_path), HOME=os.devnull, PYTHONWARNINGS="default"),

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from snnbench.data.images import centre_box, folder_images, mode_of, read_image
+from snnbench.data.images import crop_box, folder_images, mode_of, read_image
 from snnbench.data.source import Draw
 from snnbench.errors import DataError
 
@@ -34,7 +34,7 @@ def save(path: Path, pixels: np.ndarray) -> Path:
     target=st.tuples(st.integers(8, 256), st.integers(8, 256)),
 )
 def test_crop_is_inside_and_centred(width, height, target):
-    left, top, right, bottom = centre_box((width, height), target)
+    left, top, right, bottom = crop_box((width, height), target)
     assert 0 <= left < right <= width
     assert 0 <= top < bottom <= height
     assert abs(left - (width - right)) <= 1

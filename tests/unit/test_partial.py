@@ -13,7 +13,7 @@ from snnbench.partial import FILE_NAME, Partial
 
 def add_batch(counts: Partial) -> None:
     snn = snn_profile()
-    counts.add(snn, twin_profile(snn), samples=2, correct=1)
+    counts.add(snn, twin_profile(snn), samples=2, correct=(1, 2))
 
 
 def count_until_ctrl_c(counts: Partial, batches: int) -> None:
@@ -41,7 +41,7 @@ def test_counts_are_kept_however_the_block_ends(tmp_path: Path, batches: int) ->
     with pytest.raises(KeyboardInterrupt):
         count_until_ctrl_c(counts, batches)
     found = Partial(tmp_path, "key").counts
-    assert (found.done, found.correct) == (2 * batches, batches)
+    assert (found.done, found.correct, found.twin_correct) == (2 * batches, batches, 2 * batches)
     assert found.snn == counts.counts.snn
     assert Partial(tmp_path, "another key").counts.done == 0
     partial.discard(tmp_path)

@@ -142,7 +142,7 @@ def test_the_remake_command_holds_every_option():
 
     assert command == (
         "snnbench run resnet19 --timesteps 6 --samples 2 --batch-size 2 --seed 0 --threads 1 "
-        "--device cpu --width 1 --shortcut paper --data 'my data' --strict --no-latency"
+        "--device cpu --width 1 --shortcut paper --data 'my data' --untrained --strict --no-latency"
     )
 
 
@@ -171,9 +171,12 @@ def test_the_glossary_keeps_the_first_explanation():
 def test_cards_are_listed_with_their_size():
     console = Console(width=120, file=io.StringIO(), color_system=None)
 
-    print_cards({name: (registry.get(name).card, False) for name in registry.names()}, console)
+    weights = {"resnet19": ("digits-w0.125", "cifar10-w0.25")}
+
+    print_cards({n: (registry.get(n).card, weights.get(n, ())) for n in registry.names()}, console)
 
     shown = console.file.getvalue()
+    assert "digits-w0.125" in shown
     assert "resnet19" in shown
     assert "CIFAR-10" in shown
     assert "3x224x224" in shown

@@ -149,7 +149,8 @@ def test_verdict_gives_latency_with_spread_and_accuracy_with_counts():
 
     assert "snn-event" in said
     assert "(measured, quartiles" in said
-    assert "SNN 93.0 % (93 of 100), ANN twin 95.0 % (95 of 100); published" in said
+    assert "SNN 93.0 % (93 of 100; 95 % interval 86.3 % to 96.6 %)" in said
+    assert "ANN twin 95.0 % (95 of 100; 95 % interval 88.8 % to 97.8 %); published" in said
     assert "its own data set: 93.16 % (ZH21, table 6, T = 6)" in said
 
 

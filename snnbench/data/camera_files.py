@@ -1,0 +1,131 @@
+"""Files of the DVS128 camera (Lichtsteiner et al. 2008): gestures as arrays, jAER's AEDAT."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from tokenize import TokenError
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from snnbench.data.events import Events
+from snnbench.data.saccades import EVENT_DTYPE
+from snnbench.data.source import read_bytes
+from snnbench.errors import DataError
+
+DVS128_SIDE = 128
+
+_US_PER_MS = 1000
+_AEDAT2 = b"#!AER-DAT2"
+_SPECIAL = 2**15
+"""Bit of an address that marks a signal to the camera, not an event of a pixel."""
+_LONGEST_US = 2**53
+
+Column = npt.NDArray[Any]
+
+
+def read_gesture(path: Path) -> Events:
+    """Read one gesture of DVS-Gesture as tonic publishes it: rows of x, y, polarity and ms.
+
+    Raises:
+        DataError: The file is no such array, truncated, empty, or of another camera.
+    """
+    try:
+        # unlike numpy.load it reads nothing but arrays, and it checks the length
+        rows = np.lib.format.open_memmap(path, mode="r")
+    except (OSError, ValueError, OverflowError, SyntaxError, TokenError) as error:
+        raise _unreadable(path, "a NumPy array of numbers") from error
+    if rows.ndim != 2 or rows.shape[1] != 4 or rows.dtype.kind not in "iuf":
+        msg = (
+            f"recording {path} is an array {rows.dtype} {rows.shape}, not one row of x, y, "
+            "polarity and milliseconds per event; replace or remove it"
+        )
+        raise DataError(msg)
+    x, y, on, t_ms = np.asarray(rows).T
+    return _events(path, x, y, t_ms.astype(np.float64) * _US_PER_MS, on)
+
+
+def read_cifar10_dvs(path: Path) -> Events:
+    """Read one recording of CIFAR10-DVS, ``.aedat4`` or the original ``.aedat`` (version 2).
+
+    The original is turned as SpikingJelly turns it, which makes it look like DVS-Gesture.
+
+    Raises:
+        DataError: The package ``aedat`` is needed and missing; the file is of another format or
+            camera, truncated, or empty.
+    """
+    return _read_aedat4(path) if path.suffix == ".aedat4" else _read_aedat2(path)
+
+
+def _read_aedat4(path: Path) -> Events:
+    """The first stream of events."""
+    try:
+        aedat = importlib.import_module("aedat")  # an optional package, of which mypy need not know
+    except ModuleNotFoundError as error:
+        msg = (
+            f"recording {path} is in AEDAT 4, which the package aedat reads: pip install aedat; "
+            "the original .aedat recordings of CIFAR10-DVS need no package"
+        )
+        raise DataError(msg) from error
+    try:
+        decoder = aedat.Decoder(str(path))
+        streams = decoder.id_to_stream().items()
+        first = min((number for number, kind in streams if kind["type"] == "events"), default=None)
+        packets = [packet["events"] for packet in decoder if packet["stream_id"] == first]
+    except RuntimeError as error:
+        raise _unreadable(path, "AEDAT 4") from error
+    if not packets:
+        raise _empty(path)
+    events = np.concatenate(packets)
+    # by position: the package has renamed the polarity
+    t_us, x, y, on = (events[name] for name in events.dtype.names or ())
+    return _events(path, x, y, t_us, on)
+
+
+def _read_aedat2(path: Path) -> Events:
+    """Eight bytes per event after a header of lines that begin with ``#``.
+
+    tonic 1.7 has a reader, which fails on every file: its header has three values, and two are
+    unpacked.
+    """
+    content = read_bytes(path)
+    start = 0
+    while content[start : start + 1] == b"#" and b"\n" in content[start:]:
+        start = content.index(b"\n", start) + 1
+    if not (start and content.startswith(_AEDAT2)) or (len(content) - start) % 8:
+        raise _unreadable(path, "AEDAT 2 with 8 bytes per event")
+    address, t_us = np.frombuffer(content, ">u4", offset=start).reshape(-1, 2).T
+    of_pixel = address & _SPECIAL == 0
+    address, t_us = address[of_pixel].astype(np.int64), t_us[of_pixel]
+    last = DVS128_SIDE - 1
+    return _events(path, last - (address >> 8), last - (address >> 1 & last), t_us, ~address & 1)
+
+
+def _events(path: Path, x: Column, y: Column, t_us: Column, on: Column) -> Events:
+    """Check columns and make events of them, by time from the first on."""
+    if len(x) == 0:
+        raise _empty(path)
+    if not all(np.all((side >= 0) & (side < DVS128_SIDE)) for side in (x, y)):
+        msg = (
+            f"recording {path} has addresses outside {DVS128_SIDE} x {DVS128_SIDE} pixels: "
+            "it is of another camera; replace or remove it"
+        )
+        raise DataError(msg)
+    if not float(t_us.max()) - float(t_us.min()) < _LONGEST_US:
+        msg = f"recording {path} has timestamps that are no microseconds; replace or remove it"
+        raise DataError(msg)
+    events = np.empty(len(x), dtype=EVENT_DTYPE)
+    events["x"], events["y"], events["p"] = x, y, on.astype(bool)
+    events["t"] = t_us - t_us.min()
+    # packets of a camera may overlap, and their order is of no consequence to frames
+    return events[np.argsort(events["t"], kind="stable")]
+
+
+def _unreadable(path: Path, what: str) -> DataError:
+    return DataError(f"recording {path} is truncated or not {what}; replace or remove it")
+
+
+def _empty(path: Path) -> DataError:
+    return DataError(f"recording {path} holds no events; replace or remove it")

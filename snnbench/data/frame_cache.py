@@ -1,0 +1,165 @@
+"""Framed recordings kept on disk: made once, verified whenever opened, mapped into memory.
+
+An entry is named by a digest of all that its frames depend on. It is a NumPy array file, which
+``numpy.load`` reads, followed by the SHA-256 of all before. The least recently used entries make
+room for new ones.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import secrets
+import time
+import warnings
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+FOLDER_VARIABLE = "SNNBENCH_CACHE"
+LIMIT_BYTES = 8 * 2**30
+
+_DIGEST_BYTES = 32
+_ABANDONED_S = 24 * 3600
+"""Age of a temporary file whose writer must have been killed."""
+
+Frames = npt.NDArray[np.uint8]
+
+
+def default_folder() -> Path:
+    """``SNNBENCH_CACHE`` if it is set, else ``frames`` in the user's cache folder."""
+    from numba.misc.appdirs import AppDirs
+
+    chosen = os.environ.get(FOLDER_VARIABLE)
+    if chosen:
+        return Path(chosen).expanduser()
+    return Path(AppDirs("snnbench", False).user_cache_dir) / "frames"
+
+
+def cached_frames(
+    key: str,
+    shape: tuple[int, ...],
+    make: Callable[[], Iterable[Frames]],
+    *,
+    folder: Path,
+    limit_bytes: int = LIMIT_BYTES,
+) -> Frames | None:
+    """Open the entry ``key``, which is made if it is missing or damaged.
+
+    Processes that make the same entry at once do the work twice and end up with one file. Each
+    keeps what it has mapped, even if another deletes it.
+
+    Args:
+        key: Hexadecimal digest of all that decides the frames.
+        shape: Of the whole array, samples first.
+        make: Yields the frames of one sample after the other, each of ``shape[1:]``; they are
+            written as they come. What it raises leaves no entry.
+        folder: Where entries lie; made if missing.
+        limit_bytes: Of all entries together; those that other processes are writing count with
+            what is written.
+
+    Returns:
+        ``uint8``, read-only, on disk; ``None``, with a warning that says why, if nothing can be
+        kept.
+    """
+    path = folder / f"frames-{key}.npy"
+    header = _header(shape)
+    size = len(header) + math.prod(shape) + _DIGEST_BYTES
+    found = _open(path, header, size)
+    if found is None:
+        if size > limit_bytes:
+            _warn(
+                f"they take {size} bytes and the cache is limited to {limit_bytes}; "
+                "choose fewer timesteps or smaller frames"
+            )
+            return None
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _make_room(folder, limit_bytes - size)
+            _write(path, header, make())
+        except OSError as error:
+            problem = error.strerror or str(error)
+            _warn(f"{folder}: {problem}; set {FOLDER_VARIABLE} to a folder with room")
+            return None
+        found = _open(path, header, size)
+    return None if found is None else found.reshape(shape)
+
+
+def _warn(problem: str) -> None:
+    warnings.warn(
+        f"frames of events are not kept, so each batch is framed anew: {problem}", stacklevel=3
+    )
+
+
+def _header(shape: tuple[int, ...]) -> bytes:
+    """What a NumPy file of ``uint8`` begins with."""
+    header = io.BytesIO()
+    described = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, described)
+    return header.getvalue()
+
+
+def _open(path: Path, header: bytes, size: int) -> Frames | None:
+    """The flat payload, or ``None`` if the entry is missing, unreadable or damaged."""
+    try:
+        whole = path.stat().st_size == size
+        content = np.asarray(np.memmap(path, np.uint8, "r")) if whole else np.empty(0, np.uint8)
+    except OSError:
+        return None
+    covered, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
+    # the header is a function of the shape, so it is compared, not parsed
+    begins = covered[: len(header)].tobytes() == header
+    if not begins or sha256(covered.data).digest() != digest.tobytes():
+        warnings.warn(f"cached frames {path} are damaged; they are made anew", stacklevel=3)
+        return None
+    with suppress(OSError):  # entries of another user
+        os.utime(path)  # last used now
+    return covered[len(header) :]
+
+
+def _write(path: Path, header: bytes, frames: Iterable[Frames]) -> None:
+    """Stream an entry to disk, which then takes its name."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    digest = sha256(header)
+    try:
+        with temporary.open("xb") as file:
+            file.write(header)
+            for sample in frames:
+                data = sample.tobytes()
+                file.write(data)
+                digest.update(data)
+            file.write(digest.digest())
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _make_room(folder: Path, limit_bytes: int) -> None:
+    """Delete abandoned files, then the least recently used entries beyond a size."""
+    total_bytes = 0
+    for used_s, size_bytes, path in _by_last_use(folder, ".frames-*.tmp"):
+        if time.time() - used_s > _ABANDONED_S:
+            path.unlink(missing_ok=True)
+        else:
+            total_bytes += size_bytes
+    for _, size_bytes, path in _by_last_use(folder, "frames-*.npy"):
+        total_bytes += size_bytes
+        if total_bytes > limit_bytes:
+            path.unlink(missing_ok=True)
+
+
+def _by_last_use(folder: Path, pattern: str) -> list[tuple[float, int, Path]]:
+    """Files with their times of modification in seconds and sizes, the latest first."""
+    files = []
+    for path in folder.glob(pattern):
+        with suppress(FileNotFoundError):  # another process deletes too
+            status = path.stat()
+            files.append((status.st_mtime, status.st_size, path))
+    return sorted(files, reverse=True)

@@ -1,0 +1,25 @@
+"""Confidence intervals of proportions."""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+
+
+def wilson(correct: int, samples: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval (Wilson 1927), which stays in [0, 1] and is right near its ends.
+
+    Args:
+        correct: Successes among ``samples``, of which there is at least one.
+        samples: Independent trials.
+        confidence: Two-sided, in (0, 1).
+
+    Returns:
+        Lower and upper limit of the proportion.
+    """
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share = correct / samples
+    centre = share + z * z / (2 * samples)
+    spread = z * math.sqrt(share * (1 - share) / samples + z * z / (4 * samples * samples))
+    scale = 1 + z * z / samples
+    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)

@@ -1,0 +1,217 @@
+"""Checkpoints: weights, momentum and place of a training, complete or not there at all.
+
+A checkpoint is a folder that is filled under another name and then renamed. ``last`` is the newest,
+``previous`` the one before it; while ``last`` is being replaced there may be only ``previous``,
+which is then complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from snnbench import weights
+from snnbench.errors import OutputError, UsageError
+from snnbench.files import write_atomically
+from snnbench.train.log import EpochRecord
+from snnbench.train.recipe import Recipe, differences
+
+FOLDER = "checkpoints"
+_LAST, _PREVIOUS = "last", "previous"
+_WEIGHTS, _MOMENTUM, _STATE = "weights.safetensors", "optimiser.safetensors", "state.json"
+
+
+class Sums(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Running sums of an epoch, over all processes.
+
+    Attributes:
+        loss: Sum over the samples.
+        correct: Correct answers.
+        samples: Trained on.
+        seconds: Spent.
+        loading_s: Spent by the input pipeline, its threads together at work.
+        rate: Sum of the sampled firing rates.
+        rates: How many were sampled.
+    """
+
+    loss: float = 0.0
+    correct: int = 0
+    samples: int = 0
+    seconds: float = 0.0
+    loading_s: float = 0.0
+    rate: float = 0.0
+    rates: int = 0
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A training's place and what it must agree with.
+
+    Attributes:
+        recipe: Its recipe.
+        benchmark_version: Hash of the card and of the network's source.
+        train_sha256: Of the training data.
+        test_sha256: Of the test data.
+        processes: That share a step.
+        epoch: The next step's, from 0.
+        step: The next one of that epoch, from 0.
+        sums: Of that epoch's steps before it.
+        history: The epochs done.
+        best: Test accuracy, or minus the training loss, of the best epoch.
+        scaler: State of the gradient scaler of ``16-mixed``.
+        versions: Of snnbench and torch, to explain a difference.
+        files: SHA-256 of the tensor files.
+    """
+
+    recipe: Recipe
+    benchmark_version: str
+    train_sha256: str
+    test_sha256: str | None
+    processes: int
+    epoch: int
+    step: int
+    sums: Sums
+    history: tuple[EpochRecord, ...]
+    best: float | None
+    scaler: dict[str, float] = {}
+    versions: dict[str, str] = {}
+    files: dict[str, str] = {}
+
+
+def save(folder: Path, state: State, network: nn.Module, momentum: Mapping[str, Tensor]) -> None:
+    """Make a new ``last`` checkpoint in ``folder`` and keep the one before it.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    temporary = folder / f".{secrets.token_hex(8)}.tmp"
+    try:
+        folder.mkdir(exist_ok=True)
+        for left in folder.glob(".*.tmp"):  # by a killed process
+            shutil.rmtree(left)
+        temporary.mkdir()
+        weights.save_state(network, temporary / _WEIGHTS, {})
+        contiguous = {name: value.cpu().contiguous() for name, value in momentum.items()}
+        write_atomically(temporary / _MOMENTUM, safetensors.torch.save(contiguous))
+        hashes = {name: _sha256(temporary / name) for name in (_WEIGHTS, _MOMENTUM)}
+        text = msgspec.json.encode(msgspec.structs.replace(state, files=hashes))
+        write_atomically(temporary / _STATE, msgspec.json.format(text, indent=1))
+        if (folder / _LAST).exists():
+            if (folder / _PREVIOUS).exists():
+                shutil.rmtree(folder / _PREVIOUS)
+            (folder / _LAST).rename(folder / _PREVIOUS)
+        temporary.rename(folder / _LAST)
+    except OSError as error:
+        msg = f"cannot write checkpoint {folder}: {error.strerror}; free space, then --resume"
+        raise OutputError(msg) from error
+
+
+def exists(folder: Path) -> bool:
+    """Whether there is a checkpoint in ``folder``."""
+    return any((folder / name).is_dir() for name in (_LAST, _PREVIOUS))
+
+
+def load(folder: Path) -> tuple[State, dict[str, Tensor], dict[str, Tensor]]:
+    """Read the newest checkpoint.
+
+    Returns:
+        State, weights and momentum by parameter.
+
+    Raises:
+        UsageError: There is none, or it is damaged.
+    """
+    if not exists(folder):
+        msg = f"there is no checkpoint in {folder} to resume; train without --resume"
+        raise UsageError(msg)
+    newest = folder / _LAST if (folder / _LAST).is_dir() else folder / _PREVIOUS
+    state = _read_state(newest)
+    for name, expected in state.files.items():
+        try:
+            found = _sha256(newest / name)
+        except OSError as error:
+            _refuse(newest, name, str(error.strerror))
+        if found != expected:
+            _refuse(newest, name, "its SHA-256 is another")
+    momentum = safetensors.torch.load_file(newest / _MOMENTUM)
+    return state, weights.load_state(newest / _WEIGHTS), momentum
+
+
+def check_same(state: State, ours: State) -> None:
+    """Prove that a checkpoint belongs to this training; only its epochs may grow.
+
+    Raises:
+        UsageError: Says what differs.
+    """
+    same = msgspec.structs.replace(ours.recipe, epochs=state.recipe.epochs)
+    found = [f"recipe: {text}" for text in differences(state.recipe, same)]
+    if ours.recipe.epochs < len(state.history):
+        found.append(f"recipe: epochs {ours.recipe.epochs}, but {len(state.history)} are done")
+    labels = {
+        "benchmark_version": "card or source of the network (SHA-256)",
+        "train_sha256": "training data (SHA-256)",
+        "test_sha256": "test data (SHA-256)",
+        "processes": "processes",
+    }
+    for name, label in labels.items():
+        theirs, mine = getattr(state, name), getattr(ours, name)
+        if theirs != mine:
+            found.append(f"{label} {str(theirs)[:12]}, not {str(mine)[:12]}")
+    if found:
+        msg = f"the checkpoint is of another training ({'; '.join(found)}); choose another --out"
+        raise UsageError(msg)
+
+
+def momentum_of(optimizer: torch.optim.Optimizer, network: nn.Module) -> dict[str, Tensor]:
+    """SGD's momentum by parameter name; none before the first step."""
+    return {
+        name: buffer
+        for name, parameter in network.named_parameters()
+        if (buffer := optimizer.state.get(parameter, {}).get("momentum_buffer")) is not None
+    }
+
+
+def set_momentum(
+    optimizer: torch.optim.Optimizer, network: nn.Module, momentum: Mapping[str, Tensor]
+) -> None:
+    """Give SGD its momentum back, in the memory layout of the parameters.
+
+    Raises:
+        UsageError: There is momentum for other parameters than the network's.
+    """
+    parameters = dict(network.named_parameters())
+    for name, value in momentum.items():
+        parameter = parameters.get(name)
+        if parameter is None or parameter.shape != value.shape:
+            msg = f"the checkpoint's optimiser state {name} does not fit; choose another --out"
+            raise UsageError(msg)
+        optimizer.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(value)
+
+
+def _read_state(folder: Path) -> State:
+    try:
+        return msgspec.json.decode((folder / _STATE).read_bytes(), type=State)
+    except OSError as error:
+        _refuse(folder, _STATE, str(error.strerror))
+    except (msgspec.MsgspecError, ValueError) as error:
+        _refuse(folder, _STATE, " ".join(str(error).split()))
+
+
+def _refuse(folder: Path, name: str, reason: str) -> NoReturn:
+    msg = f"checkpoint {folder / name} is damaged ({reason}); delete {folder} to go on from the "
+    other = folder.parent / _PREVIOUS
+    older = folder != other and other.is_dir()
+    msg += "one before it" if older else "start, without --resume"
+    raise UsageError(msg)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

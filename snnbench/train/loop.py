@@ -1,0 +1,299 @@
+"""The training loop: steps, epochs, and what is saved when."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, cast
+
+import msgspec
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the name everybody knows
+
+from snnbench import weights
+from snnbench.data.feed import batches, feed
+from snnbench.data.labelled import LabelledSet
+from snnbench.errors import SnnbenchError
+from snnbench.train import checkpoint
+from snnbench.train.checkpoint import State, Sums
+from snnbench.train.evaluation import Scores, evaluate
+from snnbench.train.finite import bad_gradient, first_not_finite
+from snnbench.train.firing import probe
+from snnbench.train.log import EpochRecord
+from snnbench.train.networks import network_input
+from snnbench.train.progress import TrainingProgress
+from snnbench.train.schedule import learning_rate
+from snnbench.train.stopping import StopRequest
+
+BEST = "best.safetensors"
+# an eighth of a batch, forward only, at every sixteenth step: under one percent of the time
+_PROBE_STEPS = 16
+_PROBE_SHARE = 8
+_FETCHING_THREADS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What a training consists of.
+
+    Attributes:
+        fabric: Device, precision and processes.
+        network: The plain network, which is saved and tested.
+        model: What trains: ``network``, made fast, and wrapped by ``fabric``.
+        sgd: Optimiser of its parameters; ``optimizer`` is the same, wrapped by ``fabric``.
+        train: Training part.
+        indices: Samples of it to train on.
+        test: Test part, if there is one.
+        folder: Of checkpoints, which are made every ``checkpoint_every_s`` within an epoch.
+    """
+
+    fabric: Fabric
+    network: nn.Module
+    model: nn.Module
+    sgd: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer
+    train: LabelledSet
+    indices: Sequence[int]
+    test: LabelledSet | None
+    folder: Path
+    checkpoint_every_s: float
+
+
+class Loop:
+    """Trains from a state on; the randomness of a step depends on its place alone.
+
+    Args:
+        job: What to train.
+        state: Where to start.
+        progress: Is shown what happens.
+        epoch_done: Called after every epoch, on the process that writes.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        state: State,
+        progress: TrainingProgress,
+        epoch_done: Callable[[Sequence[EpochRecord]], None],
+    ) -> None:
+        self._job = job
+        self._progress = progress
+        self._epoch_done = epoch_done
+        self.state = state
+        self._saved_s = time.monotonic()
+
+    def run(self) -> bool:
+        """Train to the last epoch, or to the first Ctrl-C or SIGTERM.
+
+        Returns:
+            Whether the last epoch is done. If not, a checkpoint was made.
+
+        Raises:
+            SnnbenchError: The loss is not finite; says where that came from.
+            OutputError: A checkpoint cannot be written.
+            DataError: A sample cannot be read.
+        """
+        with StopRequest() as stop:
+            while self.state.epoch < self.state.recipe.epochs:
+                complete, asked = self._steps(stop)
+                if complete:
+                    self._end_epoch()
+                if asked:
+                    break
+        return self.state.epoch >= self.state.recipe.epochs
+
+    def _steps(self, stop: StopRequest) -> tuple[bool, bool]:
+        """The steps left of an epoch.
+
+        Returns:
+            Whether it is complete, and whether any process was asked to stop.
+        """
+        job, recipe, fabric = self._job, self.state.recipe, self._job.fabric
+        epoch, first = self.state.epoch, self.state.step
+        plan = batches(
+            len(job.indices),
+            recipe.batch_size,
+            seed=recipe.seed,
+            epoch=epoch,
+            rank=fabric.global_rank,
+            world=fabric.world_size,
+            shuffle=True,
+            drop_last=True,
+        )
+        chosen = [([job.indices[i] for i in indices], views) for indices, views in plan[first:]]
+        sums = msgspec.structs.replace(self.state.sums)
+        earlier, started_s = self.state.sums, time.monotonic()
+        job.network.train()
+        job.model.train()
+        stream = feed(job.train, chosen, threads=_FETCHING_THREADS)
+        probed = min(_PROBE_STEPS, len(plan)) - 1
+        for step, (values, labels) in enumerate(stream, start=first):
+            rate = learning_rate(recipe, epoch, step, len(plan))
+            due = time.monotonic() - self._saved_s > job.checkpoint_every_s
+            inputs = network_input(values, job.train, fabric.device, twin=recipe.twin)
+            asked, due = self._step(inputs, labels, rate, sums, flags=(stop.asked, due))
+            if step % _PROBE_STEPS == probed:
+                self._probe(inputs, sums)
+            sums.seconds = earlier.seconds + time.monotonic() - started_s
+            deliverable = (stream.samples_per_s or math.inf) * fabric.world_size
+            sums.loading_s = earlier.loading_s + (sums.samples - earlier.samples) / deliverable
+            self._progress.training(epoch, sums)
+            complete = step + 1 == len(plan)
+            self.state = msgspec.structs.replace(self.state, step=step + 1, sums=sums)
+            if (asked or due) and not complete:
+                self._save()
+            if asked:
+                return complete, True
+        return True, False
+
+    def _step(
+        self,
+        inputs: Tensor,
+        labels: Tensor,
+        rate: float,
+        sums: Sums,
+        flags: tuple[bool, bool],
+    ) -> list[bool]:
+        """One step; what any process flagged."""
+        job, fabric = self._job, self._job.fabric
+        labels = labels.to(fabric.device, non_blocking=True)
+        for group in job.sgd.param_groups:
+            group["lr"] = rate
+        job.optimizer.zero_grad()
+        logits = job.model(inputs).float()
+        loss = F.cross_entropy(logits, labels)
+        fabric.backward(loss)
+        correct = (logits.detach().argmax(1) == labels).sum()
+        total, hits, norm, *flagged = self._numbers(loss.detach(), correct, flags)
+        if not (math.isfinite(total) and math.isfinite(norm)):
+            self._explain_divergence(inputs, total / fabric.world_size)
+        job.optimizer.step()
+        size = len(labels) * fabric.world_size
+        sums.loss += total / fabric.world_size * size
+        sums.correct += int(hits)
+        sums.samples += size
+        return [flag > 0 for flag in flagged]
+
+    def _numbers(self, loss: Tensor, correct: Tensor, flags: tuple[bool, bool]) -> list[float]:
+        """Loss, correct answers, the gradient's norm and flags, summed over processes.
+
+        A neuron whose potential is not a number does not fire, so the loss may stay finite when
+        weights are not; the gradient does not.
+        """
+        fabric = self._job.fabric
+        norm = torch.zeros_like(loss)
+        if self.state.recipe.precision != "16-mixed":  # there infinite gradients are skipped
+            gradients = [p.grad for p in self._job.network.parameters() if p.grad is not None]
+            norm = torch.nn.utils.get_total_norm(gradients)
+        told = torch.tensor(flags, dtype=torch.float64).to(fabric.device)
+        numbers = torch.cat([torch.stack([x.double() for x in (loss, correct, norm)]), told])
+        if fabric.world_size > 1:
+            numbers = cast("Tensor", fabric.all_reduce(numbers, reduce_op="sum"))
+        values: list[float] = numbers.tolist()
+        return values
+
+    def _probe(self, inputs: Tensor, sums: Sums) -> None:
+        """Sample the firing rate on a few images; every process on its own, the first tells."""
+        axis = 1 if inputs.ndim == 5 else 0
+        few = inputs.narrow(axis, 0, max(1, inputs.shape[axis] // _PROBE_SHARE))
+        rate = probe(self._job.network, self._cast(few))
+        if rate is not None:
+            sums.rate += rate
+            sums.rates += 1
+
+    def _cast(self, inputs: Tensor) -> Tensor:
+        return inputs.to(next(self._job.network.parameters()).dtype)
+
+    def _end_epoch(self) -> None:
+        state = self.state
+        scores = self._test()
+        record = _record(state, self._rate_at_end(), scores)
+        value = -record.loss if record.test_accuracy is None else record.test_accuracy
+        better = state.best is None or value > state.best
+        self.state = msgspec.structs.replace(
+            state,
+            epoch=state.epoch + 1,
+            step=0,
+            sums=Sums(),
+            history=(*state.history, record),
+            best=value if better else state.best,
+        )
+        if self._job.fabric.is_global_zero:
+            if better:
+                weights.save_state(
+                    self._job.network,
+                    self._job.folder / BEST,
+                    {"epoch": str(record.epoch), "test_accuracy": str(record.test_accuracy)},
+                )
+            self._epoch_done(self.state.history)
+        self._progress.epoch_done(record)
+        self._save()
+
+    def _rate_at_end(self) -> float:
+        state = self.state
+        return learning_rate(state.recipe, state.epoch, state.step - 1, state.step)
+
+    def _test(self) -> Scores | None:
+        job, recipe = self._job, self.state.recipe
+        test = job.test
+        if test is None:
+            return None
+        done = 0
+
+        def tick(samples: int) -> None:
+            nonlocal done
+            done += samples * job.fabric.world_size
+            self._progress.testing(done, len(test))
+
+        return evaluate(
+            job.network,
+            test,
+            job.fabric,
+            batch_size=recipe.batch_size,
+            threads=_FETCHING_THREADS,
+            twin=recipe.twin,
+            tick=tick,
+        )
+
+    def _save(self) -> None:
+        """Make a checkpoint; the other processes wait, so that none goes on without one."""
+        job = self._job
+        if job.fabric.is_global_zero:
+            scaler = job.fabric.strategy.precision.state_dict()
+            self.state = msgspec.structs.replace(self.state, scaler=scaler)
+            momentum = checkpoint.momentum_of(job.sgd, job.network)
+            checkpoint.save(job.folder, self.state, job.network, momentum)
+        job.fabric.barrier()
+        self._saved_s = time.monotonic()
+
+    def _explain_divergence(self, inputs: Tensor, loss: float) -> NoReturn:
+        network = self._job.network
+        where = first_not_finite(network, self._cast(inputs)) or bad_gradient(network)
+        place = f"epoch {self.state.epoch + 1}, step {self.state.step + 1}"
+        first = f"first not finite is {where}" if where else "it began in another process"
+        msg = f"training diverged at {place} (loss {loss:.4g}): {first}; choose a smaller --lr"
+        raise SnnbenchError(msg)
+
+
+def _record(state: State, rate: float, scores: Scores | None) -> EpochRecord:
+    sums = state.sums
+    return EpochRecord(
+        epoch=state.epoch + 1,
+        lr=rate,
+        loss=sums.loss / sums.samples,
+        train_accuracy=sums.correct / sums.samples,
+        firing_rate=sums.rate / sums.rates if sums.rates else None,
+        samples=sums.samples,
+        seconds=sums.seconds,
+        images_per_s=sums.samples / sums.seconds,
+        pipeline_images_per_s=sums.samples / sums.loading_s if sums.loading_s else None,
+        test_correct=None if scores is None else scores.correct,
+        test_samples=None if scores is None else scores.samples,
+        test_accuracy=None if scores is None else scores.accuracy,
+        test_firing_rate=None if scores is None else scores.firing_rate,
+    )

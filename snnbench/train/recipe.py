@@ -1,0 +1,170 @@
+"""Recipes: everything that decides what a training arrives at, as one flat TOML table.
+
+What the paper prints comes from the card (ZH21 supplement C, table 5). It prints neither a number
+of epochs nor a weight decay: 100 epochs and no decay are defaults of our own, and so is the whole
+short recipe for embedded data, which ends within minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from snnbench.card import Card
+from snnbench.errors import UsageError
+from snnbench.files import write_atomically
+
+Schedule = Literal["step", "cosine"]
+Precision = Literal["32-true", "64-true", "bf16-mixed", "16-mixed"]
+
+# beyond these a value is a typing error
+_Count = Annotated[int, msgspec.Meta(ge=1, le=10**9)]
+_Rate = Annotated[float, msgspec.Meta(gt=0, le=1000)]
+
+FILE = "recipe.toml"
+"""Name of a recipe in the folder of a training."""
+
+_EPOCHS = 100
+_EMBEDDED: dict[str, Any] = {"epochs": 8, "batch_size": 16, "lr": 0.1, "schedule": "cosine"}
+_PATH = re.compile(r" - at `\$\.?(.*)`$")
+_UNKNOWN = re.compile(r"unknown field `(.*)`")
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A training, but for the machine it runs on.
+
+    Attributes:
+        benchmark: Card.
+        data: ``KIND=PATH``; ``None`` is the card's embedded data.
+        timesteps: T. The ANN twin has T = 1, and sees the mean of the T frames of events.
+        width: Channel multiplier.
+        shortcut: Shortcut policy.
+        twin: Train the ANN twin.
+        epochs: Passes over the training part.
+        batch_size: Samples per process and step.
+        lr: First learning rate of SGD.
+        momentum: Of SGD.
+        weight_decay: Of SGD, on all parameters.
+        schedule: ``step`` multiplies the rate by ``lr_factor`` every ``lr_step_epochs``; ``cosine``
+            lets it fall to zero, step by step, along half a cosine.
+        lr_step_epochs: See ``schedule``.
+        lr_factor: See ``schedule``.
+        precision: Of the training steps, as Lightning Fabric names it; tests are in the type
+            of the weights.
+        seed: Of the first weights, the order and the augmentation.
+        limit_train: Train on so many samples, evenly spread over the training part.
+        test: Test after every epoch; ``False`` where there is no test part.
+    """
+
+    benchmark: str
+    data: str | None = None
+    timesteps: _Count
+    width: _Rate = 1.0
+    shortcut: Literal["paper", "identity"] = "paper"
+    twin: bool = False
+    epochs: _Count = _EPOCHS
+    batch_size: _Count
+    lr: _Rate = 0.1
+    momentum: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+    schedule: Schedule = "step"
+    lr_step_epochs: _Count = _EPOCHS
+    lr_factor: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.1
+    precision: Precision = "32-true"
+    seed: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 0
+    limit_train: _Count | None = None
+    test: bool = True
+
+
+def resolve(card: Card, path: Path | None = None, **options: Any) -> Recipe:
+    """Join what the card, a file and the options say; each overrides the one before.
+
+    Args:
+        card: Gives T, and the paper's recipe where data is given.
+        path: A TOML file with any fields of ``Recipe``.
+        **options: Fields of ``Recipe``; ``None`` says nothing.
+
+    Raises:
+        UsageError: The file cannot be read, is for another benchmark, or a value is out of range.
+    """
+    told = {} if path is None else _read(path)
+    asked = {name: value for name, value in options.items() if value is not None}
+    values = {"benchmark": card.name, **told, **asked}
+    if values["benchmark"] != card.name:
+        msg = f"recipe {path} is for {values['benchmark']}, not {card.name}; train that one"
+        raise UsageError(msg)
+    embedded = values.get("data") is None
+    values = _defaults(card, embedded=embedded) | values
+    return _convert(values, "recipe" if path is None else f"recipe {path}")
+
+
+def write(recipe: Recipe, path: Path) -> None:
+    """Write a recipe as TOML, atomically.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    values = {name: value for name, value in as_dict(recipe).items() if value is not None}
+    # a JSON scalar is a TOML scalar, but for one character, and the table is flat
+    lines = (f"{name} = {json.dumps(v, ensure_ascii=False)}\n" for name, v in values.items())
+    write_atomically(path, "".join(lines).replace("\x7f", "\\u007f").encode())
+
+
+def as_dict(recipe: Recipe) -> dict[str, Any]:
+    """Fields and values, in order."""
+    return {name: getattr(recipe, name) for name in recipe.__struct_fields__}
+
+
+def differences(ours: Recipe, theirs: Recipe) -> list[str]:
+    """What differs, field by field, e.g. ``lr 0.1, not 0.2``."""
+    mine, yours = as_dict(ours), as_dict(theirs)
+    return [f"{name} {mine[name]}, not {yours[name]}" for name in mine if mine[name] != yours[name]]
+
+
+def _defaults(card: Card, *, embedded: bool) -> dict[str, Any]:
+    values: dict[str, Any] = {"timesteps": card.timesteps, **_EMBEDDED}
+    if embedded or card.training is None:
+        return values
+    paper = card.training
+    return {
+        "timesteps": card.timesteps,
+        "batch_size": paper.batch_size_per_gpu,
+        "lr": paper.lr,
+        "momentum": paper.momentum,
+        "lr_step_epochs": paper.lr_step_epochs,
+        "lr_factor": paper.lr_factor,
+    }
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=dict[str, Any])
+    except OSError as error:
+        msg = f"recipe {path} cannot be read: {error.strerror}; name a TOML file"
+        raise UsageError(msg) from None
+    except (msgspec.MsgspecError, ValueError) as error:
+        msg = f"recipe {path} is no TOML: {' '.join(str(error).split())}"
+        raise UsageError(msg) from None
+
+
+def _convert(values: Mapping[str, Any], where: str) -> Recipe:
+    try:
+        return msgspec.convert(values, Recipe)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        unknown = _UNKNOWN.search(text)
+        if unknown is not None:
+            known = ", ".join(Recipe.__struct_fields__)
+            msg = f"{where}: there is no field {unknown[1]}; known: {known}"
+            raise UsageError(msg) from None
+        found = _PATH.search(text)
+        name = found[1] if found else ""
+        problem = _PATH.sub("", text).replace("`", "")
+        option = f"{name} (--{name.replace('_', '-')})"
+        msg = f"{where}: {option}: {problem}, got {values.get(name)!r}"
+        raise UsageError(msg) from None

@@ -1,0 +1,238 @@
+"""A training from recipe to weights: builds everything, runs the loop, writes the results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import msgspec
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+import snnbench
+from snnbench import env, registry, weights
+from snnbench.data.labelled import LabelledSet
+from snnbench.data.training_sets import open_set
+from snnbench.errors import UsageError
+from snnbench.nn.sync import synchronise
+from snnbench.nn.training import optimise
+from snnbench.registry import Benchmark
+from snnbench.train import checkpoint, evidence, networks
+from snnbench.train.checkpoint import State, Sums
+from snnbench.train.evaluation import spread
+from snnbench.train.log import Board, EpochRecord, write_log
+from snnbench.train.loop import Job, Loop
+from snnbench.train.machine import Machine, launch
+from snnbench.train.progress import TrainingProgress
+from snnbench.train.recipe import FILE, Recipe, write
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a training ended.
+
+    Attributes:
+        finished: Whether the last epoch is done; if not, a checkpoint was made.
+        writes: Whether this is the process that writes and speaks.
+        state: The last one.
+    """
+
+    finished: bool
+    writes: bool
+    state: State
+
+
+def train(
+    recipe: Recipe,
+    machine: Machine,
+    folder: Path,
+    *,
+    resume: bool = False,
+    checkpoint_every_s: float = 300.0,
+    tensorboard: bool = False,
+    cache: Path | None = None,
+    command: Sequence[str] = (),
+) -> Outcome:
+    """Train a benchmark, or go on with it.
+
+    Leaves in ``folder``: ``recipe.toml``, ``log.jsonl`` and ``log.csv``, ``checkpoints/``, and when
+    the last epoch is done ``weights.safetensors`` and ``training.json``. On one machine and with
+    the same number of threads a resumed training arrives at the same weights, bit by bit, as an
+    uninterrupted one.
+
+    Args:
+        recipe: What to train.
+        machine: Where.
+        folder: Existing and writable.
+        resume: Go on from the newest checkpoint in ``folder``.
+        checkpoint_every_s: Seconds between checkpoints within an epoch.
+        tensorboard: Write TensorBoard's files too.
+        cache: Where framed events are kept.
+        command: What to record as the command that was given.
+
+    Raises:
+        UsageError: Something cannot be as asked.
+        SnnbenchError: The loss is not finite.
+    """
+    kept = folder / checkpoint.FOLDER
+    if checkpoint.exists(kept) and not resume:
+        msg = f"{folder} already holds a training; go on with --resume or choose another --out"
+        raise UsageError(msg)
+    benchmark = registry.get(recipe.benchmark)
+    data = _open(benchmark, recipe, cache)
+    fabric = launch(machine, recipe.precision)
+    with env.memory_shortage_explained("--batch-size or --width"):
+        env.seed_everything(recipe.seed)
+        network = networks.build(
+            benchmark,
+            timesteps=recipe.timesteps,
+            width=recipe.width,
+            shortcut=recipe.shortcut,
+            twin=recipe.twin,
+        )
+        job = make_job(
+            recipe,
+            fabric,
+            network,
+            train=data[0],
+            test=data[1],
+            kept=kept,
+            checkpoint_every_s=checkpoint_every_s,
+        )
+        state = _state(benchmark, recipe, job)
+        if resume:
+            state = _resumed(job, state, recipe)
+        fabric.barrier()  # every process has looked at the folder before one writes to it
+        if fabric.is_global_zero:
+            kept.mkdir(exist_ok=True)
+            write(recipe, folder / FILE)
+        finished, state = _run(job, state, folder, tensorboard=tensorboard)
+    if finished and fabric.is_global_zero:
+        facts = evidence.evidence(
+            state,
+            job.network,
+            neuron=benchmark.card.neuron,
+            train=job.train,
+            test=job.test,
+            command=command,
+            environment=env.capture(torch.get_num_threads(), str(fabric.device)),
+        )
+        evidence.write(folder, job.network, facts, state)
+    fabric.barrier()
+    return Outcome(finished=finished, writes=fabric.is_global_zero, state=state)
+
+
+def _open(
+    benchmark: Benchmark, recipe: Recipe, cache: Path | None
+) -> tuple[LabelledSet, LabelledSet | None]:
+    spec, T = benchmark.card.input, recipe.timesteps
+    train = open_set(spec, data=recipe.data, part="train", timesteps=T, cache=cache)
+    networks.check_classes(benchmark, train)
+    if not recipe.test:
+        return train, None
+    test = open_set(spec, data=recipe.data, part="test", timesteps=T, cache=cache)
+    networks.check_classes(benchmark, test)
+    return train, test
+
+
+def make_job(
+    recipe: Recipe,
+    fabric: Fabric,
+    network: nn.Module,
+    *,
+    train: LabelledSet,
+    test: LabelledSet | None,
+    kept: Path,
+    checkpoint_every_s: float = 300.0,
+) -> Job:
+    """Put a network and data on the device, with the optimiser of a recipe.
+
+    Raises:
+        UsageError: There are fewer samples than a batch needs, or a twin in several processes.
+    """
+    indices = spread(len(train), recipe.limit_train)
+    together = recipe.batch_size * fabric.world_size
+    if together > len(indices):
+        msg = (
+            f"--batch-size {recipe.batch_size} in {fabric.world_size} processes is more than the "
+            f"{len(indices)} training samples; choose at most {len(indices) // fabric.world_size}"
+        )
+        raise UsageError(msg)
+    if recipe.twin and fabric.world_size > 1:
+        msg = "--twin trains in one process: the batch norm of an ANN twin is not synchronised"
+        raise UsageError(msg)
+    # before anything shares its tensors: moving replaces buffers
+    network = fabric.strategy.precision.convert_module(network.to(fabric.device))
+    if fabric.world_size > 1:
+        network = synchronise(network)
+    # plain SGD as in the paper; one call for all tensors
+    sgd = torch.optim.SGD(
+        network.parameters(),
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+    )
+    model, optimizer = fabric.setup(optimise(network), sgd)
+    return Job(
+        fabric=fabric,
+        network=network,
+        model=model,
+        sgd=sgd,
+        optimizer=optimizer,
+        train=train,
+        indices=indices,
+        test=test,
+        folder=kept,
+        checkpoint_every_s=checkpoint_every_s,
+    )
+
+
+def _state(benchmark: Benchmark, recipe: Recipe, job: Job) -> State:
+    return State(
+        recipe=recipe,
+        benchmark_version=benchmark.version,
+        train_sha256=job.train.info.sha256,
+        test_sha256=None if job.test is None else job.test.info.sha256,
+        processes=job.fabric.world_size,
+        epoch=0,
+        step=0,
+        sums=Sums(),
+        history=(),
+        best=None,
+        versions={"snnbench": snnbench.__version__, "torch": metadata.version("torch")},
+    )
+
+
+def _resumed(job: Job, ours: State, recipe: Recipe) -> State:
+    state, tensors, momentum = checkpoint.load(job.folder)
+    checkpoint.check_same(state, ours)
+    weights.apply_state(job.network, tensors, source=f"checkpoint {job.folder}")
+    checkpoint.set_momentum(job.sgd, job.network, momentum)
+    job.fabric.strategy.precision.load_state_dict(dict(state.scaler))
+    return msgspec.structs.replace(state, recipe=recipe, versions=ours.versions, files={})
+
+
+def _run(job: Job, state: State, folder: Path, *, tensorboard: bool) -> tuple[bool, State]:
+    writes = job.fabric.is_global_zero
+    board = Board(folder, state.epoch) if tensorboard and writes else None
+    size = state.recipe.batch_size * state.processes
+    samples = len(job.indices) // size * size
+
+    def epoch_done(history: Sequence[EpochRecord]) -> None:
+        write_log(history, folder)
+        if board is not None:
+            board.add(history[-1])
+
+    try:
+        with TrainingProgress(
+            epochs=state.recipe.epochs, samples=samples, shown=writes
+        ) as progress:
+            loop = Loop(job, state, progress, epoch_done)
+            finished = loop.run()
+    finally:
+        if board is not None:
+            board.close()
+    return finished, loop.state

@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from snnbench import __version__
+from snnbench.ab_command import ab_command
+from snnbench.compare_command import compare_command
 from snnbench.errors import OutputError, SnnbenchError
 from snnbench.evaluate_command import evaluate_command
+from snnbench.history_command import history_command
 from snnbench.latency_command import latency_command
 from snnbench.train_command import train_command
 
@@ -275,5 +278,8 @@ def _report(result: RunResult, folder: Path | None) -> None:
 
 
 cli.add_command(latency_command)
+cli.add_command(compare_command)
+cli.add_command(ab_command)
+cli.add_command(history_command)
 cli.add_command(train_command)
 cli.add_command(evaluate_command)

@@ -47,6 +47,9 @@ def evaluate_command(name: str, timesteps: str | None, out: Path | None, **optio
     if out is not None:
         from snnbench.files import ensure_writable_folder
 
+        if out.is_dir():
+            msg = f"--out {out} is a folder; name a file such as {out / 'evaluation.json'}"
+            raise UsageError(msg)
         ensure_writable_folder(out.parent)
     from snnbench.train.machine import Machine
     from snnbench.train.tested import evaluate_weights
@@ -60,7 +63,8 @@ def evaluate_command(name: str, timesteps: str | None, out: Path | None, **optio
     if out is not None:
         from snnbench.files import write_atomically
 
-        write_atomically(out, json.dumps(tested.facts, indent=2, ensure_ascii=False).encode())
+        text = json.dumps(tested.facts, indent=2, ensure_ascii=False)
+        write_atomically(out, text.encode(errors="backslashreplace"))
     _print(tested)
 
 

@@ -5,7 +5,7 @@ Nothing here imports torch. The format is described field by field in ``docs/res
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,13 @@ import msgspec
 from snnbench.errors import ResultError
 from snnbench.files import write_atomically
 from snnbench.result_checks import consistency_problem, field_problem, number_problem
+from snnbench.result_migrations import MIGRATIONS, version_of
 from snnbench.result_schema import json_schema
 from snnbench.run_records import SCHEMA_VERSION, RunResult
 
 __all__ = ["json_schema", "load", "save"]
 
-_MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
-"""Version -> function that turns a document of that version into one of the next."""
+_VERSION = re.compile(r"\d{1,4}(\.\d{1,4}){1,2}", re.ASCII)
 
 
 def save(result: RunResult, path: str | Path) -> None:
@@ -59,19 +59,28 @@ def load(path: str | Path) -> RunResult:
             file, the JSON path and what is wrong.
     """
     tree = _decode(path)
-    version = tree.get("schema_version")
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+    version = version_of(tree)
+    if not isinstance(version, int) or isinstance(version, bool) or version < min(MIGRATIONS):
         msg = f"{path} is not a snnbench result: no valid schema version - at `$.schema_version`"
         raise ResultError(msg)
     if version > SCHEMA_VERSION:
+        writer = _writer(tree)
+        package = f"'snnbench>={writer}'" if writer else "snnbench"
         msg = (
             f"{path} has schema version {version}; this snnbench reads up to {SCHEMA_VERSION}: "
-            "upgrade with `pip install -U snnbench`"
+            f"upgrade with `pip install -U {package}`"
         )
         raise ResultError(msg)
     for step in range(version, SCHEMA_VERSION):
-        tree = _MIGRATIONS[step](tree)
+        tree = MIGRATIONS[step](tree)
     return _validate(tree, f"{path} is not a valid snnbench result")
+
+
+def _writer(tree: dict[str, Any]) -> str | None:
+    """The version of snnbench that wrote a file, which reads it; ``None`` if it does not say."""
+    environment = tree.get("environment")
+    version = environment.get("snnbench") if isinstance(environment, dict) else None
+    return version if isinstance(version, str) and _VERSION.fullmatch(version) else None
 
 
 def _decode(path: str | Path) -> dict[str, Any]:

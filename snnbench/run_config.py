@@ -99,6 +99,7 @@ def configure(
         if weights is not None:
             told = trained.facts(trained.locate(benchmark, weights))
             twin_weights = twin_weights or find(twin=True)
+    _check_twin(benchmark, twin_weights)
     timesteps = (told.timesteps or card.timesteps) if timesteps is None else timesteps
     samples = _default_samples(card, timesteps, width) if samples is None else samples
     batch_size = _default_batch(card, samples) if batch_size is None else batch_size
@@ -161,6 +162,17 @@ def _told(
         msg = f"weights {weights} are those of an ANN twin; give them with --twin-weights"
         raise UsageError(msg)
     return told
+
+
+def _check_twin(benchmark: Benchmark, weights: str | None) -> None:
+    """Those of the spiking network would fit, and pass for a trained ANN."""
+    if weights is None:
+        return
+    told = trained.facts(trained.locate(benchmark, weights))
+    trained.check(told, benchmark, source=weights, width=None, shortcut=None)
+    if told.twin is False:
+        msg = f"weights {weights} are those of the spiking network; give them with --weights"
+        raise UsageError(msg)
 
 
 def _default_samples(card: Card, timesteps: int, width: float) -> int:

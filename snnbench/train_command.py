@@ -40,8 +40,16 @@ _SPINS = ("GOMP_SPINCOUNT", "20000")
     help="tdBN on shape-keeping shortcuts too, or none.  [default: paper]",
 )
 @click.option("--twin/--no-twin", default=None, help="Train the ANN twin instead.")
-@click.option("--batch-size", type=int, help="Samples per process.  [default: the card's]")
-@click.option("--lr", type=float, help="First learning rate of SGD.  [default: the card's]")
+@click.option(
+    "--batch-size",
+    type=int,
+    help="Samples per process.  [default: the card's; embedded data: its own]",
+)
+@click.option(
+    "--lr",
+    type=float,
+    help="First learning rate of SGD.  [default: the card's; embedded data: its own]",
+)
 @click.option("--momentum", type=float, help="Of SGD.  [default: the card's]")
 @click.option("--weight-decay", type=float, help="Of SGD.  [default: 0]")
 @click.option(
@@ -49,7 +57,11 @@ _SPINS = ("GOMP_SPINCOUNT", "20000")
     type=click.Choice(["step", "cosine"]),
     help="Learning rate in steps, or to 0 along a cosine.  [default: step; embedded data: cosine]",
 )
-@click.option("--lr-step-epochs", type=int, help="Epochs of a step.  [default: the card's]")
+@click.option(
+    "--lr-step-epochs",
+    type=int,
+    help="Epochs of a step.  [default: the card's; embedded data: 100]",
+)
 @click.option("--lr-factor", type=float, help="Factor at a step.  [default: the card's]")
 @click.option(
     "--precision",

@@ -140,18 +140,28 @@ def evidence(path: Path) -> str | None:
         WeightsError: The file is missing, empty or damaged.
     """
     told = _metadata(path)
-    if "test_correct" not in told or "test_samples" not in told:
-        return "; ".join(f"{key}: {told[key]}" for key in sorted(told)) or None
     values = {name: _value(text) for name, text in told.items()}
-    return "; ".join(_sentences(values))
+    score = _score(values)
+    if score is None and told.get("status") != "trained":  # not by `snnbench train`
+        return "; ".join(f"{key}: {told[key]}" for key in sorted(told)) or None
+    return "; ".join([score or "not tested", *_sentences(values)])
+
+
+def _score(told: Mapping[str, Any]) -> str | None:
+    """The accuracy in words; ``None`` if a file says none that makes sense."""
+    match told.get("test_correct"), told.get("test_samples"):
+        case (int() as correct, int() as samples) if 0 <= correct <= samples > 0:
+            score = f"test accuracy {100 * correct / samples:.2f} % ({correct:,} of {samples:,})"
+        case _:
+            return None
+    match told.get("test_accuracy_interval_95"):
+        case [float() as low, float() as high]:
+            score += f", 95 % interval {100 * low:.2f} to {100 * high:.2f} %"
+    return score
 
 
 def _sentences(told: Mapping[str, Any]) -> list[str]:
-    correct, samples = told["test_correct"], told["test_samples"]
-    parts = [f"test accuracy {100 * correct / samples:.2f} % ({correct:,} of {samples:,})"]
-    if interval := told.get("test_accuracy_interval_95"):
-        low, high = (100 * bound for bound in interval)
-        parts[0] += f", 95 % interval {low:.2f} to {high:.2f} %"
+    parts = []
     for label, key in (
         ("tested on", "test_data_description"),
         ("trained on", "data_description"),
@@ -179,5 +189,5 @@ def _value(text: str) -> Any:
     """JSON where it is, else the text itself."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # a file from elsewhere may say anything
         return text

@@ -234,7 +234,8 @@ def _sha256(root: Path, files: Sequence[Path]) -> str:
         except OSError as error:
             msg = f"recording {file} cannot be read: {(error.strerror or str(error)).lower()}"
             raise DataError(msg) from error
-        digest.update(f"{content} {file.relative_to(root).as_posix()}\n".encode())
+        line = f"{content} {file.relative_to(root).as_posix()}\n"
+        digest.update(line.encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 

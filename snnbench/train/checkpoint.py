@@ -66,7 +66,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         sums: Of that epoch's steps before it.
         history: The epochs done.
         best: Test accuracy, or minus the training loss, of the best epoch.
-        scaler: State of the gradient scaler of ``16-mixed``.
+        scaler: State of the gradient scaler of ``16-mixed``, whose counts must stay integers.
         versions: Of snnbench and torch, to explain a difference.
         files: SHA-256 of the tensor files.
     """
@@ -81,7 +81,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     sums: Sums
     history: tuple[EpochRecord, ...]
     best: float | None
-    scaler: dict[str, float] = {}
+    scaler: dict[str, int | float] = {}
     versions: dict[str, str] = {}
     files: dict[str, str] = {}
 
@@ -133,12 +133,12 @@ def load(folder: Path) -> tuple[State, dict[str, Tensor], dict[str, Tensor]]:
         raise UsageError(msg)
     newest = folder / _LAST if (folder / _LAST).is_dir() else folder / _PREVIOUS
     state = _read_state(newest)
-    for name, expected in state.files.items():
+    for name in (_WEIGHTS, _MOMENTUM):
         try:
             found = _sha256(newest / name)
         except OSError as error:
             _refuse(newest, name, str(error.strerror))
-        if found != expected:
+        if found != state.files.get(name):
             _refuse(newest, name, "its SHA-256 is another")
     momentum = safetensors.torch.load_file(newest / _MOMENTUM)
     return state, weights.load_state(newest / _WEIGHTS), momentum
@@ -147,13 +147,17 @@ def load(folder: Path) -> tuple[State, dict[str, Tensor], dict[str, Tensor]]:
 def check_same(state: State, ours: State) -> None:
     """Prove that a checkpoint belongs to this training; only its epochs may grow.
 
+    Data may have moved: its content decides.
+
     Raises:
         UsageError: Says what differs.
     """
-    same = msgspec.structs.replace(ours.recipe, epochs=state.recipe.epochs)
-    found = [f"recipe: {text}" for text in differences(state.recipe, same)]
-    if ours.recipe.epochs < len(state.history):
-        found.append(f"recipe: epochs {ours.recipe.epochs}, but {len(state.history)} are done")
+    theirs = state.recipe
+    same = msgspec.structs.replace(ours.recipe, epochs=theirs.epochs, data=theirs.data)
+    found = [f"recipe: {text}" for text in differences(theirs, same)]
+    begun = len(state.history) + (state.step > 0)
+    if ours.recipe.epochs < begun:
+        found.append(f"recipe: epochs {ours.recipe.epochs}, but {begun} are done or begun")
     labels = {
         "benchmark_version": "card or source of the network (SHA-256)",
         "train_sha256": "training data (SHA-256)",
@@ -161,9 +165,9 @@ def check_same(state: State, ours: State) -> None:
         "processes": "processes",
     }
     for name, label in labels.items():
-        theirs, mine = getattr(state, name), getattr(ours, name)
-        if theirs != mine:
-            found.append(f"{label} {str(theirs)[:12]}, not {str(mine)[:12]}")
+        before, now = getattr(state, name), getattr(ours, name)
+        if before != now:
+            found.append(f"{label} {str(before)[:12]}, not {str(now)[:12]}")
     if found:
         msg = f"the checkpoint is of another training ({'; '.join(found)}); choose another --out"
         raise UsageError(msg)

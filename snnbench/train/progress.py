@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 
 from snnbench.train.checkpoint import Sums
@@ -87,7 +86,3 @@ class TrainingProgress:
             words.append(f"the input pipeline could deliver {record.pipeline_images_per_s:.0f}")
         words.append(f"{record.seconds:.1f} s")
         self._console.print(", ".join(words), highlight=False, soft_wrap=True)
-
-    def note(self, message: str) -> None:
-        """Print one line."""
-        self._console.print(f"[bold]note:[/bold] {escape(message)}", highlight=False)

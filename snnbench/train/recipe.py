@@ -30,7 +30,13 @@ FILE = "recipe.toml"
 """Name of a recipe in the folder of a training."""
 
 _EPOCHS = 100
-_EMBEDDED: dict[str, Any] = {"epochs": 8, "batch_size": 16, "lr": 0.1, "schedule": "cosine"}
+_EMBEDDED: dict[str, Any] = {
+    "epochs": 8,
+    "batch_size": 16,
+    "lr": 0.05,
+    "schedule": "cosine",
+    "lr_step_epochs": 3,
+}
 _PATH = re.compile(r" - at `\$\.?(.*)`$")
 _UNKNOWN = re.compile(r"unknown field `(.*)`")
 
@@ -109,10 +115,15 @@ def write(recipe: Recipe, path: Path) -> None:
     Raises:
         OutputError: The file cannot be written.
     """
+    write_atomically(path, as_toml(recipe))
+
+
+def as_toml(recipe: Recipe) -> bytes:
+    """A recipe as a flat TOML table, without what is ``None``."""
     values = {name: value for name, value in as_dict(recipe).items() if value is not None}
     # a JSON scalar is a TOML scalar, but for one character, and the table is flat
     lines = (f"{name} = {json.dumps(v, ensure_ascii=False)}\n" for name, v in values.items())
-    write_atomically(path, "".join(lines).replace("\x7f", "\\u007f").encode())
+    return "".join(lines).replace("\x7f", "\\u007f").encode()
 
 
 def as_dict(recipe: Recipe) -> dict[str, Any]:
@@ -154,7 +165,11 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _convert(values: Mapping[str, Any], where: str) -> Recipe:
     try:
-        return msgspec.convert(values, Recipe)
+        recipe = msgspec.convert(values, Recipe)
+        as_toml(recipe)
+    except UnicodeEncodeError:
+        msg = f"{where}: data (--data): {values['data']!r} is no Unicode; rename the folder"
+        raise UsageError(msg) from None
     except msgspec.ValidationError as error:
         text = str(error)
         unknown = _UNKNOWN.search(text)
@@ -168,3 +183,4 @@ def _convert(values: Mapping[str, Any], where: str) -> Recipe:
         option = f"{name} (--{name.replace('_', '-')})"
         msg = f"{where}: {option}: {problem}, got {values.get(name)!r}"
         raise UsageError(msg) from None
+    return recipe

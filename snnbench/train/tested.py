@@ -18,7 +18,7 @@ from snnbench.nn.blocks import Shortcut
 from snnbench.registry import Benchmark
 from snnbench.train import networks
 from snnbench.train.evaluation import Scores, evaluate
-from snnbench.train.machine import Machine, launch
+from snnbench.train.machine import Machine, launch, lost_processes_explained
 from snnbench.trained import Facts
 
 _FETCHING_THREADS = 2
@@ -47,6 +47,8 @@ class _Network:
     twin: bool
 
 
+@env.memory_shortage_explained("--batch-size, -T or --width")
+@lost_processes_explained()
 def evaluate_weights(
     name: str,
     source: str,
@@ -85,7 +87,7 @@ def evaluate_weights(
     state = weights.load_state(path)
     network = _Network(
         benchmark=benchmark,
-        width=width or told.width or 1.0,
+        width=(told.width or 1.0) if width is None else width,
         shortcut=shortcut or cast("Shortcut", told.shortcut or "paper"),
         twin=bool(told.twin),
     )
@@ -103,16 +105,15 @@ def evaluate_weights(
             twin=network.twin,
         )
         weights.apply_state(model, state, source=f"weights {source}")
-        with env.memory_shortage_explained("--batch-size"):
-            scores = evaluate(
-                model.to(fabric.device).eval(),
-                test,
-                fabric,
-                batch_size=batch_size,
-                threads=_FETCHING_THREADS,
-                twin=network.twin,
-                samples=samples,
-            )
+        scores = evaluate(
+            model.to(fabric.device).eval(),
+            test,
+            fabric,
+            batch_size=batch_size,
+            threads=_FETCHING_THREADS,
+            twin=network.twin,
+            samples=samples,
+        )
         results.append(_row(T, scores))
     facts = _facts(network, source, sets[steps[0]], fabric)
     facts |= {"weights_sha256": weights.state_sha256(state), "results": results}

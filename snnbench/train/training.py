@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -23,9 +24,10 @@ from snnbench.registry import Benchmark
 from snnbench.train import checkpoint, evidence, networks
 from snnbench.train.checkpoint import State, Sums
 from snnbench.train.evaluation import spread
+from snnbench.train.folder import alone
 from snnbench.train.log import Board, EpochRecord, write_log
 from snnbench.train.loop import Job, Loop
-from snnbench.train.machine import Machine, launch
+from snnbench.train.machine import Machine, launch, lost_processes_explained
 from snnbench.train.progress import TrainingProgress
 from snnbench.train.recipe import FILE, Recipe, write
 
@@ -45,6 +47,8 @@ class Outcome:
     state: State
 
 
+@env.memory_shortage_explained("--batch-size, --timesteps or --width")
+@lost_processes_explained()
 def train(
     recipe: Recipe,
     machine: Machine,
@@ -84,7 +88,7 @@ def train(
     benchmark = registry.get(recipe.benchmark)
     data = _open(benchmark, recipe, cache)
     fabric = launch(machine, recipe.precision)
-    with env.memory_shortage_explained("--batch-size or --width"):
+    with alone(folder) if fabric.is_global_zero else nullcontext():
         env.seed_everything(recipe.seed)
         network = networks.build(
             benchmark,
@@ -110,18 +114,18 @@ def train(
             kept.mkdir(exist_ok=True)
             write(recipe, folder / FILE)
         finished, state = _run(job, state, folder, tensorboard=tensorboard)
-    if finished and fabric.is_global_zero:
-        facts = evidence.evidence(
-            state,
-            job.network,
-            neuron=benchmark.card.neuron,
-            train=job.train,
-            test=job.test,
-            command=command,
-            environment=env.capture(torch.get_num_threads(), str(fabric.device)),
-        )
-        evidence.write(folder, job.network, facts, state)
-    fabric.barrier()
+        if finished and fabric.is_global_zero:
+            facts = evidence.evidence(
+                state,
+                job.network,
+                neuron=benchmark.card.neuron,
+                train=job.train,
+                test=job.test,
+                command=command,
+                environment=env.capture(torch.get_num_threads(), str(fabric.device)),
+            )
+            evidence.write(folder, job.network, facts, state)
+        fabric.barrier()
     return Outcome(finished=finished, writes=fabric.is_global_zero, state=state)
 
 

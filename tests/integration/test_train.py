@@ -190,7 +190,7 @@ def test_epochs_may_grow_and_nothing_else(invoke: Invoke, trained: Path, tmp_pat
     assert "already holds a training; go on with --resume" in err
     code, _, err = invoke("train", "resnet19", "--resume", "--lr", "0.3", "--out", str(out))
     assert code == 2
-    assert "another training (recipe: lr 0.1, not 0.3)" in err
+    assert "another training (recipe: lr 0.05, not 0.3)" in err
     code, _, _ = invoke("train", "resnet19", "--resume", "--epochs", "3", "--out", str(out))
     assert code == 0
     assert len(json.loads((out / "training.json").read_text())["log"]) == 3
@@ -212,6 +212,8 @@ def test_epochs_may_grow_and_nothing_else(invoke: Invoke, trained: Path, tmp_pat
         (("resnet19", "--out", "file"), "cannot write to folder file"),
         (("resnet19", "--resume"), "no checkpoint in"),
         (("resnet34",), "label"),  # photographs without labels
+        (("resnet17-nmnist", "-T", "1000000000"), "memory ran out"),
+        (("resnet19", "--threads", "1000000000000"), "--threads must be from 1 to 1024"),
     ],
 )
 def test_a_wrong_training_is_one_line(
@@ -234,6 +236,7 @@ def test_a_wrong_training_is_one_line(
         (("--batch-size", "0"), "--batch-size must be at least 1"),
         (("--samples", "0"), "--samples must be at least 1"),
         (("--out", "no/file/x.json"), "cannot write to folder"),
+        (("--out", "."), "--out . is a folder; name a file"),
     ],
 )
 def test_a_wrong_evaluation_is_one_line(
@@ -245,6 +248,26 @@ def test_a_wrong_evaluation_is_one_line(
     assert code == 2
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_weights_that_say_nothing_have_the_width_that_is_asked_for(
+    invoke: Invoke, trained: Path, tmp_path: Path
+) -> None:
+    torch.save(weights.load_state(trained / "weights.safetensors"), tmp_path / "own.pt")
+    arguments = ("evaluate", "resnet19", "--weights", "own.pt", "--samples", "4", "-T", "1")
+    code, _, _ = invoke(*arguments, "--width", "0.0625")
+    assert code == 0
+    code, _, err = invoke(*arguments, "--width", "0")
+    assert code == 2
+    assert "width must be positive" in err
+
+
+def test_what_is_asked_too_much_is_said_to_be_all(invoke: Invoke, trained: Path) -> None:
+    assert json.loads((trained / "training.json").read_text())["samples"] == 128
+    options = ("--limit-train", "9999", "--batch-size", "1497", "--epochs", "1", "--no-test")
+    code, _, _ = invoke(*SMALL, *options, "--out", "all")
+    assert code == 0
+    assert json.loads(Path("all/training.json").read_text())["samples"] == 1497
 
 
 def test_weights_of_another_benchmark_are_refused(invoke: Invoke, trained: Path) -> None:

@@ -26,10 +26,12 @@ from factories import (
 
 from snnbench import files, results
 from snnbench.errors import OutputError, ResultError
+from snnbench.result_migrations import MIGRATIONS
 from snnbench.results import json_schema, load, save
 from snnbench.run_records import SCHEMA_VERSION, Check, RunResult
 
 ROOT = Path(__file__).parents[2]
+DRAFT = ROOT / "tests" / "fixtures" / "result-v0.json"
 SCHEMA = ROOT / "reports" / "schema" / f"result-v{SCHEMA_VERSION}.json"
 
 
@@ -181,6 +183,15 @@ def test_a_newer_version_says_to_upgrade(saved: Path) -> None:
         load(saved)
 
 
+def test_a_newer_version_says_which_snnbench_reads_it(saved: Path) -> None:
+    saved.write_text('{"schema_version": 7, "environment": {"snnbench": "0.9.2"}}')
+    with pytest.raises(ResultError, match=r"`pip install -U 'snnbench>=0\.9\.2'`$"):
+        load(saved)
+    saved.write_text('{"schema_version": 7, "environment": {"snnbench": "0; rm -rf ~"}}')
+    with pytest.raises(ResultError, match=r"`pip install -U snnbench`$"):
+        load(saved)
+
+
 def test_earlier_versions_are_migrated_step_by_step(
     saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,7 +200,7 @@ def test_earlier_versions_are_migrated_step_by_step(
     saved.write_text(json.dumps(old | {"label": current["title"]}))
     monkeypatch.setattr(results, "SCHEMA_VERSION", 3)
     monkeypatch.setitem(
-        results._MIGRATIONS,
+        MIGRATIONS,
         1,
         lambda tree: {**tree, "schema_version": 2, "heading": tree["label"], "label": None},
     )
@@ -198,12 +209,42 @@ def test_earlier_versions_are_migrated_step_by_step(
         kept = {key: value for key, value in tree.items() if key not in ("label", "heading")}
         return kept | {"schema_version": 3, "title": tree["heading"]}
 
-    monkeypatch.setitem(results._MIGRATIONS, 2, to_third)
+    monkeypatch.setitem(MIGRATIONS, 2, to_third)
     assert load(saved) == replace(full_result(), schema_version=3)
 
 
 def test_there_is_a_migration_from_every_earlier_version() -> None:
-    assert sorted(results._MIGRATIONS) == list(range(1, SCHEMA_VERSION))
+    assert sorted(MIGRATIONS) == list(range(SCHEMA_VERSION))
+
+
+def test_a_draft_before_the_engine_loads() -> None:
+    tree = json.loads(DRAFT.read_text())
+    assert "engine" not in tree
+    assert tree["timings"]
+    assert "execution" not in tree["timings"][0]
+    result = load(DRAFT)
+    assert result.schema_version == SCHEMA_VERSION
+    assert (result.engine, result.twin_weights, result.config.latency_batches) == (None,) * 3
+    assert result.timings[0].execution is None
+    assert [layer.effective.synops for layer in result.snn.layers] == [
+        layer["effective"]["acs"] + layer["effective"]["macs"] for layer in tree["snn"]["layers"]
+    ]
+
+
+@pytest.mark.parametrize("field", ["engine", "twin_weights"])
+def test_a_file_with_one_field_of_the_engine_is_no_draft(tmp_path: Path, field: str) -> None:
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(json.loads(DRAFT.read_text()) | {field: None}))
+    with pytest.raises(ResultError, match="is missing"):
+        load(path)
+
+
+@pytest.mark.parametrize("timings", [None, 3, [3]])
+def test_a_damaged_draft_is_refused(tmp_path: Path, timings: object) -> None:
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(json.loads(DRAFT.read_text()) | {"timings": timings}))
+    with pytest.raises(ResultError, match=r"\$\.timings"):
+        load(path)
 
 
 @pytest.mark.parametrize(

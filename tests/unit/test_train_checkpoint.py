@@ -144,14 +144,40 @@ def test_another_training_is_refused(change: dict[str, object], message: str) ->
 
 
 def test_epochs_may_grow_but_not_below_what_is_done() -> None:
-    state = msgspec.structs.replace(state_at(1), history=(RECORD,) * 2)
-    for epochs, ok in ((1, False), (2, True), (50, True)):
-        ours = msgspec.structs.replace(state, recipe=small_recipe(epochs=epochs))
-        if ok:
-            checkpoint.check_same(state, ours)
-        else:
-            with pytest.raises(UsageError, match="epochs 1, but 2 are done"):
+    for step, least in ((0, 2), (1, 3)):  # weights within an epoch are not those of its record
+        state = msgspec.structs.replace(state_at(step), history=(RECORD,) * 2)
+        for epochs in (1, 2, 3, 50):
+            ours = msgspec.structs.replace(state, recipe=small_recipe(epochs=epochs))
+            if epochs >= least:
                 checkpoint.check_same(state, ours)
+            else:
+                with pytest.raises(UsageError, match=f"{epochs}, but {least} are done or begun"):
+                    checkpoint.check_same(state, ours)
+
+
+def test_a_gradient_scaler_goes_on(tmp_path: Path, network: torch.nn.Module) -> None:
+    def step(scaler: torch.amp.GradScaler) -> None:
+        parameter = torch.nn.Parameter(torch.ones(1))
+        scaler.scale(parameter.sum()).backward()
+        scaler.step(torch.optim.SGD([parameter], lr=0.1))
+        scaler.update()
+
+    scaler, other = (torch.amp.GradScaler("cpu") for _ in range(2))
+    step(scaler)
+    state = msgspec.structs.replace(state_at(1), scaler=scaler.state_dict())
+    checkpoint.save(tmp_path, state, network, {})
+    other.load_state_dict(dict(checkpoint.load(tmp_path)[0].scaler))
+    assert other.state_dict() == scaler.state_dict()
+    step(other)  # torch takes no float for a count
+    assert other.state_dict()["_growth_tracker"] == 2
+
+
+def test_a_state_that_names_no_hash_is_refused(tmp_path: Path, network: torch.nn.Module) -> None:
+    checkpoint.save(tmp_path, state_at(1), network, {})
+    path = tmp_path / "last" / "state.json"
+    path.write_bytes(msgspec.json.encode(state_at(1)))
+    with pytest.raises(UsageError, match=r"weights.safetensors is damaged"):
+        checkpoint.load(tmp_path)
 
 
 def test_momentum_of_another_network_is_refused() -> None:

@@ -21,9 +21,11 @@ from snnbench.train import checkpoint
 from snnbench.train.evaluation import evaluate, spread
 from snnbench.train.finite import bad_gradient, first_not_finite
 from snnbench.train.firing import FiringMeter, probe
+from snnbench.train.folder import alone
 from snnbench.train.log import EpochRecord, write_log
-from snnbench.train.machine import Machine, launch
+from snnbench.train.machine import Machine, launch, lost_processes_explained
 from snnbench.train.stopping import StopRequest
+from snnbench.train.training import train
 from snnbench.weights import apply_state, state_sha256
 
 
@@ -234,12 +236,45 @@ def test_the_view_that_trains_shares_every_tensor(tmp_path: Path) -> None:
         (Machine(device="cuda:99"), "cuda:99 is not available"),
         (Machine(devices=0), "--devices must be at least 1"),
         (Machine(num_nodes=-1), "--num-nodes must be at least 1"),
-        (Machine(threads=0), "threads"),
+        (Machine(device="cpu:1"), "unknown device 'cpu:1'"),
+        (Machine(threads=0), "--threads must be from 1 to 1024, got 0"),
+        (Machine(threads=10**12), "--threads must be from 1 to 1024"),
     ],
 )
 def test_a_machine_that_cannot_be_is_one_line(machine: Machine, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         launch(machine)
+
+
+def test_a_number_of_processes_that_torchrun_contradicts_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # else each process would train alone, all of them into one folder
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="--devices is 1, but LOCAL_WORLD_SIZE of torchrun is 2"):
+        launch(Machine(devices=1))
+
+
+def test_a_lost_process_is_one_line() -> None:
+    message = "[gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:19602"
+    with (
+        pytest.raises(SnnbenchError, match="another process of this command has ended"),
+        lost_processes_explained(),
+    ):
+        raise RuntimeError(message)
+    with pytest.raises(RuntimeError, match="size of tensor"), lost_processes_explained():
+        raise RuntimeError("size of tensor")
+
+
+def test_a_folder_is_of_one_training_at_a_time(tmp_path: Path) -> None:
+    with alone(tmp_path):
+        with pytest.raises(UsageError, match="another training is writing to"), alone(tmp_path):
+            pass
+        with pytest.raises(UsageError, match="another training is writing to"):
+            train(small_recipe(epochs=1), Machine(threads=1), tmp_path)
+    with alone(tmp_path):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] in ([], [".training.lock"])
 
 
 def test_half_precision_needs_a_gpu() -> None:

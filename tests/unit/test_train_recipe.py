@@ -80,6 +80,11 @@ def test_a_wrong_file_is_one_line(tmp_path: Path, text: str, message: str) -> No
     assert "\n" not in str(caught.value)
 
 
+def test_a_path_that_is_no_unicode_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"data \(--data\): 'images=/a\\udcff' is no Unicode"):
+        resolve(CARD, data="images=/a\udcff")
+
+
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read: No such file"):
         resolve(CARD, tmp_path / "none.toml")

@@ -99,6 +99,35 @@ def test_evidence_is_told_in_words(tmp_path: Path):
     )
 
 
+def test_weights_that_were_not_tested_say_so(tmp_path: Path):
+    path = tmp_path / "w.safetensors"
+    save_file({"w": torch.zeros(1)}, path, metadata={"status": "trained", "seed": "3"})
+    assert trained.evidence(path) == "not tested; seed 3"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"test_correct": "many"},
+        {"test_samples": "0"},
+        {"test_samples": "290"},
+        {"test_correct": "[" * 10**5},
+    ],
+)
+def test_an_accuracy_that_makes_no_sense_is_not_told(tmp_path: Path, changes: dict[str, str]):
+    told = trained.evidence(write(tmp_path / "w.safetensors", **changes))
+    assert told is not None
+    assert "test accuracy" not in told
+    assert "width: 0.25" in told
+
+
+@pytest.mark.parametrize("interval", ["[0.9]", '"wide"', "[[], {}]", "null"])
+def test_an_interval_that_makes_no_sense_is_left_out(tmp_path: Path, interval: str):
+    told = trained.evidence(write(tmp_path / "w.safetensors", test_accuracy_interval_95=interval))
+    assert told is not None
+    assert told.startswith("test accuracy 97.00 % (291 of 300); trained on digits")
+
+
 def test_a_run_takes_the_network_from_its_weights(tmp_path: Path):
     path = str(write(tmp_path / "w.safetensors"))
     config = configure("resnet19", weights=path)
@@ -113,6 +142,19 @@ def test_a_run_takes_the_network_from_its_weights(tmp_path: Path):
     twin = str(write(tmp_path / "twin.safetensors", twin="true"))
     with pytest.raises(UsageError, match="those of an ANN twin; give them with --twin-weights"):
         configure("resnet19", weights=twin)
+
+
+def test_the_twin_s_weights_are_those_of_a_twin(tmp_path: Path):
+    twin = str(write(tmp_path / "twin.safetensors", twin="true"))
+    assert configure("resnet19", width=0.25, twin_weights=twin).twin_weights == twin
+    spiking = str(write(tmp_path / "w.safetensors"))
+    with pytest.raises(UsageError, match=r"are those of the spiking network; give .* --weights"):
+        configure("resnet19", width=0.25, twin_weights=spiking)
+    other = str(write(tmp_path / "other.safetensors", twin="true", benchmark="plain20"))
+    with pytest.raises(UsageError, match="are for plain20, not for resnet19"):
+        configure("resnet19", width=0.25, twin_weights=other)
+    with pytest.raises(WeightsError, match="do not exist"):
+        configure("resnet19", twin_weights=str(tmp_path / "none.safetensors"))
 
 
 def test_without_weights_that_fit_a_run_is_untrained(tmp_path: Path):

@@ -1,0 +1,1 @@
+"""Two revisions of a repository against each other, run in turns on this machine."""

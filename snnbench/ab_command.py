@@ -1,0 +1,181 @@
+"""``snnbench ab``: two revisions run in turns on this machine, and the verdict."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from snnbench.compare_command import append_summary, write_report
+from snnbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from snnbench.ab.revisions import Revision
+    from snnbench.ab.turns import Side
+    from snnbench.gate.compare import Report
+
+_DEFAULT_FOLDER = Path("results/ab")
+_OWN_OPTIONS = ("--out",)
+
+
+@click.command("ab")
+@click.argument("base", metavar="BASE_REF")
+@click.argument("head", metavar="HEAD_REF")
+@click.argument("command", metavar="-- run NAME ...", nargs=-1, required=True)
+@click.option(
+    "--processes", type=click.IntRange(1), default=3, show_default=True, help="Runs of each side."
+)
+@click.option(
+    "--fail-above",
+    "asked",
+    multiple=True,
+    metavar="METRIC:TOL",
+    help="Gate METRIC at TOL, such as latency.event:15%, beside the defaults.",
+)
+@click.option("--exact", is_flag=True, help="Fail at any difference of a count, in any layer.")
+@click.option(
+    "--allow", "allowed", multiple=True, metavar="KEY", help="Compare although KEY differs."
+)
+@click.option(
+    "--detect",
+    default="25%",
+    show_default=True,
+    metavar="PERCENT",
+    help="Smallest slowdown that must not go unseen: inconclusive where it may have.",
+)
+@click.option("--fail-inconclusive", is_flag=True, help="Exit with 3 where times are inconclusive.")
+@click.option(
+    "--repo",
+    default=".",
+    type=click.Path(path_type=Path),
+    help="Folder in the git repository.  [default: this one]",
+)
+@click.option("--install", is_flag=True, help="Give each side its own dependencies (downloads).")
+@click.option("--keep", is_flag=True, help="Keep the environments of both sides.")
+@click.option(
+    "--format",
+    "format_name",
+    type=click.Choice(["table", "md", "json", "junit"]),
+    default="table",
+    show_default=True,
+    help="Of the output.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="New folder.  [default: results/ab/...]"
+)
+def ab_command(
+    base: str,
+    head: str,
+    command: tuple[str, ...],
+    *,
+    processes: int,
+    asked: tuple[str, ...],
+    exact: bool,
+    allowed: tuple[str, ...],
+    detect: str,
+    fail_inconclusive: bool,
+    repo: Path,
+    install: bool,
+    keep: bool,
+    format_name: str,
+    out: Path | None,
+) -> int:
+    """Compare BASE_REF with HEAD_REF (`.`: the working tree) by running both in turns.
+
+    Example: snnbench ab main . -- run resnet19 --samples 4 --threads 1
+
+    Exit codes: 0 ok or inconclusive, 1 regression, 2 usage, 3 not comparable, 4 missing.
+    """
+    from snnbench.ab import revisions, turns, verdict
+    from snnbench.files import ensure_writable_folder
+    from snnbench.gate.compare import Report
+    from snnbench.gate.identity import check_allowed
+    from snnbench.progress import RichReporter
+
+    name = _benchmark(command)
+    smallest = _share(detect)
+    rules, keys = verdict.rules(asked, smallest, exact=exact), check_allowed(allowed)
+    top = revisions.top_of(repo)
+    old, new = revisions.resolve(top, base), revisions.resolve(top, head)
+    folder = ensure_writable_folder(_new_folder(out, old, new))
+    with RichReporter() as reporter:
+        if old.commit == new.commit and not (old.changed or new.changed):
+            reporter.note(f"base and head are identical ({old}): this shows the machine's noise")
+        with turns.sides(top, old, new, reporter, install=install, keep=keep) as both:
+            report = absent(name, both)
+            if report is None:
+                runs = turns.in_turns(
+                    both,
+                    lambda _side, to: ("-m", "snnbench", *command, "--out", str(to.resolve())),
+                    folder,
+                    reporter,
+                    processes=processes,
+                )
+                comparison = verdict.judge(
+                    *runs,
+                    rules,
+                    asked=verdict.asked_metrics(asked),
+                    allowed=keys | {"benchmark_version"},
+                    detect=smallest,
+                    labels=(str(old), str(new)),
+                )
+                report = Report(comparisons=(comparison,))
+    write_report(report, format_name, None)
+    append_summary(report)
+    click.echo(f"results of all runs: {folder}", err=True)
+    code = report.exit_code
+    return verdict.INCONCLUSIVE if fail_inconclusive and not code and report.inconclusive else code
+
+
+def _benchmark(command: tuple[str, ...]) -> str:
+    """The benchmark's name in ``run NAME ...``."""
+    if command[0] != "run" or len(command) < 2 or command[1].startswith("-"):
+        msg = f"write the command as `-- run NAME ...`, not `{' '.join(command)}`"
+        raise UsageError(msg)
+    for word in command:
+        if word.partition("=")[0] in _OWN_OPTIONS:
+            msg = f"{word} after `--` would mix the runs: give --out before it"
+            raise UsageError(msg)
+    return command[1]
+
+
+def _share(text: str) -> Fraction:
+    match = re.fullmatch(r"(\d{1,4}(?:\.\d{1,4})?)%?", text, re.ASCII)
+    if match is None:
+        msg = f"--detect {text}: write a number of percent, such as 25%"
+        raise UsageError(msg)
+    return Fraction(match[1]) / 100
+
+
+def _new_folder(out: Path | None, base: Revision, head: Revision) -> Path:
+    if out is None:
+        now = datetime.now(tz=UTC).strftime("%Y%m%dT%H%M%SZ")
+        return _DEFAULT_FOLDER / f"{base.commit[:7]}-{head.commit[:7]}-{now}"
+    if any((out / side).exists() for side in ("base", "head")):
+        msg = f"{out} holds runs of an earlier comparison; choose another folder with --out"
+        raise UsageError(msg)
+    return out
+
+
+def absent(name: str, both: tuple[Side, Side]) -> Report | None:
+    """What there is to say if a side does not have the benchmark; ``None`` if both have it.
+
+    Raises:
+        UsageError: Neither has it.
+    """
+    from snnbench.gate.compare import Report
+
+    base, head = both
+    if name in base.benchmarks and name in head.benchmarks:
+        return None
+    if name in base.benchmarks:
+        return Report(comparisons=(), missing=((name, head.label),))
+    if name in head.benchmarks:
+        return Report(comparisons=(), added=((name, head.label),))
+    known = ", ".join(sorted(base.benchmarks | head.benchmarks))
+    msg = f"neither {base.label} nor {head.label} has the benchmark {name}; they have {known}"
+    raise UsageError(msg)

@@ -1,0 +1,1 @@
+"""Two results against each other: comparable or not, what moved, and which gate fails."""

@@ -1,0 +1,112 @@
+"""The pytest plugin: the fixture ``snn_benchmark``, its marker and its options.
+
+pytest imports this module at every start, so nothing but the standard library and pytest is loaded
+here; torch comes with the first test that uses the fixture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from snnbench.testing.fixture import SnnBenchmark
+
+_MARKER = (
+    "snn_benchmark(fail_above=(), exact=False, allow=()): limits and keys for the fixture "
+    "snn_benchmark, as `snnbench compare` has them"
+)
+_FOLDERS = ("snnbench_baseline", "snnbench_results")
+_NOTES = pytest.StashKey[list[str]]()
+_REPORTED = "snnbench_notes"
+"""Attribute of a test's report; xdist brings it to the process that prints the summary."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options."""
+    group = parser.getgroup("snnbench", "spiking networks (snnbench)")
+    group.addoption(
+        "--snnbench-baseline",
+        metavar="DIR",
+        help="Compare what snn_benchmark counts with the results in DIR, one file per test.",
+    )
+    group.addoption(
+        "--snnbench-update",
+        action="store_true",
+        help="Accept what is counted: write it to the baseline instead of comparing.",
+    )
+    group.addoption(
+        "--snnbench-results",
+        metavar="DIR",
+        help="Also write every result to DIR, for `snnbench compare` and `snnbench history`.",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker; check the options before any test runs."""
+    config.addinivalue_line("markers", _MARKER)
+    if config.option.snnbench_update and not config.option.snnbench_baseline:
+        msg = "--snnbench-update needs --snnbench-baseline DIR: the folder to write to"
+        raise pytest.UsageError(msg)
+    for name in _FOLDERS:
+        given = getattr(config.option, name)
+        if given:  # absolute, for workers of xdist and tests that change the folder
+            setattr(config.option, name, str(config.invocation_params.dir / given))
+    if config.option.snnbench_update:
+        _make_folder(config.option.snnbench_baseline, "--snnbench-baseline")
+    if config.option.snnbench_results:
+        _make_folder(config.option.snnbench_results, "--snnbench-results")
+
+
+def _make_folder(folder: str, option: str) -> None:
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"{option} {folder} cannot be made: {error.strerror}; choose a writable folder"
+        raise pytest.UsageError(msg) from error
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say what happens to baselines, under xdist as well."""
+    folder = config.option.snnbench_baseline
+    if not folder:
+        return None
+    verb = "written" if config.option.snnbench_update else "compared"
+    workers = getattr(config.option, "tx", None)
+    how = "; xdist: each worker reads and writes the files of its own tests" if workers else ""
+    return f"snnbench: baselines in {folder} are {verb}{how}"
+
+
+@pytest.fixture
+def snn_benchmark(request: pytest.FixtureRequest) -> SnnBenchmark:
+    """Count a model: ``snn_benchmark(model, x, timesteps=4, layout="TN")``.
+
+    See ``snnbench.testing.fixture.SnnBenchmark``.
+    """
+    from snnbench.testing.fixture import SnnBenchmark
+
+    return SnnBenchmark(request, request.node.stash.setdefault(_NOTES, []))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Leave on a test's report what its fixture has to say."""
+    report = yield
+    if report.when == "call" and _NOTES in item.stash:
+        setattr(report, _REPORTED, item.stash[_NOTES])
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """List what moved, what was written, and what was not compared."""
+    reports = [report for group in terminalreporter.stats.values() for report in group]
+    notes = [note for report in reports for note in getattr(report, _REPORTED, ())]
+    if notes:
+        terminalreporter.section("snnbench")
+        for note in notes:
+            terminalreporter.write_line(note)

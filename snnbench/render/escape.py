@@ -1,0 +1,37 @@
+"""Text of unknown origin made safe for a terminal, Markdown and XML."""
+
+from __future__ import annotations
+
+import re
+
+_MARKDOWN = re.compile(r"([\\`*_\[\]|~$#])")
+_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+_ZERO_WIDTH_SPACE = "\u200b"
+
+
+def printable(text: str) -> str:
+    r"""``text`` on one line, control, format and unassigned characters as visible escapes.
+
+    >>> printable("conv\x1b[31m\n1")
+    'conv\\x1b[31m\\x0a1'
+    """
+    return "".join(one if one.isprintable() else _escape(one) for one in text)
+
+
+def markdown(text: str) -> str:
+    r"""``text`` as inline GitHub Markdown: no markup, no HTML, no link and nobody mentioned.
+
+    >>> markdown("lif_1|<b>")
+    'lif\\_1\\|&lt;b&gt;'
+    """
+    escaped = _MARKDOWN.sub(r"\\\1", printable(text)).translate(_ENTITIES)
+    unlinked = escaped.replace("://", f":{_ZERO_WIDTH_SPACE}//")
+    return unlinked.replace("www.", f"www{_ZERO_WIDTH_SPACE}.").replace(
+        "@", f"@{_ZERO_WIDTH_SPACE}"
+    )
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    width, letter = (2, "x") if code < 0x100 else (4, "u") if code < 0x10000 else (8, "U")
+    return f"\\{letter}{code:0{width}x}"

@@ -1,0 +1,153 @@
+"""Revisions are found, and checked out without a trace in the user's repository."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from snnbench.ab import revisions
+from snnbench.ab.environments import environment
+from snnbench.ab.processes import RunError, run
+from snnbench.errors import UsageError
+
+PROJECT = '[project]\nname = "toy"\nversion = "1"\ndependencies = ["torch>=2"]\n'
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+    variables = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    done = subprocess.run(
+        ("git", *identity, *arguments),
+        cwd=folder,
+        env=variables,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """Two commits, a tag on the first, and a hook that must not run."""
+    folder = tmp_path / "a repository"
+    folder.mkdir()
+    git(folder, "init", "-q", "-b", "main")
+    (folder / ".gitignore").write_text("ignored\n")
+    (folder / "pyproject.toml").write_text(PROJECT)
+    (folder / "gone.py").write_text("")
+    (folder / "code.py").write_text("x = 1\n")
+    git(folder, "add", ".")
+    git(folder, "commit", "-q", "-m", "first")
+    git(folder, "tag", "v1")
+    (folder / "code.py").write_text("x = 2\n")
+    git(folder, "commit", "-q", "-am", "second")
+    hook = folder / ".git/hooks/post-checkout"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    return folder
+
+
+def test_a_revision_is_checked_out_and_leaves_no_trace(repository: Path, tmp_path: Path) -> None:
+    top = revisions.top_of(repository)
+    first = revisions.resolve(top, "v1")
+    with revisions.checkout(top, first, tmp_path / "source") as source:
+        assert (source / "code.py").read_text() == "x = 1\n"
+        assert revisions.requirements(source) == {"torch>=2"}
+    assert not source.exists()
+    assert len(git(repository, "worktree", "list").splitlines()) == 1
+    assert git(repository, "status", "--porcelain") == ""
+    assert (repository / "code.py").read_text() == "x = 2\n"
+
+
+def test_the_working_tree_with_all_its_changes(repository: Path, tmp_path: Path) -> None:
+    (repository / "code.py").write_text("x = 3\n")
+    (repository / "new ü.py").write_text("")
+    (repository / "ignored").write_text("")
+    (repository / "gone.py").unlink()
+    before = git(repository, "status", "--porcelain")
+    top = revisions.top_of(repository)
+    now = revisions.resolve(top, ".")
+    assert now.changed
+    with revisions.checkout(top, now, tmp_path / "source") as source:
+        names = {path.name for path in source.iterdir()}
+        assert names == {".git", ".gitignore", "pyproject.toml", "code.py", "new ü.py"}
+        assert (source / "code.py").read_text() == "x = 3\n"
+        # a result made there says from which commit, and that it was changed
+        assert git(source, "rev-parse", "HEAD").strip() == now.commit
+        assert git(source, "status", "--porcelain") == before
+    assert git(repository, "status", "--porcelain") == before
+
+
+def test_a_clean_working_tree_is_its_commit(repository: Path) -> None:
+    top = revisions.top_of(repository / ".git/..")
+    tree, head = revisions.resolve(top, "."), revisions.resolve(top, "main")
+    assert (tree.commit, tree.changed) == (head.commit, False)
+    assert str(head) == f"main ({head.commit[:7]})"
+    assert str(revisions.resolve(top, head.commit)) == head.commit[:7]
+
+
+@pytest.mark.parametrize("asked", ["nowhere", "--help", "HEAD:code.py", ""])
+def test_what_is_no_revision(repository: Path, asked: str) -> None:
+    with pytest.raises(UsageError, match=r"has no revision .*fetch it first.*fetch-depth: 0"):
+        revisions.resolve(revisions.top_of(repository), asked)
+
+
+def test_what_is_no_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="is not in a git repository; give one with --repo"):
+        revisions.top_of(tmp_path)
+    with pytest.raises(UsageError, match="is no folder"):
+        revisions.top_of(tmp_path / "missing")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UsageError, match="git is not installed"):
+        revisions.top_of(tmp_path)
+
+
+@pytest.mark.parametrize("text", [None, "[project\n"])
+def test_a_revision_without_a_project(tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "pyproject.toml").write_text(text)
+    with pytest.raises(UsageError, match=r"no readable pyproject.toml, so it cannot be installed"):
+        revisions.requirements(tmp_path)
+
+
+def test_a_failing_process_says_which_and_its_last_words(tmp_path: Path) -> None:
+    code = "import sys; print('a\\n\\nb', file=sys.stderr); sys.exit(7)"
+    log = tmp_path / "log"
+    with pytest.raises(
+        RunError, match=r"^run 1 of base failed with exit code 7: a \| b$"
+    ) as caught:
+        run([sys.executable, "-c", code], environment(tmp_path), log, "run 1 of base")
+    assert caught.value.exit_code == 3
+    assert log.read_text().split() == ["a", "b"]
+
+
+def test_an_interrupted_process_may_clean_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = (
+        "import pathlib, signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(pathlib.Path('ended').touch()))\n"
+        "pathlib.Path('started').touch()\n"
+        "time.sleep(60)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    original = subprocess.Popen.communicate
+
+    def interrupted(self: subprocess.Popen[bytes], *args: object, **options: object) -> object:
+        if options:  # waiting for it to end
+            return original(self, *args, **options)  # type: ignore[arg-type]
+        while not Path("started").exists():
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run([sys.executable, "-c", code], environment(tmp_path), tmp_path / "log", "it")
+    assert Path("ended").exists()

@@ -97,6 +97,7 @@ def ab_command(
     from snnbench.progress import RichReporter
 
     name = _benchmark(command)
+    _check_processes(processes, command)
     smallest = _share(detect)
     rules, keys = verdict.rules(asked, smallest, exact=exact), check_allowed(allowed)
     top = revisions.top_of(repo)
@@ -126,9 +127,13 @@ def ab_command(
                 report = Report(comparisons=(comparison,))
     write_report(report, format_name, None)
     append_summary(report)
-    click.echo(f"results of all runs: {folder}", err=True)
+    if report.comparisons:
+        click.echo(f"results of all runs: {folder}", err=True)
     code = report.exit_code
-    return verdict.INCONCLUSIVE if fail_inconclusive and not code and report.inconclusive else code
+    if fail_inconclusive and not code and report.inconclusive:
+        code = verdict.INCONCLUSIVE
+        click.echo(f"inconclusive, so exit code {code} (--fail-inconclusive)", err=True)
+    return code
 
 
 def _benchmark(command: tuple[str, ...]) -> str:
@@ -141,6 +146,17 @@ def _benchmark(command: tuple[str, ...]) -> str:
             msg = f"{word} after `--` would mix the runs: give --out before it"
             raise UsageError(msg)
     return command[1]
+
+
+def _check_processes(processes: int, command: tuple[str, ...]) -> None:
+    from snnbench.gate.times import MIN_TURNS
+
+    if processes < MIN_TURNS and "--no-latency" not in command:
+        msg = (
+            f"--processes {processes} are too few for times: give at least {MIN_TURNS}, or "
+            "--no-latency after `--`"
+        )
+        raise UsageError(msg)
 
 
 def _share(text: str) -> Fraction:

@@ -39,11 +39,15 @@ def create(folder: Path, project: Path, label: str, *, install: bool) -> Path:
         The interpreter.
 
     Raises:
-        UsageError: A package that builds the project is missing.
+        UsageError: A package that builds the project is missing, or pip for ``install``.
         RunError: The project cannot be built or installed.
     """
     posix = os.name != "nt"
-    venv.EnvBuilder(with_pip=install, symlinks=posix).create(folder)
+    try:
+        venv.EnvBuilder(with_pip=install, symlinks=posix).create(folder)
+    except subprocess.CalledProcessError as error:  # Debian and Ubuntu ship ensurepip apart
+        msg = f"the environment of {label} gets no pip: install ensurepip (python3-venv on Debian)"
+        raise UsageError(msg) from error
     python = folder / ("bin/python" if posix else "Scripts/python.exe")
     if install:
         command = [str(python), "-m", "pip", "install"]
@@ -76,7 +80,8 @@ def benchmarks(python: Path, folder: Path, label: str) -> frozenset[str]:
     """
     log = folder / "benchmarks.log"
     output = run([str(python), "-P", "-c", _NAMES], environment(folder), log, f"loading {label}")
-    names: list[str] = json.loads(output)
+    # a benchmark's module may have printed something before
+    names: list[str] = json.loads(output.strip().rpartition("\n")[2])
     return frozenset(names)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from snnbench.errors import SnnbenchError
@@ -55,12 +58,21 @@ def run(command: Sequence[str], environment: Mapping[str, str], log: Path, what:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End a process that still runs, with time to end its own."""
+    """End a process that still runs and those it started, with time to clean up."""
     if process.poll() is not None:
         return
-    process.terminate()
+    _signal(process, signal.SIGTERM)
     try:
         process.communicate(timeout=_PATIENCE_S)
     except subprocess.TimeoutExpired:
-        process.kill()
+        _signal(process, signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
         process.communicate()
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+    """Send a signal to a process and those in its session, such as a build backend under pip."""
+    if os.name == "posix":
+        with suppress(ProcessLookupError, PermissionError):  # it ended just now
+            os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)

@@ -60,7 +60,7 @@ def resolve(repository: Path, asked: str) -> Revision:
     """The commit that ``asked`` names, or the working tree.
 
     Raises:
-        UsageError: There is no such commit.
+        UsageError: There is no such commit, or git cannot say what changed.
     """
     name = "HEAD" if asked == WORKING_TREE else asked
     commit = None
@@ -72,7 +72,9 @@ def resolve(repository: Path, asked: str) -> Revision:
             "commit only: fetch-depth: 0)"
         )
         raise UsageError(msg)
-    changed = asked == WORKING_TREE and bool(_git(repository, "status", "--porcelain"))
+    # whatever the user's configuration hides: new files belong to the working tree
+    status = ("status", "--porcelain", "--untracked-files=normal")
+    changed = asked == WORKING_TREE and bool(_must(repository, *status))
     return Revision(asked=asked, commit=commit, changed=changed)
 
 
@@ -125,20 +127,21 @@ def pyproject(folder: Path) -> dict[str, Any]:
 
 def _copy_files(repository: Path, folder: Path) -> None:
     """Every file that git tracks or does not ignore, as it is now."""
-    listed = _git(repository, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    for name in filter(None, (listed or "").split("\0")):
+    listed = _must(repository, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    for name in filter(None, listed.split("\0")):
         source, target = repository / name, folder / name
         if source.is_symlink() or source.is_file():  # a deleted one is listed, too
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target, follow_symlinks=False)
 
 
-def _must(folder: Path, *command: str) -> None:
+def _must(folder: Path, *command: str) -> str:
     done = _run(folder, *command)
     if done.returncode:
         last = done.stderr.strip().rpartition("\n")[2]
-        msg = f"git {command[-1]} in {folder}: {last}"
+        msg = f"`git {' '.join(command)}` in {folder} failed: {last}"
         raise UsageError(msg)
+    return done.stdout
 
 
 def _git(folder: Path, *command: str) -> str | None:

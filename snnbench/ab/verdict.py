@@ -117,7 +117,7 @@ def judge(
     Args:
         base: Runs of the base.
         head: Runs of the head.
-        chosen: Limits by metric.
+        chosen: Limits by metric, from ``rules``.
         asked: Metrics the user gave a limit for; a default limit on a time that neither side has
             is left out.
         allowed: Keys that may differ.
@@ -134,8 +134,7 @@ def judge(
     if comparison.refused:
         return comparison
     ranges = dict(_ranges(base, head, kept, allowed))
-    tolerance = kept.get(GATED_TIMES[0])
-    steps = slower_steps(base, head, 0.0 if tolerance is None else float(_tolerance(tolerance)))
+    steps = slower_steps(base, head, float(_tolerance(chosen[GATED_TIMES[0]])))
     gates = (
         _weighed(gate, ranges.get((gate.metric.name, gate.where)), detect, steps)
         for gate in comparison.gates

@@ -6,7 +6,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from snnbench.gate.identity import LAYERS, NEURONS, REPEATS, Difference, differences, join_key
+from snnbench.gate.identity import (
+    COUNT_KEYS,
+    LAYERS,
+    NEURONS,
+    REPEATS,
+    Difference,
+    differences,
+    join_key,
+)
 from snnbench.gate.judge import Gate, Status, judge_counts, judge_times
 from snnbench.gate.limits import Limit
 from snnbench.gate.metrics import Measured, measured
@@ -212,12 +220,21 @@ def _allowed_losses(missing: Iterable[Missing], allowed: frozenset[str]) -> Iter
 
 def _unequal_repeats(base: Runs, head: Runs) -> tuple[Difference, ...]:
     told = [
-        "equal" if all(run.snn == runs[0].snn for run in runs) else f"{len(runs)} that differ"
+        "equal"
+        if all(_repeated(run) == _repeated(runs[0]) for run in runs[1:])
+        else f"{len(runs)} that differ"
         for runs in (base, head)
     ]
     if told == ["equal", "equal"]:
         return ()
     return (Difference(key=REPEATS, base=told[0], head=told[1]),)
+
+
+def _repeated(run: RunResult) -> tuple[object, ...]:
+    """What every run of one side must agree in, since only the first is compared."""
+    keys = tuple(value(run) for value in COUNT_KEYS.values())
+    twin = None if run.twin is None else run.twin.dense
+    return keys, run.snn, twin, run.accuracy, sum(not check.ok for check in run.checks)
 
 
 def _engine_note(base: EngineRun | None, head: EngineRun | None) -> str | None:

@@ -17,7 +17,7 @@ COUNT_KEYS: dict[str, Callable[[RunResult], object]] = {
     "schema_version": lambda r: r.schema_version,
     "benchmark": lambda r: r.benchmark,
     "benchmark_version": lambda r: r.benchmark_version,
-    "input_shape": lambda r: r.input_shape,
+    "input_shape": lambda r: "x".join(map(str, r.input_shape)),
     "weights": lambda r: r.weights.sha256,
     "twin_weights": lambda r: None if r.twin_weights is None else r.twin_weights.sha256,
     "data": lambda r: r.data.sha256,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+from math import inf, isfinite
 from statistics import median
 
 from snnbench.gate.limits import Limit
@@ -151,10 +152,15 @@ def _judge_time(metric: Metric, limit: Limit | None, pair: TimePair) -> Gate:
         where=str(pair.conditions),
         limit=None if limit is None else str(limit),
         status=status,
-        base=median(pair.base_ms) if pair.base_ms else None,
-        head=median(pair.head_ms) if pair.head_ms else None,
+        base=_median(pair.base_ms),
+        head=_median(pair.head_ms),
         reason=reason,
     )
+
+
+def _median(times_ms: Sequence[float]) -> float | None:
+    middle = median(times_ms) if times_ms else inf
+    return middle if isfinite(middle) else None
 
 
 def _slower(limit: Limit, pair: TimePair) -> bool:

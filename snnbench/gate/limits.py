@@ -30,7 +30,7 @@ class Limit:
         unit: Of ``tolerance``: ``%`` of the base, ``pt`` (points of accuracy), or empty for the
             metric's own unit.
         exact: Whether any difference fails, a better value and one layer's too.
-        explicit: Whether the user asked for it; then what cannot be judged fails.
+        explicit: Whether the user named it or its group; then what cannot be judged fails.
     """
 
     metric: Metric
@@ -90,7 +90,9 @@ def _parse(text: str) -> list[Limit]:
             examples = " or ".join(_EXAMPLE[one] for one in admitted)
             msg = f"--fail-above {text}: the tolerance of {metric.name} is written as {examples}"
             raise UsageError(msg)
-    return [Limit(metric=metric, tolerance=value, unit=unit, explicit=True) for metric in found]
+    # the group of the defaults asks for no more than they do: a network may have no twin
+    explicit = name != COUNTS
+    return [Limit(metric=metric, tolerance=value, unit=unit, explicit=explicit) for metric in found]
 
 
 def _selected(name: str) -> list[Metric]:

@@ -170,7 +170,7 @@ def _network_values(result: RunResult) -> dict[str, Number | None]:
         "twin.macs": None if twin is None else twin.effective.macs,
         "uncounted": sum(item.calls for item in snn.uncounted),
         "uncalled": len(snn.uncalled),
-        "failed_checks": sum(not check.ok for check in result.checks),
+        "failed_checks": sum(not check.ok for check in result.checks) if result.checks else None,
         "firing_rate": rate(counts["spikes"], counts["neurons"]),
         "accuracy": _percent(result.accuracy),
         "twin_accuracy": _percent(result.twin_accuracy),

@@ -34,7 +34,7 @@ class Point:
         source: The file.
         benchmark: Its name.
         commit: ``None`` if neither the file nor its path says.
-        when: Date of the commit where the file has it, else when the result was made.
+        when: Date (UTC) of the commit where the file has it, else when the result was made.
         identity: What must agree before counts compare.
         machine: What must agree before times compare.
         values: Metric -> value, of those that are known.
@@ -110,7 +110,7 @@ def read_folder(folder: Path, *, skip_unreadable: bool = False) -> Files:
         if path.name in OTHER_FILES:
             continue
         try:
-            points += _read(path)
+            points += _read(path, folder)
         except ResultError as error:
             if not skip_unreadable:
                 msg = f"{error}; leave such files out with --skip-unreadable"
@@ -123,9 +123,13 @@ def read_folder(folder: Path, *, skip_unreadable: bool = False) -> Files:
     return Files(points=tuple(points), skipped=tuple(skipped))
 
 
-def _read(path: Path) -> Iterator[Point]:
+def _read(path: Path, folder: Path) -> Iterator[Point]:
     stored = _stored(path)
-    return iter((_of_result(path),)) if stored is None else _of_tests(path, stored)
+    # folders above the history may have names like commits, as those of a build server
+    commit = _commit_in(path.relative_to(folder))
+    if stored is None:
+        return iter((_of_result(path, commit),))
+    return _of_tests(path, stored, commit)
 
 
 def _stored(path: Path) -> _Stored | None:
@@ -145,12 +149,12 @@ def _stored(path: Path) -> _Stored | None:
         return None  # `load` says what is wrong
 
 
-def _of_result(path: Path) -> Point:
+def _of_result(path: Path, commit: str | None) -> Point:
     result = load(path)
     return Point(
         source=path,
         benchmark=result.benchmark,
-        commit=_commit_in(path) or _own_commit(result),
+        commit=commit or _own_commit(result),
         when=_date(result.created_utc, path),
         identity=identity(result),
         machine=machine(result),
@@ -159,7 +163,7 @@ def _of_result(path: Path) -> Point:
     )
 
 
-def _of_tests(path: Path, stored: _Stored) -> Iterator[Point]:
+def _of_tests(path: Path, stored: _Stored, commit: str | None) -> Iterator[Point]:
     when = _date(stored.commit_info.time or stored.datetime, path)
     told = {key: str(stored.machine_info.get(key)) for key in ("node", "cpu", "python_version")}
     for test in stored.benchmarks:
@@ -167,7 +171,7 @@ def _of_tests(path: Path, stored: _Stored) -> Iterator[Point]:
             yield Point(
                 source=path,
                 benchmark=counts.benchmark,
-                commit=_commit_in(Path(stored.commit_info.id or "")) or _commit_in(path),
+                commit=_commit_in(Path(stored.commit_info.id or "")) or commit,
                 when=when,
                 identity=counts.identity,
                 machine=told,
@@ -178,14 +182,15 @@ def _of_tests(path: Path, stored: _Stored) -> Iterator[Point]:
 
 def _counts(test: _Test, path: Path) -> list[_Counts]:
     """What the fixture ``snn_benchmark`` left; nothing in a test without it."""
-    left = test.extra_info.get(_EXTRA_INFO, [])
-    problem = number_problem(left)
     try:
-        found = msgspec.convert(left, list[_Counts])
+        found = msgspec.convert(test.extra_info.get(_EXTRA_INFO, []), list[_Counts])
+        problem = number_problem([each.metrics for each in found])
     except msgspec.ValidationError as error:
         problem = str(error)
+    if problem is None and found:
+        problem = number_problem(test.stats.median * MS_PER_S)
     if problem:
-        msg = f"{path} holds counts that are not snnbench's: {problem}"
+        msg = f"{path} holds counts or a time that are not snnbench's: {problem}"
         raise ResultError(msg)
     return found
 
@@ -204,7 +209,7 @@ def _commit_in(path: Path) -> str | None:
 def _date(text: str, path: Path) -> datetime:
     try:
         when = datetime.fromisoformat(text)
-    except ValueError:
+        return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+    except (ValueError, OverflowError):
         msg = f"{path} has no valid date: {text[:40]!r}"
         raise ResultError(msg) from None
-    return when.replace(tzinfo=UTC) if when.tzinfo is None else when

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from datetime import UTC
 
 from rich import box
 from rich.console import Console
@@ -69,7 +68,7 @@ def commit_label(point: Point) -> str:
 
 def date(point: Point) -> str:
     """Date in UTC, to the second."""
-    return f"{point.when.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    return f"{point.when:%Y-%m-%d %H:%M:%S}"
 
 
 def to_csv(tracks: Sequence[Track]) -> str:

@@ -90,7 +90,7 @@ def count(
         benchmark=benchmark,
         benchmark_version=None,
         title=type(model).__name__,
-        input_shape=_sample_shape(x, timesteps, counts.samples),
+        input_shape=_sample_shape(x, timesteps, counts.samples, layout),
         config=RunConfig(
             benchmark=benchmark,
             timesteps=timesteps,
@@ -142,9 +142,10 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
             module.training = True
 
 
-def _sample_shape(x: Tensor, timesteps: int, samples: int) -> tuple[int, ...]:
+def _sample_shape(x: Tensor, timesteps: int, samples: int, layout: str) -> tuple[int, ...]:
     """Shape of one sample, without time."""
-    leading = set(x.shape[:2]) == {timesteps, samples} and len(x.shape) > 1
+    timed = layout != "loop" and len(x.shape) > 1
+    leading = timed and set(x.shape[:2]) == {timesteps, samples}
     return tuple(x.shape[2:] if leading else x.shape[1:])
 
 

@@ -55,7 +55,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         batch_size: Samples per process and step.
         lr: First learning rate of SGD.
         momentum: Of SGD.
-        weight_decay: Of SGD, on all parameters.
+        weight_decay: Of SGD, on weights; tdBN and biases are spared.
         schedule: ``step`` multiplies the rate by ``lr_factor`` every ``lr_step_epochs``; ``cosine``
             lets it fall to zero, step by step, along half a cosine.
         lr_step_epochs: See ``schedule``.

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import torch
@@ -174,10 +175,7 @@ def make_job(
         network = synchronise(network)
     # plain SGD as in the paper; one call for all tensors
     sgd = torch.optim.SGD(
-        network.parameters(),
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
+        _groups(network, recipe.weight_decay), lr=recipe.lr, momentum=recipe.momentum
     )
     model, optimizer = fabric.setup(optimise(network), sgd)
     return Job(
@@ -192,6 +190,16 @@ def make_job(
         folder=kept,
         checkpoint_every_s=checkpoint_every_s,
     )
+
+
+def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameters with their decay: weights only, or it would pull neurons below their threshold."""
+    decaying = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]  # tdBN's scale and shift, biases
+    return [
+        {"params": decaying, "weight_decay": weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
 
 
 def _state(benchmark: Benchmark, recipe: Recipe, job: Job) -> State:

@@ -188,10 +188,14 @@ def experiment(repetitions: int, seconds: float, load: int, burst_s: float, out:
     """All comparisons, identical and planted ones in turn; files are written after each."""
     out.mkdir(parents=True, exist_ok=True)
     done: list[Repetition] = []
-    with background_load(load, burst_s):
+    with (
+        tempfile.TemporaryDirectory(prefix="snnbench-ab-") as temporary,  # and compiled kernels
+        background_load(load, burst_s),
+    ):
         for index in range(2 * repetitions):
-            with tempfile.TemporaryDirectory(prefix="snnbench-ab-") as temporary:
-                done.append(compare_once(seconds, Path(temporary), planted=index % 2 == 1))
+            folder = Path(temporary, str(index))
+            folder.mkdir()
+            done.append(compare_once(seconds, folder, planted=index % 2 == 1))
             settings = {"load": load, "burst_s": burst_s, "seconds": seconds}
             raw = {**settings, "repetitions": list(map(asdict, done))}
             write_atomically(out / "ab_experiment.json", json.dumps(raw, indent=1).encode())

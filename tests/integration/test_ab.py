@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from factories import make_result, timing
 from interrupts import listen_to_ctrl_c
 
 from snnbench import ab_command, cli
@@ -206,6 +207,7 @@ def test_a_benchmark_that_only_the_head_has_or_neither() -> None:
         (("HEAD", ".", "--fail-above", "speed:1", "--", "run", "toy"), "no such metric"),
         (("HEAD", ".", "--repo", "nowhere", "--", "run", "toy"), "nowhere is no folder"),
         (("HEAD", ".", "--out", "used", "--", "run", "toy"), "holds runs of an earlier"),
+        (("HEAD", ".", "--processes", "2", "--", "run", "toy"), "give at least 3, or --no-latency"),
     ],
 )
 def test_what_cannot_be_is_one_line(
@@ -218,6 +220,46 @@ def test_what_cannot_be_is_one_line(
     assert (code, out) == (2, "")
     assert told in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("option", "expected"), [((), 0), (("--fail-inconclusive",), 3)])
+def test_noise_fails_on_request(
+    repository: Path,
+    invoke: Invoke,
+    monkeypatch: pytest.MonkeyPatch,
+    option: tuple[str, ...],
+    expected: int,
+) -> None:
+    @contextmanager
+    def sides(
+        repository: Path, *both: revisions.Revision, **_: object
+    ) -> Iterator[tuple[turns.Side, ...]]:
+        yield tuple(
+            turns.Side(
+                name=name,
+                revision=both[0],
+                python=Path(),
+                folder=Path(),
+                benchmarks=frozenset({"toy"}),
+            )
+            for name in ("base", "head")
+        )
+
+    noisy = [
+        [
+            make_result(
+                timings=(timing("snn-event", ms),), created_utc=f"2026-01-02T03:0{minute}:00"
+            )
+            for minute, ms in side
+        ]
+        for side in (((0, 10), (3, 14), (4, 10.1)), ((1, 10.1), (2, 10), (5, 13)))
+    ]
+    monkeypatch.setattr(turns, "sides", sides)
+    monkeypatch.setattr(turns, "in_turns", lambda *_, **__: noisy)
+    code, out, err = invoke("HEAD", "HEAD", "--repo", "project", *option, "--", "run", "toy")
+    assert code == expected, out + err
+    assert "verdict: inconclusive" in out
+    assert ("inconclusive, so exit code 3" in err) == bool(option)
 
 
 @pytest.mark.slow

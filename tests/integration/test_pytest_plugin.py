@@ -297,6 +297,18 @@ def test_layouts(snn_benchmark):
     step = snn_benchmark(linear, frames, timesteps=4, name="step").snn
     assert (step.timesteps, step.samples) == (4, 2)
 
+class Loop(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 3)
+
+    def forward(self, x):
+        return sum(self.linear(x) for _ in range(4))
+
+def test_as_many_channels_as_timesteps(snn_benchmark):
+    looped = snn_benchmark(Loop(), torch.rand(2, 4), timesteps=4, layout="loop")
+    assert looped.input_shape == (4,)
+
 def test_wrong_arguments(snn_benchmark):
     for arguments, told in (
         (dict(layout="TNN"), "layout must be one of"),
@@ -306,7 +318,7 @@ def test_wrong_arguments(snn_benchmark):
         with pytest.raises(Exception, match=told):
             snn_benchmark(nn.Linear(2, 4), x(), **{"timesteps": 4, **arguments})
 """
-    run(test).assert_outcomes(passed=2)
+    run(test).assert_outcomes(passed=3)
 
 
 def test_an_unknown_neuron_is_told(run: Run) -> None:

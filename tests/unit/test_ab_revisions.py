@@ -6,12 +6,13 @@ import os
 import subprocess
 import sys
 import time
+import venv
 from pathlib import Path
 
 import pytest
 
 from snnbench.ab import revisions
-from snnbench.ab.environments import environment
+from snnbench.ab.environments import benchmarks, create, environment
 from snnbench.ab.processes import RunError, run
 from snnbench.errors import UsageError
 
@@ -85,6 +86,19 @@ def test_the_working_tree_with_all_its_changes(repository: Path, tmp_path: Path)
     assert git(repository, "status", "--porcelain") == before
 
 
+def test_new_files_are_changes_whatever_git_is_told_to_hide(repository: Path) -> None:
+    git(repository, "config", "status.showUntrackedFiles", "no")
+    (repository / "new.py").write_text("")
+    assert revisions.resolve(revisions.top_of(repository), ".").changed
+
+
+def test_a_broken_index_is_not_taken_for_no_change(repository: Path) -> None:
+    top = revisions.top_of(repository)
+    (repository / ".git/index").write_bytes(b"damaged")
+    with pytest.raises(UsageError, match=r"^`git status .* failed: "):
+        revisions.resolve(top, ".")
+
+
 def test_a_clean_working_tree_is_its_commit(repository: Path) -> None:
     top = revisions.top_of(repository / ".git/..")
     tree, head = revisions.resolve(top, "."), revisions.resolve(top, "main")
@@ -128,13 +142,35 @@ def test_a_failing_process_says_which_and_its_last_words(tmp_path: Path) -> None
     assert log.read_text().split() == ["a", "b"]
 
 
-def test_an_interrupted_process_may_clean_up(
+def test_a_module_may_print_when_it_is_loaded(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho loading\necho '[\"toy\"]'\n")
+    python.chmod(0o755)
+    assert benchmarks(python, tmp_path, "base") == {"toy"}
+
+
+def test_an_environment_without_pip_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise subprocess.CalledProcessError(1, "ensurepip")
+
+    monkeypatch.setattr(venv.EnvBuilder, "create", fail)
+    with pytest.raises(UsageError, match=r"of base gets no pip: install ensurepip"):
+        create(tmp_path / "environment", tmp_path, "base", install=True)
+
+
+def test_an_interrupted_process_and_its_own_may_clean_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = (
-        "import pathlib, signal, sys, time\n"
-        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(pathlib.Path('ended').touch()))\n"
-        "pathlib.Path('started').touch()\n"
+        "import os, pathlib, signal, sys, time\n"
+        "who = 'parent' if (child := os.fork()) else 'child'\n"
+        "ended = pathlib.Path(who)\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(ended.touch()))\n"
+        "pathlib.Path('ready').touch() if not child else None\n"
+        "time.sleep(0.2)\n"
+        "pathlib.Path('started').touch() if child else None\n"
         "time.sleep(60)\n"
     )
     monkeypatch.chdir(tmp_path)
@@ -143,11 +179,13 @@ def test_an_interrupted_process_may_clean_up(
     def interrupted(self: subprocess.Popen[bytes], *args: object, **options: object) -> object:
         if options:  # waiting for it to end
             return original(self, *args, **options)  # type: ignore[arg-type]
-        while not Path("started").exists():
+        while not (Path("started").exists() and Path("ready").exists()):
             time.sleep(0.01)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(subprocess.Popen, "communicate", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run([sys.executable, "-c", code], environment(tmp_path), tmp_path / "log", "it")
-    assert Path("ended").exists()
+    # both hold the pipe that `run` reads to its end
+    assert Path("parent").exists()
+    assert Path("child").exists()

@@ -156,6 +156,16 @@ def test_the_slower_step_is_named() -> None:
     assert not verdict.slower_steps(base, base, 0.0)
 
 
+def test_steps_keep_their_tolerance_where_no_network_was_timed() -> None:
+    base, head = (
+        runs(side, (0, 0, 0), with_step(factor, (1, 1, 1)))
+        for side, factor in ((0, 1.0), (1, 1.05))
+    )
+    assert judged(base, head).notes == ()
+    slower = runs(1, (0, 0, 0), with_step(1.3, (1, 1, 1)))
+    assert judged(base, slower).notes[0].startswith("slower steps of the engine: ")
+
+
 @pytest.mark.parametrize("asked", ["latency.event:25%", "latency:30%"])
 def test_what_must_be_seen_is_above_the_tolerance(asked: str) -> None:
     with pytest.raises(UsageError, match="--detect 25% must be above the tolerance of latency"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -232,6 +233,20 @@ def test_an_accuracy_or_a_twin_that_one_side_lacks() -> None:
     assert alone.notes == ("the head has no twin",)
 
 
+def test_all_counts_are_asked_of_a_network_without_twin_and_checks() -> None:
+    result = make_result(twin=None, checks=())
+    comparison = judged(result, result, "counts:0")
+    assert comparison.exit_code == 0
+    assert status(comparison, "twin.dense.macs") is Status.NOT_GATED
+    assert judged(result, result, "twin.dense.macs:0").exit_code == 4
+    assert judged(make_result(), replace(make_result(), twin=None), "counts:0").exit_code == 4
+
+
+def test_checks_that_are_not_made_are_not_passed() -> None:
+    base = make_result()
+    assert status(judged(base, replace(base, checks=())), "failed_checks") is Status.MISSING
+
+
 def test_an_energy_that_becomes_a_lower_bound_is_missing() -> None:
     base = make_result()
     head = with_uncounted(base)
@@ -299,6 +314,32 @@ def test_repeats_must_agree() -> None:
     )
     report = compare(source(base), [source(base, drifting)], DEFAULT)
     assert [item.key for item in report.comparisons[0].refused] == ["repeats"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda r: replace(r, accuracy=Accuracy(correct=9, samples=100)),
+        lambda r: replace(r, weights=replace(r.weights, sha256="00")),
+        lambda r: replace(r, checks=tuple(replace(check, ok=False) for check in r.checks)),
+    ],
+)
+def test_a_later_repeat_hides_nothing(change: Callable[[RunResult], RunResult]) -> None:
+    base = trained(make_result())
+    later = replace(change(base), created_utc="2026-01-02T03:04:09+00:00")
+    report = compare(source(base), [source(base, later)], DEFAULT)
+    assert [item.key for item in report.comparisons[0].refused] == ["repeats"]
+    again = replace(base, created_utc=later.created_utc)
+    assert compare(source(base), [source(base, again)], DEFAULT).exit_code == 0
+
+
+def test_shapes_are_told_whole() -> None:
+    shapes = (3, 32, 32), (2, 2), (2,)
+    told = [
+        judged(make_result(input_shape=one), make_result(input_shape=two)).refused[0]
+        for one, two in pairwise(shapes)
+    ]
+    assert [(item.base, item.head) for item in told] == [("3x32x32", "2x2"), ("2x2", "2")]
 
 
 def test_the_worst_code_is_what_could_not_be_judged() -> None:

@@ -48,7 +48,9 @@ def test_what_is_asked_replaces_the_defaults_and_the_last_word_counts() -> None:
     ],
 )
 def test_groups(group: str, some: set[str]) -> None:
-    assert some <= limits((group,)).keys()
+    found = limits((group,))
+    assert some <= found.keys()
+    assert {limit.explicit for limit in found.values()} == {group != "counts:0"}
 
 
 def test_exact_keeps_the_defaults() -> None:

@@ -8,9 +8,11 @@ from dataclasses import replace
 import pytest
 from factories import make_result, timing
 
-from snnbench.gate.compare import Comparison, compare_runs
+from snnbench.gate.compare import Comparison, Report, compare_runs
 from snnbench.gate.judge import Gate
 from snnbench.gate.limits import limits
+from snnbench.render.compare_files import to_json, to_junit
+from snnbench.render.compare_tables import to_markdown, to_table
 from snnbench.run_records import MUST_MATCH, RunResult
 
 ALTERNATING = (0, 2, 4), (1, 3, 5)
@@ -114,9 +116,15 @@ def test_a_time_beyond_reason_is_no_time() -> None:
     base, head = (runs((10,) * 3, minutes) for minutes in ALTERNATING)
     huge = replace(head[0].timings[0], raw_seconds=(1e308,))
     head[0] = replace(head[0], timings=(huge,))
-    assert judged(base, head, "latency.event:25%")[1].reason == (
-        "a time of the head is too large to be one"
-    )
+    comparison, gate = judged(base, head, "latency.event:25%")
+    assert gate.reason == "a time of the head is too large to be one"
+    report = Report(comparisons=(comparison,))
+    assert all(render(report) for render in (to_table, to_markdown, to_json, to_junit))
+    # finite medians whose mean is not
+    large = replace(huge, raw_seconds=(1.5e305,), batch_size=1)
+    one = [make_result(timings=tuple(replace(large, process=process) for process in (0, 1)))]
+    (gate,) = [g for g in compare_runs(one, one, {}).gates if g.metric.name == "latency.event"]
+    assert (gate.base, gate.head) == (None, None)
 
 
 def test_batches_are_judged_apart() -> None:

@@ -153,6 +153,9 @@ BAD = {
     "no date": lambda path: path.write_text(
         path.read_text().replace("2026-03-02T10:00:00+00:00", "yesterday")
     ),
+    "a date of no year": lambda path: path.write_text(
+        path.read_text().replace("2026-03-02T10:00:00+00:00", "0001-01-01T00:00:00+23:59")
+    ),
     "no tests": lambda path: path.write_text('{"machine_info": {}, "datetime": ""}'),
 }
 
@@ -180,6 +183,29 @@ def test_counts_that_are_none_are_refused(tmp_path: Path, value: str) -> None:
     path.write_text(content.replace(f'"synops": {synops}', f'"synops": {value}'))
     with pytest.raises(ResultError, match=path.name):
         read_folder(tmp_path)
+
+
+@pytest.mark.parametrize("seconds", ["-1", "1e308"])
+def test_a_time_that_is_none_is_refused(tmp_path: Path, seconds: str) -> None:
+    path = put_stored(tmp_path, 1, factories.make_result())
+    path.write_text(path.read_text(encoding="utf-8").replace("0.25", seconds))
+    with pytest.raises(ResultError, match=r"counts or a time that are not snnbench's: .*negative"):
+        read_folder(tmp_path)
+
+
+def test_what_a_test_stored_beside_may_be_nested(tmp_path: Path) -> None:
+    path = put_stored(tmp_path, 1, factories.make_result())
+    content, deep = path.read_text(encoding="utf-8"), "[" * 600 + "]" * 600
+    assert '"firing_rates": {' in content
+    path.write_text(content.replace('"firing_rates": {', f'"x": {deep}, "firing_rates": {{'))
+    assert len(read_folder(tmp_path).points) == 1
+
+
+def test_folders_above_the_history_are_no_commits(tmp_path: Path) -> None:
+    folder = tmp_path / "1234567" / "history"
+    folder.mkdir(parents=True)
+    save(factories.make_result(benchmark_version=None), folder / "mine.json")
+    assert [point.commit for point in read_folder(folder).points] == [None]
 
 
 def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:

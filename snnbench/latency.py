@@ -129,6 +129,7 @@ def measure(
                     threads=threads,
                     process=process,
                     execution=item.get("execution"),
+                    other_load=item.get("other_load"),
                 )
             )
     return tuple(timings)

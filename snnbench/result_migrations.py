@@ -14,6 +14,7 @@ DRAFT = 0
 """The drafts of 0.1.0 before the event engine. They call themselves version 1."""
 
 _NEW_IN_1 = ("engine", "twin_weights")
+_NEW_IN_TIMING_1 = ("execution", "other_load")
 _NEW_IN_CONFIG_1 = ("twin_weights", "latency_batches", "engine", "weights_dtype")
 
 
@@ -38,7 +39,7 @@ def from_draft(tree: Tree) -> Tree:
     timings = tree.get("timings")
     if isinstance(timings, list):
         migrated["timings"] = [
-            {"execution": None} | timing if isinstance(timing, dict) else timing
+            dict.fromkeys(_NEW_IN_TIMING_1) | timing if isinstance(timing, dict) else timing
             for timing in timings
         ]
     return migrated

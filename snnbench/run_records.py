@@ -34,6 +34,8 @@ class Timing:
         threads: Intra-operation threads of torch.
         process: Ordinal of the worker process that measured it.
         execution: How a GPU ran it, e.g. ``CUDA graph``; ``None`` on a CPU.
+        other_load: Share of the machine's processor time, 0 to 1, that others took meanwhile;
+            ``None`` where that is unknown.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Timing:
     threads: int
     process: int = 0
     execution: str | None = None
+    other_load: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,7 +56,7 @@ def print_cards(
         table.add_column(header, no_wrap=True)
     for header in ("T", "Input", "Params", "Dense MACs"):
         table.add_column(header, justify="right", no_wrap=True)
-    table.add_column("Trained weights")
+    table.add_column("Trained weights", overflow="fold")
     for name, (card, trained) in cards.items():
         size = card.expected
         cells = (
@@ -66,7 +66,7 @@ def print_cards(
             "x".join(map(str, card.input.shape)),
             text.short(None if size is None else size.parameters),
             text.short(None if size is None else size.twin_dense_macs),
-            ", ".join(trained) or "none",
+            "\n".join(trained) or "none",
         )
         table.add_row(*(Text(cell) for cell in cells))
     sources = dict.fromkeys(card.source for card, _ in cards.values())

@@ -14,6 +14,8 @@ from snnbench.render.speed_words import SAME, engine_sentences, latency_sentence
 from snnbench.render.table import records
 from snnbench.run_records import Accuracy, RunResult
 
+BUSY = 0.1
+"""Share of the processors that others took, from which times are not to be trusted."""
 NOISY_SPREAD = 0.1
 """Interquartile range over median from which a latency is called noisy."""
 
@@ -111,6 +113,23 @@ def _gaps(result: RunResult) -> list[Notice]:
 
 
 def _noise(result: RunResult) -> list[Notice]:
+    return [*_busy(result), *_noisy(result)]
+
+
+def _busy(result: RunResult) -> list[Notice]:
+    loads = [timing.other_load for timing in result.timings if timing.other_load is not None]
+    if max(loads, default=0.0) < BUSY:
+        return []
+    return [
+        Notice(
+            f"other programs took up to {text.percent(max(loads))} of the processors while latency "
+            "was measured: the times, and their ratios, may be far off",
+            "close them and run again",
+        )
+    ]
+
+
+def _noisy(result: RunResult) -> list[Notice]:
     noisy = [r for r in records(timing_frame(result)) if (r["spread"] or 0) >= NOISY_SPREAD]
     return [
         Notice(

@@ -152,13 +152,19 @@ def test_every_process_gives_a_timing_per_network(
     private_temp: Path, user_modules: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     times = [
-        {"number_per_run": n, "raw_seconds": [0.5 * n, 0.25], "warmup_seconds": [2.0]}
+        {
+            "number_per_run": n,
+            "raw_seconds": [0.5 * n, 0.25],
+            "warmup_seconds": [2.0],
+            "other_load": 0.25,
+        }
         for n in (1, 2)
     ]
     message = json.dumps({"times": times})
     (user_modules / "ready_worker.py").write_text(f"print({message!r})")
     monkeypatch.setattr(latency, "_WORKER", "ready_worker")
     timings = run({"a": nn.Identity(), "b": nn.Identity()}, processes=2)
+    assert {timing.other_load for timing in timings} == {0.25}
     assert [(t.name, t.process, t.number_per_run, t.raw_seconds) for t in timings] == [
         ("a", 0, 1, (0.5, 0.25)),
         ("b", 0, 2, (1.0, 0.25)),

@@ -154,6 +154,21 @@ def test_verdict_gives_latency_with_spread_and_accuracy_with_counts():
     assert "its own data set: 93.16 % (ZH21, table 6, T = 6)" in said
 
 
+def test_times_taken_beside_other_programs_are_warned_of():
+    result = make_result()
+    busy = tuple(replace(timing, other_load=0.42) for timing in result.timings)
+    quiet = tuple(replace(timing, other_load=0.02) for timing in result.timings)
+
+    def told(timings):
+        return [n.what for n in notices(replace(result, timings=timings)) if "other prog" in n.what]
+
+    assert told(quiet) == told(result.timings) == []
+    assert told(busy) == [
+        "other programs took up to 42.0 % of the processors while latency was measured: the times, "
+        "and their ratios, may be far off"
+    ]
+
+
 def test_notices_put_uncounted_operations_first_with_a_remedy():
     found = notices(with_uncounted(make_result()))
 

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from snnbench.compare_command import append_summary, write_report
+from snnbench.compare_command import (
+    allow_option,
+    append_summary,
+    exact_option,
+    format_option,
+    write_report,
+)
 from snnbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,10 +42,8 @@ _OWN_OPTIONS = ("--out",)
     metavar="METRIC:TOL",
     help="Gate METRIC at TOL, such as latency.event:15%, beside the defaults.",
 )
-@click.option("--exact", is_flag=True, help="Fail at any difference of a count, in any layer.")
-@click.option(
-    "--allow", "allowed", multiple=True, metavar="KEY", help="Compare although KEY differs."
-)
+@exact_option
+@allow_option
 @click.option(
     "--detect",
     default="25%",
@@ -56,14 +60,7 @@ _OWN_OPTIONS = ("--out",)
 )
 @click.option("--install", is_flag=True, help="Give each side its own dependencies (downloads).")
 @click.option("--keep", is_flag=True, help="Keep the environments of both sides.")
-@click.option(
-    "--format",
-    "format_name",
-    type=click.Choice(["table", "md", "json", "junit"]),
-    default="table",
-    show_default=True,
-    help="Of the output.",
-)
+@format_option
 @click.option(
     "--out", type=click.Path(path_type=Path), help="New folder.  [default: results/ab/...]"
 )

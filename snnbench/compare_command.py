@@ -15,6 +15,22 @@ if TYPE_CHECKING:
 
 _SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
 
+# options of every command that ends in a comparison
+exact_option = click.option(
+    "--exact", is_flag=True, help="Fail at any difference of a count, in any layer."
+)
+allow_option = click.option(
+    "--allow", "allowed", multiple=True, metavar="KEY", help="Compare although KEY differs."
+)
+format_option = click.option(
+    "--format",
+    "format_name",
+    type=click.Choice(["table", "md", "json", "junit"]),
+    default="table",
+    show_default=True,
+    help="Of the output.",
+)
+
 
 @click.command("compare")
 @click.argument("base", metavar="BASE", type=click.Path(path_type=Path))
@@ -28,18 +44,9 @@ _SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
     metavar="METRIC:TOL",
     help="Gate METRIC, such as synops:1% or accuracy:0.5pt, instead of the defaults.",
 )
-@click.option("--exact", is_flag=True, help="Fail at any difference of a count, in any layer.")
-@click.option(
-    "--allow", "allowed", multiple=True, metavar="KEY", help="Compare although KEY differs."
-)
-@click.option(
-    "--format",
-    "format_name",
-    type=click.Choice(["table", "md", "json", "junit"]),
-    default="table",
-    show_default=True,
-    help="Of the output.",
-)
+@exact_option
+@allow_option
+@format_option
 @click.option("--out", type=click.Path(path_type=Path), help="File.  [default: the screen]")
 def compare_command(
     base: Path,

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 
 class RichReporter:
-    """``runner.Reporter`` that draws a bar per stage; to a pipe it prints a line per stage."""
+    """``reporter.Reporter`` that draws a bar per stage; to a pipe it prints a line per stage."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)

@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from command_line import Invoke, invoker
 from factories import make_result, timing
 from interrupts import listen_to_ctrl_c
 
-from snnbench import ab_command, cli
+from snnbench import ab_command
 from snnbench.ab import revisions, turns
 from snnbench.ab.processes import RunError
 from snnbench.errors import UsageError
@@ -53,7 +54,6 @@ import toy_benchmarks
 result = make_result(title=toy_benchmarks.__file__, created_utc=datetime.now(tz=UTC).isoformat())
 save(result, sys.argv[1] + "/result.json")
 """
-Invoke = Callable[..., tuple[int, str, str]]
 
 
 class Silent:
@@ -103,17 +103,7 @@ def invoke(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     monkeypatch.setenv("COLUMNS", "200")
 
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["snnbench", "ab", *arguments])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
+    return invoker(monkeypatch, capsys, "ab")
 
 
 def both_sides(repository: Path) -> tuple[revisions.Revision, revisions.Revision]:

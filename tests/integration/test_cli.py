@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from command_line import Invoke, invoker
 from safetensors.torch import save_file
 
-from snnbench import cli, registry
+from snnbench import registry
 from snnbench.errors import StructureError
 from snnbench.partial import FILE_NAME
 from snnbench.results import load
 
-Invoke = Callable[..., tuple[int, str, str]]
 SMALL = (
     *("run", "resnet19", "--width", "0.0625", "-T", "2", "--samples", "2"),
     *("--threads", "1", "--latency-batches", "1"),
@@ -35,17 +35,7 @@ def invoke(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("snnbench.timing_pass._BUDGET_S", 0.5)
 
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["snnbench", *arguments])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
+    return invoker(monkeypatch, capsys)
 
 
 def small_state() -> dict[str, torch.Tensor]:

@@ -7,20 +7,19 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from command_line import Invoke, invoker
 from factories import HOSTILE_NAME, make_result, trained, with_names
 
-from snnbench import cli, user_model
+from snnbench import user_model
 from snnbench.results import save
 from snnbench.run_records import Accuracy, RunResult
 
 ROOT = Path(__file__).parents[2]
-Invoke = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -35,17 +34,7 @@ def invoke(
     save(base, "base.json")
     save(replace(base, accuracy=Accuracy(correct=92, samples=100)), "head.json")
 
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["snnbench", "compare", *arguments])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
+    return invoker(monkeypatch, capsys, "compare")
 
 
 def test_equal_files_are_ok(invoke: Invoke) -> None:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pandas as pd
 import pytest
+from command_line import Invoke, invoker
 
-from snnbench import cli
 from snnbench.speed_records import SpeedResult
 
-Invoke = Callable[..., tuple[int, str, str]]
 SMALL = ("latency", "resnet19", "--width", "0.0625", "-T", "2")
 FILES = {f"speedup_curves.{kind}" for kind in ("json", "csv", "svg", "png")}
 
@@ -28,17 +26,7 @@ def invoke(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
 
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["snnbench", *arguments])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
+    return invoker(monkeypatch, capsys)
 
 
 def load(folder: Path) -> SpeedResult:

@@ -9,17 +9,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from command_line import Invoke, invoker
 from interrupts import listen_to_ctrl_c
 
-from snnbench import cli, registry, weights
+from snnbench import registry, weights
 from snnbench.train import checkpoint
 
-Invoke = Callable[..., tuple[int, str, str]]
 SMALL = (
     *("train", "resnet19", "--width", "0.0625", "-T", "1", "--epochs", "2", "--threads", "1"),
     *("--batch-size", "16", "--limit-train", "128"),
@@ -36,17 +35,7 @@ def invoke(
     """Call ``snnbench`` in this process, in an empty folder."""
     monkeypatch.chdir(tmp_path)
 
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["snnbench", *arguments])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
+    return invoker(monkeypatch, capsys)
 
 
 @pytest.fixture(scope="module")

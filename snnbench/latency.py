@@ -12,7 +12,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from snnbench.errors import OutputError, SnnbenchError, UsageError
 from snnbench.run_records import Timing
+from snnbench.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -141,9 +141,9 @@ def _run_worker(
     plan: _Plan,
     advance: Callable[[], None],
 ) -> list[dict[str, Any]]:
-    with tempfile.TemporaryDirectory(prefix="snnbench-") as folder:
-        specification = Path(folder) / "networks.pt"
-        log = Path(folder) / "worker.log"
+    with temporary_folder("snnbench-") as folder:
+        specification = folder / "networks.pt"
+        log = folder / "worker.log"
         _write_specification(specification, networks, inputs, plan)
         error = None
         with log.open("wb") as stderr, _worker(specification, plan.threads, stderr) as process:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,9 @@ from snnbench.ab.revisions import Revision
 from snnbench.reporter import Reporter
 from snnbench.results import load
 from snnbench.run_records import RunResult
+from snnbench.temporary import temporary_folder
+
+_PREFIX = "snnbench-ab-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +67,7 @@ def sides(
         UsageError: A revision cannot be checked out, or what builds it is missing.
         RunError: A revision cannot be built, or its snnbench cannot be loaded.
     """
-    folder = Path(tempfile.mkdtemp(prefix="snnbench-ab-"))
-    try:
+    with _folder(reporter, keep=keep) as folder:
         _share_kernels(folder)
         needs, made = [], []
         with reporter.stage("environments of both sides", 2) as show:
@@ -82,11 +83,19 @@ def sides(
                 "--install gives each its own"
             )
         yield made[0], made[1]
+
+
+@contextmanager
+def _folder(reporter: Reporter, *, keep: bool) -> Iterator[Path]:
+    if not keep:
+        with temporary_folder(_PREFIX) as folder:
+            yield folder
+        return
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    try:
+        yield folder
     finally:
-        if keep:
-            reporter.note(f"the environments are kept in {folder}")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
+        reporter.note(f"the environments are kept in {folder}")
 
 
 def order(processes: int) -> Iterator[tuple[int, int]]:

@@ -199,8 +199,8 @@ class Audit(TorchDispatchMode):
         self._neurons_running += scope.is_neuron
         self._parametrising += scope.computes_weight
         if self._may_pause_for(scope):
-            self.__exit__(None, None, None)
             self._paused_by = scope
+            self.__exit__(None, None, None)
 
     def leave(self, scope: Scope) -> None:
         """A module's forward ends, and with it those inside that raised and were caught."""
@@ -214,6 +214,16 @@ class Audit(TorchDispatchMode):
             if last.is_neuron:
                 self._neurons_running -= 1
                 self._elementwise_only.setdefault(type(last.module), True)
+
+    def close(self) -> None:
+        """Leave what still runs, and stop watching.
+
+        Ctrl-C within a neuron that is not watched gets here without the hook that resumes it.
+        """
+        while self.place.scopes:
+            self.leave(self.place.scopes[-1])
+        while _get_current_dispatch_mode() is self:
+            self.__exit__(None, None, None)
 
     def _may_pause_for(self, scope: Scope) -> bool:
         """Whether to look away while a neuron of a known library updates its membrane.

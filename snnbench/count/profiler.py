@@ -118,13 +118,13 @@ class profile:  # noqa: N801 - used like the functions of contextlib
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._audit.__exit__(kind, error, traceback)
-        torch.backends.mha.set_fastpath_enabled(self._fastpath)
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
-        while self._audit.place.scopes:
-            self._audit.leave(self._audit.place.scopes[-1])
+        try:
+            self._audit.close()
+        finally:
+            torch.backends.mha.set_fastpath_enabled(self._fastpath)
+            for handle in self._handles:
+                handle.remove()
+            self._handles.clear()
 
     @property
     def result(self) -> Profile:

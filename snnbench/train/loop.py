@@ -19,6 +19,7 @@ from snnbench import weights
 from snnbench.data.feed import batches, feed
 from snnbench.data.labelled import LabelledSet
 from snnbench.errors import SnnbenchError
+from snnbench.stopping import StopRequest
 from snnbench.train import checkpoint
 from snnbench.train.checkpoint import State, Sums
 from snnbench.train.evaluation import Scores, evaluate
@@ -28,7 +29,6 @@ from snnbench.train.log import EpochRecord
 from snnbench.train.networks import network_input
 from snnbench.train.progress import TrainingProgress
 from snnbench.train.schedule import learning_rate
-from snnbench.train.stopping import StopRequest
 
 BEST = "best.safetensors"
 # an eighth of a batch, forward only, at every sixteenth step: under one percent of the time

@@ -86,6 +86,23 @@ def test_an_exception_in_forward_leaves_nothing_behind(error: BaseException) -> 
     assert p.result.samples == 2
 
 
+def test_ctrl_c_within_a_neuron_that_is_not_watched_leaves_nothing_behind() -> None:
+    """A class of neurons is watched once; hooks that always run do not run for Ctrl-C."""
+    model, x = Net().eval(), torch.rand(2, 1, 4, 4)
+
+    def interrupt(*_: object) -> None:
+        assert _get_current_dispatch_mode() is None, "it is watched; the test shows nothing"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), snnbench.profile(model), torch.no_grad():
+        model(x)
+        handle = model.lif.register_forward_pre_hook(interrupt)
+        model(x)
+    handle.remove()
+    assert not any(hooks_of(model))
+    assert _get_current_dispatch_mode() is None
+
+
 def test_a_caught_exception_does_not_shift_the_names() -> None:
     class Tolerant(nn.Module):
         def __init__(self) -> None:

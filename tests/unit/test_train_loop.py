@@ -17,6 +17,7 @@ from train_cases import Patches, make_loop, small_network, small_recipe
 
 from snnbench.errors import SnnbenchError, UsageError
 from snnbench.nn.neuron import LIF
+from snnbench.stopping import StopRequest
 from snnbench.train import checkpoint
 from snnbench.train.evaluation import evaluate, spread
 from snnbench.train.finite import bad_gradient, first_not_finite
@@ -24,7 +25,6 @@ from snnbench.train.firing import FiringMeter, probe
 from snnbench.train.folder import alone
 from snnbench.train.log import EpochRecord, write_log
 from snnbench.train.machine import Machine, launch, lost_processes_explained
-from snnbench.train.stopping import StopRequest
 from snnbench.train.training import train
 from snnbench.weights import apply_state, state_sha256
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish that is granted at the end of a step."""
+"""Ctrl-C and SIGTERM as a wish that is granted when it does no harm."""
 
 from __future__ import annotations
 

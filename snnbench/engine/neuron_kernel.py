@@ -61,7 +61,9 @@ class NeuronKernel:
         threads: That share a call.
 
     Attributes:
-        output: Index of the step's output among the plan's values.
+        sources: Indices of what the step reads among the plan's values.
+        output: Index of its output.
+        sums_dense: Whether ``enter`` sums currents that no event adds.
         neuron: Decay and threshold.
         pass_layers: Name of the layer that each pass belongs to.
     """
@@ -98,7 +100,9 @@ class NeuronKernel:
         ]
         self._constants = self._pack_constants(steps)
         self._passes, self._slot_bytes = self._make_passes()
+        self.sources = frozenset(current.source for current in step.currents)
         self.output = step.output
+        self.sums_dense = bool(self._dense or self._more_scales)
         self.neuron = (step.decay, step.threshold)
         self.pass_layers = [
             current.layer
@@ -246,7 +250,7 @@ class NeuronKernel:
             "constants_word": 3 * LANES * size,
             "prefetch": sum(p.data.nbytes for p in self._packed) > _LARGE_WEIGHTS_BYTES,
         }
-        if self._dense or self._more_scales:
+        if self.sums_dense:
             site = self._out_words * LANES * size
             fields |= _strides("dense", LANES * size, site, height * width, samples)
         if self._scale is not None:
@@ -272,7 +276,7 @@ class NeuronKernel:
             passes["masks"] = np.repeat(addresses, [p.input_blocks for p in self._packed])
         if self._scale is not None:
             steps["mask"] = _masks(sources[self._scale.source]).ctypes.data
-        if not (self._dense or self._more_scales):
+        if not self.sums_dense:
             return None
         dense, static = self._sum_dense(sources)
         steps["dense"] = dense.data_ptr()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -83,7 +82,7 @@ class Program:
         self._shares_processors = self._factory.threads > 1 and any(
             isinstance(executable, EventSegment) for executable in self.executables
         )
-        self._last_reader = {i: k for k, e in enumerate(self.executables) for i in _reads(e)}
+        self._freed_after = _last_read(self.executables, plan.output)
 
     def store(self) -> Store:
         """A store for one call."""
@@ -101,35 +100,36 @@ class Program:
         store = self.store()
         store.put(self._plan.input, x)
         samples = x.shape[0 if self._plan.values[self._plan.input].static else 1]
-        for position, executable in enumerate(self.executables):
-            with self._torch_threads(executable, samples):
+        threads = torch.get_num_threads()
+        try:
+            for executable, freed in zip(self.executables, self._freed_after, strict=True):
+                if self._shares_processors and threads > 1:
+                    self._choose_torch_threads(executable, samples, threads)
                 executable.run(store)
-            if visit is not None:
-                visit(executable, store)
-            for index in _reads(executable):
-                if self._last_reader[index] == position and index != self._plan.output:
+                if visit is not None:
+                    visit(executable, store)
+                for index in freed:
                     store.free(index)
+        finally:
+            if torch.get_num_threads() != threads:
+                torch.set_num_threads(threads)
         return store
 
-    @contextmanager
-    def _torch_threads(self, executable: Executable, samples: int) -> Iterator[None]:
+    @staticmethod
+    def _choose_torch_threads(executable: Executable, samples: int, most: int) -> None:
         """One thread of PyTorch for little work beside event kernels of several.
 
         PyTorch's other threads go on spinning for some milliseconds after their work, on the
         processors that event kernels need next.
         """
-        threads = torch.get_num_threads()
-        much = isinstance(executable, DenseNeurons) or (
-            isinstance(executable, DenseLayer) and executable.macs(samples) > _LITTLE_WORK_MACS
+        if isinstance(executable, EventSegment):
+            return  # has threads of its own
+        little = (
+            isinstance(executable, DenseLayer) and executable.macs(samples) <= _LITTLE_WORK_MACS
         )
-        if threads == 1 or much or not self._shares_processors:
-            yield
-            return
-        torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
+        wanted = 1 if little else most
+        if torch.get_num_threads() != wanted:
+            torch.set_num_threads(wanted)
 
     def alone(self) -> tuple[Executable, ...]:
         """The same, each step by itself, sharing weights with this program."""
@@ -206,5 +206,11 @@ class Factory:
         return self.kernels[step.output]
 
 
-def _reads(executable: Executable) -> set[int]:
-    return {i for step in executable.steps for i in step_inputs(step)}
+def _last_read(executables: Sequence[Executable], output: int) -> list[list[int]]:
+    """Values that nothing reads after an executable, but for the network's output."""
+    reads = [{i for step in e.steps for i in step_inputs(step)} for e in executables]
+    last = {index: position for position, own in enumerate(reads) for index in own}
+    return [
+        [i for i in own if last[i] == position and i != output]
+        for position, own in enumerate(reads)
+    ]

@@ -34,11 +34,21 @@ class LayerAdds:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """Arguments of the kernels for one number of samples; the parts are views of the whole."""
+    """Arguments of the kernels for one number of samples.
+
+    Attributes:
+        samples: N.
+        version: Of the workspace's addresses.
+        outputs: Masks that the kernels write, by index of the plan's values.
+        entered: Kernels that take something from outside, and views of their arguments; the
+            others' addresses stay.
+        neurons: See ``run_steps``, as are the others.
+    """
 
     samples: int
     version: int
-    parts: list[Bound]
+    outputs: dict[int, Masks]
+    entered: list[tuple[NeuronKernel, Bound]]
     neurons: NDArray[np.generic]
     passes: NDArray[np.void]
     steps: NDArray[np.void]
@@ -100,9 +110,8 @@ class Segment:
         call = self._call
         if call is None or call.samples != samples or call.version != self._workspace.version:
             call = self._call = self._bind(samples)
-        outputs = {k.output: part.out for k, part in zip(self._kernels, call.parts, strict=True)}
-        known = dict(sources) | outputs
-        alive = [k.enter(part, known) for k, part in zip(self._kernels, call.parts, strict=True)]
+        known = {**sources, **call.outputs}
+        alive = [kernel.enter(part, known) for kernel, part in call.entered]
         counters = np.zeros((len(call.steps), COUNTERS), np.int64)
         real = self._real.type(0)
 
@@ -113,7 +122,7 @@ class Segment:
 
         run_on_threads(self._threads, run)
         del alive  # currents whose addresses were in use until here
-        return outputs
+        return call.outputs
 
     def _bind(self, samples: int) -> _Call:
         version = -1
@@ -127,11 +136,16 @@ class Segment:
             [len(part.steps) for part in parts],
             axis=0,
         )
-        views, first_pass, first_step = [], 0, 0
-        for part in parts:
+        outputs = {k.output: part.out for k, part in zip(self._kernels, parts, strict=True)}
+        entered, first_pass, first_step = [], 0, 0
+        for kernel, part in zip(self._kernels, parts, strict=True):
             last_pass, last_step = first_pass + len(part.passes), first_step + len(part.steps)
             own = steps[first_step:last_step]
             own["first_pass"], own["passes"] = first_pass, len(part.passes)
-            views.append(Bound(passes[first_pass:last_pass], own, part.out))
+            view = Bound(passes[first_pass:last_pass], own, part.out)
+            if kernel.sums_dense or not kernel.sources <= outputs.keys():
+                entered.append((kernel, view))
+            else:
+                kernel.enter(view, outputs)
             first_pass, first_step = last_pass, last_step
-        return _Call(samples, version, views, neurons, passes, steps)
+        return _Call(samples, version, outputs, entered, neurons, passes, steps)

@@ -80,16 +80,21 @@ def _emit_row(
         if windows.is_fixed_point:
             with while_before(b, cursor, last):
                 take_events(chunk_end(b, b.load(cursor), last))
-                windows.widen()
+                windows.gather()
         else:
             take_events(last)
+            windows.gather()
         windows.finish(b.add(x, oldest))
     with cgutils.for_range(b, padding) as loop:
         windows.finish(b.add(b.add(width, loop.index), oldest))
 
 
 class _OpenWindows:
-    """Sums of the windows that the current input column lies in, the oldest first."""
+    """Sums of the windows that the current input column lies in, the oldest first.
+
+    What the current column adds is summed apart: int16 overflows otherwise, and floats lose less to
+    rounding, so that fewer potentials fall on the other side of the threshold.
+    """
 
     def __init__(
         self,
@@ -103,9 +108,14 @@ class _OpenWindows:
         self._b, self._layout = b, layout
         self._start, self._start_step = start, start_step
         self._sums, self._sums_step = sums, sums_step
-        self._totals = self._windows(layout.sums, layout.channels // LANES)
         self.is_fixed_point = layout.total == I32
-        self._narrow = self._windows(layout.vector, layout.vectors if self.is_fixed_point else 0)
+        words = layout.channels // LANES
+        self._totals = self._windows(layout.sums, words)
+        self._column = (
+            self._windows(layout.vector, layout.vectors)
+            if self.is_fixed_point
+            else self._windows(layout.sums, words)
+        )
 
     def _windows(self, kind: ir.VectorType, vectors: int) -> list[list[ir.Value]]:
         slots = [
@@ -118,8 +128,7 @@ class _OpenWindows:
     def add(self, rows: Sequence[ir.Value]) -> None:
         """Add an event's rows of weights; the first tap belongs to the newest window."""
         b, layout = self._b, self._layout
-        windows = self._narrow if self.is_fixed_point else self._totals
-        for row, window in zip(rows, reversed(windows), strict=True):
+        for row, window in zip(rows, reversed(self._column), strict=True):
             words: list[ir.Value] = []
             for v in range(layout.vectors):
                 address = advance(b, row, v * layout.vector_bytes)
@@ -128,14 +137,16 @@ class _OpenWindows:
             for slot, word in zip(window, words, strict=True):
                 b.store(add_vectors(b, b.load(slot), word), slot)
 
-    def widen(self) -> None:
-        """Add the int16 sums to the totals and clear them."""
+    def gather(self) -> None:
+        """Add the column's sums to the totals and clear them."""
         b = self._b
-        for narrow, totals in zip(self._narrow, self._totals, strict=True):
-            words = [word for slot in narrow for word in widened(b, self._layout, b.load(slot))]
+        for column, totals in zip(self._column, self._totals, strict=True):
+            words = [b.load(slot) for slot in column]
+            if self.is_fixed_point:
+                words = [half for word in words for half in widened(b, self._layout, word)]
             for slot, word in zip(totals, words, strict=True):
-                b.store(b.add(b.load(slot), word), slot)
-            self._fill(narrow, zeros(self._layout.vector))
+                b.store(add_vectors(b, b.load(slot), word), slot)
+            self._fill(column, zeros(column[0].type.pointee))
 
     def finish(self, index: ir.Value) -> None:
         """Write the oldest window, which may lie before the row, and begin a new one."""

@@ -1,0 +1,109 @@
+"""Spikes that rounding flips in a trained network, beside the same network in float64.
+
+Run ``python tests/bench/engine_flips.py``: the digits network that comes with snnbench, on all
+1,797 digits. One flipped spike changes the inputs of the neurons behind it, so what matters is the
+number of images in which any spike flipped: each begins with a single potential at the threshold.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+import snnbench
+from snnbench import networks, registry
+from snnbench.convert.fuse import fold_batch_norm
+from snnbench.data.training_sets import open_set
+from snnbench.engine.dense import prepack
+from snnbench.engine.dense_lif import FusedLIF
+from snnbench.nn.neuron import LIF
+from snnbench.run_config import configure
+from snnbench.train.networks import network_input
+
+BATCH = 25
+PAIRS = (
+    ("plain PyTorch", "float64"),
+    ("prepacked", "float64"),
+    ("events", "float64"),
+    ("events", "plain PyTorch"),
+    ("events", "prepacked"),
+    ("events in float64", "float64"),
+)
+Spikes = list[Tensor]
+
+
+@dataclass
+class Flips:
+    """Of one way to compute against another."""
+
+    spikes: int = 0
+    flipped: int = 0
+    images: int = 0
+
+    def add(self, ours: Spikes, theirs: Spikes) -> None:
+        """Compare the spikes of a batch, per layer [T, N, ...]."""
+        pairs = zip(ours, theirs, strict=True)
+        per_image = sum((a != b).transpose(0, 1).flatten(1).sum(1) for a, b in pairs)
+        assert isinstance(per_image, Tensor)
+        self.spikes += sum(spikes.numel() for spikes in ours)
+        self.flipped += int(per_image.sum())
+        self.images += int((per_image > 0).sum())
+
+
+def dense_spikes(network: nn.Module, x: Tensor) -> Spikes:
+    """Of every layer of neurons, in order of execution."""
+    found: Spikes = []
+    handles = [
+        module.register_forward_hook(lambda _m, _args, out: found.append(out != 0))
+        for module in network.modules()
+        if isinstance(module, LIF | FusedLIF)
+    ]
+    network(x)
+    for handle in handles:
+        handle.remove()
+    return found
+
+
+def digits() -> Iterator[Tensor]:
+    """All digits as the network sees them, in batches."""
+    spec = registry.get("resnet19").card.input
+    for part in ("test", "train"):
+        data = open_set(spec, data=None, part=part, timesteps=1)  # type: ignore[arg-type]
+        for first in range(0, len(data), BATCH):
+            images, _ = data.batch(range(first, min(first + BATCH, len(data))), None)
+            yield network_input(images, data, torch.device("cpu"), twin=False).contiguous()
+
+
+@torch.inference_mode()
+def main() -> None:
+    benchmark = registry.get("resnet19")
+    config = configure("resnet19", width=0.125, samples=1, with_latency=False)
+    network = networks.build(benchmark, config)
+    plain = fold_batch_norm(network).model
+    exact, packed = copy.deepcopy(plain).double(), prepack(plain)
+    example = next(digits())[:1]
+    events = snnbench.compile(network, example, mode="event")
+    events64 = snnbench.compile(network, example, mode="event", weights_dtype="float64")
+    ways: dict[str, Callable[[Tensor], Spikes]] = {
+        "float64": lambda x: dense_spikes(exact, x.double()),
+        "plain PyTorch": lambda x: dense_spikes(plain, x),
+        "prepacked": lambda x: dense_spikes(packed, x),
+        "events": lambda x: list(events.spikes(x).values()),
+        "events in float64": lambda x: list(events64.spikes(x.double()).values()),
+    }
+    pairs = {pair: Flips() for pair in PAIRS}
+    for x in digits():
+        spikes = {name: way(x) for name, way in ways.items()}
+        for (a, b), flips in pairs.items():
+            flips.add(spikes[a], spikes[b])
+    for (a, b), flips in pairs.items():
+        share = f"{flips.flipped:,} of {flips.spikes:,} ({flips.flipped / flips.spikes:.2e})"
+        print(f"{f'{a} against {b}':<32} {share}, in {flips.images} images")
+
+
+if __name__ == "__main__":
+    main()

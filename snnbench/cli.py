@@ -42,7 +42,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without Unicode shows `?`
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # leave nothing behind either way
+    _leave_nothing_behind()
     try:
         code = cli(standalone_mode=False)  # what a command returns, if it judges something
         sys.stdout.flush()  # here a full disk can still be told in one line
@@ -63,6 +63,14 @@ def main() -> None:
         click.echo(f"snnbench: error: {error}", err=True)
         _abandon_stdout()
         sys.exit(OutputError.exit_code)
+
+
+def _leave_nothing_behind() -> None:
+    """Let SIGTERM and a closed terminal interrupt as Ctrl-C does, where nothing ignores them."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
 
 
 def _abandon_stdout() -> None:

@@ -17,7 +17,7 @@ from snnbench.gate.identity import (
 )
 from snnbench.gate.judge import Gate, Status, judge_counts, judge_times
 from snnbench.gate.limits import Limit
-from snnbench.gate.metrics import Measured, measured
+from snnbench.gate.metrics import LATENCY, Measured, measured
 from snnbench.gate.moves import Missing, Move, engine_moves, layer_changes, merged, network_moves
 from snnbench.run_records import EngineRun, RunResult
 
@@ -206,7 +206,7 @@ def compare_runs(
         layer_moves=moves,
         missing=layers.missing,
         added=layers.added,
-        notes=tuple(filter(None, (note, _twin_note(old, new)))),
+        notes=tuple(filter(None, (note, _twin_note(old, new), _compiler_note(old, new)))),
     )
 
 
@@ -259,6 +259,17 @@ def _twin_note(base: RunResult, head: RunResult) -> str | None:
     if (base.twin is None) == (head.twin is None):
         return None
     return f"the {'base' if base.twin is None else 'head'} has no twin"
+
+
+def _compiler_note(base: RunResult, head: RunResult) -> str | None:
+    """Whether another compiler made the event kernels whose times are told."""
+    event = LATENCY["latency.event"]
+    timed = all(any(timing.name == event for timing in run.timings) for run in (base, head))
+    old, new = (run.environment.packages.get("numba") for run in (base, head))
+    if not timed or old == new:
+        return None
+    told = f"{old or 'unknown'} and {new or 'unknown'}"
+    return f"event kernels were compiled by other versions of numba: {told}"
 
 
 def _join(base: Source, head: Source) -> tuple[list[tuple[Runs, Runs]], list[str], list[str]]:

@@ -65,21 +65,36 @@ def judge_counts(
         limits: By metric.
         moves: What moved in which layer, to name it.
     """
+    judged = [name for name in base.values if name in limits]
+    groups = {
+        limits[name].group
+        for name in judged
+        if (base.values[name], head.values[name]) != (None, None)
+    }
     return tuple(
-        _judge(limits[name], base, head, [move for move in moves if move.metric.name == name])
-        for name in base.values
-        if name in limits
+        _judge(
+            limits[name],
+            base,
+            head,
+            [move for move in moves if move.metric.name == name],
+            others=limits[name].group is not None and limits[name].group in groups,
+        )
+        for name in judged
     )
 
 
-def _judge(limit: Limit, base: Measured, head: Measured, moves: Sequence[Move]) -> Gate:
+def _judge(
+    limit: Limit, base: Measured, head: Measured, moves: Sequence[Move], *, others: bool
+) -> Gate:
+    """One gate; ``others`` of the group that the user named have a value."""
     name = limit.metric.name
     old, new = base.values[name], head.values[name]
     status, reason = Status.OK, ""
     layers: tuple[str, ...] = ()
     newly_bound = name in head.lower_bounds - base.lower_bounds
     if old is None:
-        status = Status.MISSING if limit.explicit else Status.NOT_GATED
+        excused = new is None and others
+        status = Status.MISSING if limit.explicit and not excused else Status.NOT_GATED
         reason = "unknown in base and head" if new is None else "unknown in the base"
     elif new is None or newly_bound:
         status = Status.MISSING
@@ -115,11 +130,14 @@ def judge_times(
 ) -> tuple[Gate, ...]:
     """A gate for every time that either side has or that has a limit."""
     gates: list[Gate] = []
-    for name, timing in LATENCY.items():
+    found = {
+        name: time_pairs(base, head, timing, allowed=allowed) for name, timing in LATENCY.items()
+    }
+    groups = {limits[name].group for name, pairs in found.items() if pairs and name in limits}
+    for name, pairs in found.items():
         metric, limit = metrics()[name], limits.get(name)
-        pairs = time_pairs(base, head, timing, allowed=allowed)
         gates += [_judge_time(metric, limit, pair) for pair in pairs]
-        if not pairs and limit is not None:
+        if not pairs and limit is not None and (limit.group is None or limit.group not in groups):
             gates.append(
                 Gate(
                     metric=metric,

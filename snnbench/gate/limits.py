@@ -31,6 +31,8 @@ class Limit:
             metric's own unit.
         exact: Whether any difference fails, a better value and one layer's too.
         explicit: Whether the user named it or its group; then what cannot be judged fails.
+        group: The group the user named; of it, what neither side has need not be judged as long
+            as something of it can be.
     """
 
     metric: Metric
@@ -38,6 +40,7 @@ class Limit:
     unit: str = ""
     exact: bool = False
     explicit: bool = False
+    group: str | None = None
 
     def __str__(self) -> str:
         return "exact" if self.exact else f"{float(self.tolerance):g}{self.unit}"
@@ -92,7 +95,11 @@ def _parse(text: str) -> list[Limit]:
             raise UsageError(msg)
     # the group of the defaults asks for no more than they do: a network may have no twin
     explicit = name != COUNTS
-    return [Limit(metric=metric, tolerance=value, unit=unit, explicit=explicit) for metric in found]
+    group = None if name in metrics() else name
+    return [
+        Limit(metric=metric, tolerance=value, unit=unit, explicit=explicit, group=group)
+        for metric in found
+    ]
 
 
 def _selected(name: str) -> list[Metric]:

@@ -203,7 +203,17 @@ def _own_commit(result: RunResult) -> str | None:
 def _commit_in(path: Path) -> str | None:
     """The part of the path, nearest to the file, that is a commit (``0007_`` may precede it)."""
     parts = (path.stem, *(parent.name for parent in path.parents))
-    return next((match[1] for part in parts if (match := _COMMIT.fullmatch(part))), None)
+    found = (match[1] for part in parts if (match := _COMMIT.fullmatch(part)))
+    return next((commit for commit in found if not _is_day(commit)), None)
+
+
+def _is_day(name: str) -> bool:
+    """Whether digits that might be a commit are a date, as a folder of results may be called."""
+    try:
+        datetime.strptime(name, "%Y%m%d").replace(tzinfo=UTC)
+    except ValueError:
+        return False
+    return len(name) == len("20261121")
 
 
 def _date(text: str, path: Path) -> datetime:

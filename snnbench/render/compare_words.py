@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from snnbench.gate.compare import Comparison, Report
 from snnbench.gate.judge import Gate, Status
@@ -19,6 +19,8 @@ _NUMERIC = ("Base", "Head", "Change")
 _WHOLE_NETWORK = "(network)"
 _NAME_CHARACTERS = 32
 _COUNT_DIGITS = 5
+_MOST_NAMED = 20
+"""Layers that are gone or new, of which the rest is a number."""
 _MILLION = 10**6
 
 
@@ -40,7 +42,10 @@ def heading(comparison: Comparison) -> str:
 
 
 def sentences(comparison: Comparison) -> tuple[str, ...]:
-    """What is said in words: differences, what is gone, failures, notes."""
+    """What is said in words: differences, what is gone, failures, notes.
+
+    Where very many layers are gone or new, the first of them are named.
+    """
     told = [
         f"not comparable: {item.key} differs: {item.base} and {item.head}; accept it with "
         f"--allow {item.key}"
@@ -50,16 +55,21 @@ def sentences(comparison: Comparison) -> tuple[str, ...]:
         f"allowed: {item.key} differs: {item.base} and {item.head}" for item in comparison.allowed
     ]
     failing = set(comparison.failing_losses)
-    told += [
-        f"{'missing' if item in failing else 'gone'}: {item.layer}: {item.detail}"
-        for item in comparison.missing
-    ]
+    accepted = [item for item in comparison.missing if item not in failing]
+    told += _some("missing", [f"{item.layer}: {item.detail}" for item in comparison.failing_losses])
+    told += _some("gone", [f"{item.layer}: {item.detail}" for item in accepted])
     told += _gate_sentences(comparison.gates)
-    told += [f"new: {name}" for name in comparison.added]
+    told += _some("new", comparison.added)
     told += [f"note: {note}" for note in comparison.notes]
     if not comparison.refused and not comparison.moves and not comparison.layer_moves:
         told.append("no count, rate, energy or accuracy moved")
     return tuple(map(printable, told))
+
+
+def _some(what: str, items: Sequence[str]) -> Iterator[str]:
+    yield from (f"{what}: {item}" for item in items[:_MOST_NAMED])
+    if len(items) > _MOST_NAMED:
+        yield f"{what}: {len(items) - _MOST_NAMED:,} more"
 
 
 def gate_sentence(gate: Gate) -> str:

@@ -1,4 +1,4 @@
-"""Text of unknown origin made safe for a terminal, Markdown and XML."""
+"""Text of unknown origin made safe for a terminal, Markdown, XML and spreadsheets."""
 
 from __future__ import annotations
 
@@ -29,6 +29,15 @@ def markdown(text: str) -> str:
     return unlinked.replace("www.", f"www{_ZERO_WIDTH_SPACE}.").replace(
         "@", f"@{_ZERO_WIDTH_SPACE}"
     )
+
+
+def cell(text: str) -> str:
+    """``text`` as a cell of a csv file that no spreadsheet takes for a formula.
+
+    >>> cell("=1+1"), cell("conv1"), cell("-")
+    ("'=1+1", 'conv1', '-')
+    """
+    return f"'{text}" if len(text) > 1 and text[0] in "=+-@\t\r" else text
 
 
 def _escape(character: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from snnbench.render import text
+from snnbench.render.escape import cell
 from snnbench.render.table import Table
 
 LONG_TABLE_ROWS = 40
@@ -39,7 +40,8 @@ _EXPONENT = re.compile(r"^(-?[\d.]+)e(-?\d+)$")
 
 def to_csv(table: Table) -> str:
     """The tidy frame, all digits, missing values empty."""
-    return str(table.data.to_csv(index=False, lineterminator="\n"))
+    safe = table.data.map(lambda value: cell(value) if isinstance(value, str) else value)
+    return str(safe.to_csv(index=False, lineterminator="\n"))
 
 
 def to_markdown(table: Table) -> str:

@@ -15,7 +15,7 @@ from snnbench.history.files import Point
 from snnbench.history.series import Entry, Step, Track
 from snnbench.render import text
 from snnbench.render.compare_words import change, value
-from snnbench.render.escape import printable
+from snnbench.render.escape import cell, printable
 
 STEP = "step"
 _COMMIT_DIGITS = 10
@@ -81,7 +81,7 @@ def to_csv(tracks: Sequence[Track]) -> str:
             for entry in series.entries:
                 writer.writerow(
                     (
-                        *(track.benchmark, track.metric.name, track.metric.unit, track.where),
+                        *(cell(track.benchmark), track.metric.name, track.metric.unit, track.where),
                         *(number, date(entry.point), entry.point.commit or ""),
                         *(entry.value, int(entry.step)),
                     )

@@ -97,6 +97,30 @@ def test_sigterm_while_timing_cleans_up_and_keeps_the_counts(counted: Path, tmp_
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+@pytest.mark.parametrize("before", ["SIG_DFL", "SIG_IGN"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_closed_terminal_interrupts_unless_it_is_ignored(name: str, before: str) -> None:
+    """``nohup`` ignores SIGHUP, and then snnbench goes on."""
+    script = (
+        "import signal\n"
+        "from snnbench import cli\n"
+        f"signal.signal(signal.{name}, signal.{before})\n"
+        "def go_on(**_):\n"
+        f"    signal.raise_signal(signal.{name})\n"
+        "    print('went on')\n"
+        "cli.cli = go_on\n"
+        "cli.main()\n"
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if before == "SIG_IGN":
+        assert (done.returncode, done.stdout.strip()) == (0, "went on")
+    else:
+        assert done.returncode == 130
+        assert done.stderr.startswith("interrupted")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 def test_an_interrupted_run_keeps_earlier_results_and_resumes(tmp_path: Path) -> None:
     out = tmp_path / "out"
     eager = "from snnbench import cli, partial; partial._SAVE_INTERVAL_S = 0.0; cli.main()"

@@ -94,11 +94,14 @@ def test_ctrl_c_within_a_neuron_that_is_not_watched_leaves_nothing_behind() -> N
         assert _get_current_dispatch_mode() is None, "it is watched; the test shows nothing"
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), snnbench.profile(model), torch.no_grad():
-        model(x)
-        handle = model.lif.register_forward_pre_hook(interrupt)
-        model(x)
-    handle.remove()
+    def call_twice() -> None:
+        with snnbench.profile(model), torch.no_grad():
+            model(x)
+            with model.lif.register_forward_pre_hook(interrupt):
+                model(x)
+
+    with pytest.raises(KeyboardInterrupt):
+        call_twice()
     assert not any(hooks_of(model))
     assert _get_current_dispatch_mode() is None
 

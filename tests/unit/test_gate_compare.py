@@ -16,6 +16,7 @@ from snnbench.gate.judge import Status
 from snnbench.gate.limits import limits
 from snnbench.gate.moves import Direction
 from snnbench.records import LayerRecord
+from snnbench.render.compare_words import sentences
 from snnbench.run_records import Accuracy, RunResult, WeightsInfo
 
 DEFAULT = limits(())
@@ -206,6 +207,16 @@ def test_layers_that_are_gone_and_new() -> None:
     assert [item.key for item in accepted.allowed] == ["layers"]
 
 
+def test_of_very_many_lost_and_new_layers_the_first_are_named() -> None:
+    base = make_result()
+    many = tuple(replace(base.snn.layers[0], name=f"layer{i:03}") for i in range(500))
+    more = replace(base, snn=replace(base.snn, layers=(*base.snn.layers, *many)))
+    for comparison, what in ((judged(more, base), "missing"), (judged(base, more), "new")):
+        told = [line for line in sentences(comparison) if line.startswith(f"{what}: ")]
+        assert told[0].startswith(f"{what}: layer000")
+        assert told[20:] == [f"{what}: 480 more"]
+
+
 def test_a_value_that_becomes_unknown_is_missing() -> None:
     base = make_result()
     head = with_layer(
@@ -240,6 +251,16 @@ def test_all_counts_are_asked_of_a_network_without_twin_and_checks() -> None:
     assert status(comparison, "twin.dense.macs") is Status.NOT_GATED
     assert judged(result, result, "twin.dense.macs:0").exit_code == 4
     assert judged(make_result(), replace(make_result(), twin=None), "counts:0").exit_code == 4
+
+
+def test_of_a_group_what_neither_side_has_need_not_be_judged() -> None:
+    """The engine's group has four metrics; accuracies are known by one name alone."""
+    engine = with_engine(make_result())
+    assert judged(engine, engine, "engine:0").exit_code == 0
+    plain = make_result()
+    assert judged(plain, plain, "engine:0").exit_code == 4  # nothing of it can be judged
+    assert judged(engine, plain, "engine:0").exit_code == 4
+    assert judged(plain, plain, "side:0", "engine:0").exit_code == 4
 
 
 def test_checks_that_are_not_made_are_not_passed() -> None:

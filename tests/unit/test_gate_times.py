@@ -103,6 +103,23 @@ def test_times_that_are_not_there() -> None:
     assert judged(base, none)[0].exit_code == 0
 
 
+def test_of_the_group_of_times_one_is_enough() -> None:
+    base, head = (runs((10,) * 3, minutes) for minutes in ALTERNATING)
+    assert compare_runs(base, head, limits(("latency:25%",))).exit_code == 0
+    none = [replace(run, timings=()) for run in head]
+    assert compare_runs(none, none, limits(("latency:25%",))).exit_code == 3
+    assert compare_runs(base, none, limits(("latency:25%",))).exit_code == 3
+
+
+def test_another_compiler_of_event_kernels_is_noted() -> None:
+    base, head = (runs((10,) * 3, minutes) for minutes in ALTERNATING)
+    packages = head[0].environment.packages | {"numba": "0.1"}
+    other = [replace(r, environment=replace(r.environment, packages=packages)) for r in head]
+    assert compare_runs(base, head, limits(())).notes == ()
+    (note,) = compare_runs(base, other, limits(())).notes
+    assert "0.1" in note
+
+
 @pytest.mark.parametrize("created", ["", "yesterday", "2026-13-01T00:00:00"])
 def test_a_run_without_a_time_of_its_own(created: str) -> None:
     base, head = (runs((10,) * 3, minutes) for minutes in ALTERNATING)

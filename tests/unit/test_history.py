@@ -208,6 +208,23 @@ def test_folders_above_the_history_are_no_commits(tmp_path: Path) -> None:
     assert [point.commit for point in read_folder(folder).points] == [None]
 
 
+@pytest.mark.parametrize(
+    ("name", "commit"),
+    [
+        ("20261121", None),
+        ("20261121_1200", None),
+        ("0007_20261121", None),
+        ("20261399", "20261399"),
+    ],
+)
+def test_a_folder_named_by_its_day_is_no_commit(
+    tmp_path: Path, name: str, commit: str | None
+) -> None:
+    (tmp_path / name).mkdir()
+    save(factories.make_result(benchmark_version=None), tmp_path / name / "result.json")
+    assert [point.commit for point in read_folder(tmp_path).points] == [commit]
+
+
 def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ResultError, match="holds no result"):
         read_folder(tmp_path)

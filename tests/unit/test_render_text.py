@@ -121,6 +121,15 @@ def test_csv_holds_all_digits_and_leaves_unknown_empty():
     assert lif["input_sites"] == ""
 
 
+def test_a_name_in_a_csv_file_is_no_formula():
+    result = make_result()
+    layer, *others = result.snn.layers
+    named = replace(layer, name="=HYPERLINK(1)")
+    result = replace(result, snn=replace(result.snn, layers=(named, *others)))
+    (table,) = [table for table in tables(result) if table.name == "layers"]
+    assert "'=HYPERLINK(1)" in to_csv(table)
+
+
 def test_verdict_says_less_or_more():
     less, more = " ".join(verdict(make_result())), " ".join(verdict(make_result(density=0.9)))
 

@@ -22,6 +22,7 @@ from snnbench.errors import OutputError, SnnbenchError
 from snnbench.evaluate_command import evaluate_command
 from snnbench.history_command import history_command
 from snnbench.latency_command import latency_command
+from snnbench.stopping import SIGNALS
 from snnbench.train_command import train_command
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without Unicode shows `?`
-    _leave_nothing_behind()
+    _interrupt_on_termination()
     try:
         code = cli(standalone_mode=False)  # what a command returns, if it judges something
         sys.stdout.flush()  # here a full disk can still be told in one line
@@ -54,7 +55,8 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; repeat the command to go on", err=True)
+        with suppress(OSError):  # the terminal may be what was closed
+            click.echo("interrupted; repeat the command to go on", err=True)
         sys.exit(_INTERRUPTED)
     except SnnbenchError as error:
         click.echo(f"snnbench: error: {error}", err=True)
@@ -65,11 +67,10 @@ def main() -> None:
         sys.exit(OutputError.exit_code)
 
 
-def _leave_nothing_behind() -> None:
+def _interrupt_on_termination() -> None:
     """Let SIGTERM and a closed terminal interrupt as Ctrl-C does, where nothing ignores them."""
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)  # Windows has no SIGHUP
-        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+    for number in SIGNALS:
+        if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)
 
 

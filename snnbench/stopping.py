@@ -1,28 +1,50 @@
-"""Ctrl-C and SIGTERM as a wish that is granted when it does no harm."""
+"""Ctrl-C, SIGTERM and a closed terminal as a wish that is granted when it does no harm."""
 
 from __future__ import annotations
 
 import signal
 import threading
+from contextlib import ExitStack
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Self
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+"""What ends a program in good order; Windows has no SIGHUP."""
 
 
 class StopRequest:
     """Context in which the first signal sets ``asked``; a second one interrupts at once.
 
-    Outside the main thread, where no handler can be set, signals do what they always do.
+    Signals that are ignored stay so. Outside the main thread, where no handler can be set, signals
+    do what they always do.
     """
 
     def __init__(self) -> None:
-        self.asked = False
-        self._before: dict[signal.Signals, Any] = {}
+        self._asked: int | None = None
+        self._handlers = ExitStack()
+
+    @property
+    def asked(self) -> bool:
+        """Whether a signal came."""
+        return self._asked is not None
+
+    def grant(self) -> None:
+        """After the context: send the signal again, to whoever handles it there."""
+        if self._asked is not None:
+            signal.raise_signal(self._asked)
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._ask) for number in _SIGNALS}
+        if threading.current_thread() is not threading.main_thread():
+            return self
+        with ExitStack() as handlers:  # setting a handler may deliver a signal that waits
+            for number in SIGNALS:
+                before = signal.getsignal(number)
+                if before not in (None, signal.SIG_IGN):  # None: a handler that is not Python's
+                    handlers.callback(signal.signal, number, before)
+                    signal.signal(number, self._ask)
+            self._handlers = handlers.pop_all()
         return self
 
     def __exit__(
@@ -31,10 +53,9 @@ class StopRequest:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        self._handlers.close()
 
-    def _ask(self, _number: int, _frame: FrameType | None) -> None:
+    def _ask(self, number: int, _frame: FrameType | None) -> None:
         if self.asked:
             raise KeyboardInterrupt
-        self.asked = True
+        self._asked = number

@@ -1,8 +1,7 @@
-"""A temporary folder that no Ctrl-C or SIGTERM leaves behind."""
+"""A temporary folder that Ctrl-C does not leave behind."""
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,25 +14,19 @@ from snnbench.stopping import StopRequest
 def temporary_folder(prefix: str) -> Iterator[Path]:
     """An empty folder, removed at the end.
 
-    Signals wait while it is made: the first use of ``tempfile`` tries the folder with a file, and
-    between the making of a folder and the ``try`` around it there is room for one too.
-
-    Raises:
-        KeyboardInterrupt: A signal came while the folder was made or removed.
+    A signal waits while the folder is made or removed: the first use of ``tempfile`` tries the
+    place with a file, and between the making of a folder and the ``try`` around it there is room
+    for one too. Then its handler is called; one that raises, as Python's for Ctrl-C and those of
+    the command line do, leaves nothing behind.
     """
     folder = None
     try:
         with StopRequest() as stop:
-            folder = Path(tempfile.mkdtemp(prefix=prefix))
-        _grant(stop)
-        yield folder
+            folder = tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
+        stop.grant()
+        yield Path(folder.name)
     finally:
         if folder is not None:
             with StopRequest() as stop:
-                shutil.rmtree(folder, ignore_errors=True)
-            _grant(stop)
-
-
-def _grant(stop: StopRequest) -> None:
-    if stop.asked:
-        raise KeyboardInterrupt
+                folder.cleanup()
+            stop.grant()

@@ -42,6 +42,26 @@ class Residual(nn.Module):
         return self.readout(spikes).mean(0)
 
 
+class SpikesOfSpikes(nn.Module):
+    """Neurons fed by the spikes of two others, both made by event kernels, and nothing else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = conv_norm(2, 16, 3)
+        self.first_lif = LIF()
+        self.second = conv_norm(16, 16, 3)
+        self.second_lif = LIF()
+        self.both_lif = LIF(threshold=1.5)
+        self.third = conv_norm(16, 16, 3)
+        self.third_lif = LIF()
+
+    def forward(self, x: Tensor) -> Tensor:
+        a = self.first_lif(self.first(x))
+        b = self.second_lif(self.second(a))
+        spikes: Tensor = self.third_lif(self.third(self.both_lif(a + b)))
+        return spikes.flatten(2).mean(2)
+
+
 def frames_net() -> nn.Sequential:
     """Frames of events in, logits of every timestep out; tdBN, blocks, average pool."""
     return nn.Sequential(

@@ -14,7 +14,11 @@ from enum import Enum
 from typing import Any
 
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode
+from torch.utils._python_dispatch import (
+    TorchDispatchMode,
+    _get_current_dispatch_mode,
+    _get_current_dispatch_mode_stack,
+)
 from torch.utils.flop_counter import flop_registry
 from torch.utils.weak import WeakTensorKeyDictionary
 
@@ -215,15 +219,26 @@ class Audit(TorchDispatchMode):
                 self._neurons_running -= 1
                 self._elementwise_only.setdefault(type(last.module), True)
 
-    def close(self) -> None:
-        """Leave what still runs, and stop watching.
+    def forget_interrupted(self, scope: Scope) -> None:
+        """A module that is about to begin cannot run within a neuron that is not watched.
 
-        Ctrl-C within a neuron that is not watched gets here without the hook that resumes it.
+        If it seems to, Ctrl-C has ended that neuron and was caught: hooks do not run for it.
         """
-        while self.place.scopes:
-            self.leave(self.place.scopes[-1])
-        while _get_current_dispatch_mode() is self:
-            self.__exit__(None, None, None)
+        if self._paused_by is not None and scope in self.place.scopes:
+            self.leave(scope)
+
+    def close(self) -> None:
+        """Stop watching, wherever an interrupt left things."""
+        self.place.scopes.clear()
+        self._neurons_running = self._parametrising = 0
+        self._paused_by = None
+        others = []
+        while self in (running := _get_current_dispatch_mode_stack()):
+            running[-1].__exit__(None, None, None)
+            if running[-1] is not self:
+                others.append(running[-1])
+        for mode in reversed(others):  # of those who end in another order than they began
+            mode.__enter__()
 
     def _may_pause_for(self, scope: Scope) -> bool:
         """Whether to look away while a neuron of a known library updates its membrane.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
@@ -79,37 +80,29 @@ class profile:  # noqa: N801 - used like the functions of contextlib
         self._audit = Audit(model, self._ledger, RULES, is_free, strict=strict)
         self._neurons = neuron_names(self._modules, neurons)
         self._called: set[str] = set()
-        self._handles: list[RemovableHandle] = []
+        self._running: ExitStack | None = None
         self._entry_shape: tuple[int, ...] | None = None
-        self._fastpath = True
         self._thread = 0
 
     def __enter__(self) -> Self:
-        if self._handles:
+        if self._running is not None:
             msg = "this profile is already running; make a new one for a nested block"
             raise UsageError(msg)
         self._thread = threading.get_ident()
-        for name, module in self._modules.items():
-            if isinstance(module, RecursiveScriptModule):
-                continue  # takes no hooks; its operations are seen and named by their parameters
-            neuron = name in self._neurons
-            scope = Scope(
-                name,
-                module,
-                is_neuron=neuron,
-                is_known_elementwise=neuron and is_known_elementwise(module),
-                computes_weight=isinstance(module, ParametrizationList),
+        with ExitStack() as undo:  # also if this is interrupted half way
+            # the fused encoder layer of nn.Transformer would hide its products from the dispatcher
+            undo.callback(
+                torch.backends.mha.set_fastpath_enabled, torch.backends.mha.get_fastpath_enabled()
             )
-            self._handles += [
-                module.register_forward_pre_hook(
-                    _Enter(self, scope), prepend=True, with_kwargs=True
-                ),
-                module.register_forward_hook(_Leave(self, scope), always_call=True),
-            ]
-        # the fused encoder layer of nn.Transformer would hide its products from the dispatcher
-        self._fastpath = torch.backends.mha.get_fastpath_enabled()
-        torch.backends.mha.set_fastpath_enabled(False)
-        self._audit.__enter__()
+            torch.backends.mha.set_fastpath_enabled(False)
+            for name, module in self._modules.items():
+                if isinstance(module, RecursiveScriptModule):
+                    continue  # takes no hooks; its operations are named by their parameters
+                for handle in self._hook(name, module):
+                    undo.callback(handle.remove)
+            undo.callback(self._audit.close)
+            self._audit.__enter__()
+            self._running = undo.pop_all()
         return self
 
     def __exit__(
@@ -118,13 +111,21 @@ class profile:  # noqa: N801 - used like the functions of contextlib
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        try:
-            self._audit.close()
-        finally:
-            torch.backends.mha.set_fastpath_enabled(self._fastpath)
-            for handle in self._handles:
-                handle.remove()
-            self._handles.clear()
+        undo, self._running = self._running, None
+        if undo is not None:
+            undo.close()
+
+    def _hook(self, name: str, module: nn.Module) -> Iterator[RemovableHandle]:
+        neuron = name in self._neurons
+        scope = Scope(
+            name,
+            module,
+            is_neuron=neuron,
+            is_known_elementwise=neuron and is_known_elementwise(module),
+            computes_weight=isinstance(module, ParametrizationList),
+        )
+        yield module.register_forward_pre_hook(_Enter(self, scope), prepend=True, with_kwargs=True)
+        yield module.register_forward_hook(_Leave(self, scope), always_call=True)
 
     @property
     def result(self) -> Profile:
@@ -143,6 +144,7 @@ class profile:  # noqa: N801 - used like the functions of contextlib
                 "those calls are not counted"
             ] = None
             return
+        self._audit.forget_interrupted(scope)
         if not self._audit.place.scopes:
             first = next(tensors_of((*args, *kwargs.values())), None)
             self._entry_shape = tuple(first.shape) if first is not None and first.dim() else None

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from snnbench.engine.execute import DenseLayer, DenseNeurons, EventSegment, Executable
 from snnbench.engine.neuron_kernel import NeuronKernel
-from snnbench.engine.plan import DenseStep, NeuronStep, Plan, Step, step_inputs
+from snnbench.engine.plan import DenseStep, NeuronStep, Plan, SpikeScale, Step, step_inputs
 from snnbench.engine.segment import Segment
 from snnbench.engine.store import Store
 from snnbench.engine.workspace import Workspace
@@ -122,12 +122,10 @@ class Program:
         PyTorch's other threads go on spinning for some milliseconds after their work, on the
         processors that event kernels need next.
         """
-        if isinstance(executable, EventSegment):
-            return  # has threads of its own
-        little = (
-            isinstance(executable, DenseLayer) and executable.macs(samples) <= _LITTLE_WORK_MACS
+        much = isinstance(executable, DenseNeurons) or (
+            isinstance(executable, DenseLayer) and executable.macs(samples) > _LITTLE_WORK_MACS
         )
-        wanted = 1 if little else most
+        wanted = most if much else 1
         if torch.get_num_threads() != wanted:
             torch.set_num_threads(wanted)
 
@@ -143,11 +141,9 @@ class Program:
         for by_events, group in groupby(self._plan.steps, key=lambda s: s.output in self._events):
             steps = list(group)
             if by_events:
-                parts = [[step] for step in steps] if alone else [steps]
-                for part in parts:
-                    yield self._factory.events(
-                        [step for step in part if isinstance(step, NeuronStep)]
-                    )
+                neurons = [step for step in steps if isinstance(step, NeuronStep)]
+                for part in [[step] for step in neurons] if alone else _segments(neurons):
+                    yield self._factory.events(part)
             else:
                 yield from (packed.get(id(step)) or self._factory.dense(step) for step in steps)
 
@@ -204,6 +200,20 @@ class Factory:
                 threads=self.threads,
             )
         return self.kernels[step.output]
+
+
+def _segments(steps: Sequence[NeuronStep]) -> list[list[NeuronStep]]:
+    """Steps that kernels run in one go.
+
+    A step begins anew if it has several scales of spikes: kernels take one, the others are summed
+    before the segment runs, so their spikes must be there by then.
+    """
+    parts: list[list[NeuronStep]] = []
+    for step in steps:
+        if not parts or sum(isinstance(c, SpikeScale) for c in step.currents) > 1:
+            parts.append([])
+        parts[-1].append(step)
+    return parts
 
 
 def _last_read(executables: Sequence[Executable], output: int) -> list[list[int]]:

@@ -122,7 +122,7 @@ class Segment:
 
         run_on_threads(self._threads, run)
         del alive  # currents whose addresses were in use until here
-        return call.outputs
+        return dict(call.outputs)
 
     def _bind(self, samples: int) -> _Call:
         version = -1

@@ -65,35 +65,31 @@ def judge_counts(
         limits: By metric.
         moves: What moved in which layer, to name it.
     """
-    judged = [name for name in base.values if name in limits]
-    groups = {
-        limits[name].group
-        for name in judged
-        if (base.values[name], head.values[name]) != (None, None)
-    }
+    known = [n for n, old in base.values.items() if (old, head.values[n]) != (None, None)]
     return tuple(
         _judge(
             limits[name],
             base,
             head,
             [move for move in moves if move.metric.name == name],
-            others=limits[name].group is not None and limits[name].group in groups,
+            group_known=limits[name].has_others(known),
         )
-        for name in judged
+        for name in base.values
+        if name in limits
     )
 
 
 def _judge(
-    limit: Limit, base: Measured, head: Measured, moves: Sequence[Move], *, others: bool
+    limit: Limit, base: Measured, head: Measured, moves: Sequence[Move], *, group_known: bool
 ) -> Gate:
-    """One gate; ``others`` of the group that the user named have a value."""
+    """One gate; ``group_known`` if something of the group that the user named has a value."""
     name = limit.metric.name
     old, new = base.values[name], head.values[name]
     status, reason = Status.OK, ""
     layers: tuple[str, ...] = ()
     newly_bound = name in head.lower_bounds - base.lower_bounds
     if old is None:
-        excused = new is None and others
+        excused = new is None and group_known
         status = Status.MISSING if limit.explicit and not excused else Status.NOT_GATED
         reason = "unknown in base and head" if new is None else "unknown in the base"
     elif new is None or newly_bound:
@@ -133,16 +129,16 @@ def judge_times(
     found = {
         name: time_pairs(base, head, timing, allowed=allowed) for name, timing in LATENCY.items()
     }
-    groups = {limits[name].group for name, pairs in found.items() if pairs and name in limits}
+    known = [name for name, pairs in found.items() if pairs]
     for name, pairs in found.items():
         metric, limit = metrics()[name], limits.get(name)
         gates += [_judge_time(metric, limit, pair) for pair in pairs]
-        if not pairs and limit is not None and (limit.group is None or limit.group not in groups):
+        if not pairs and limit is not None:
             gates.append(
                 Gate(
                     metric=metric,
                     limit=str(limit),
-                    status=Status.INCOMPARABLE,
+                    status=(Status.NOT_GATED if limit.has_others(known) else Status.INCOMPARABLE),
                     base=None,
                     head=None,
                     reason="neither side has such a time",

@@ -45,6 +45,10 @@ class Limit:
     def __str__(self) -> str:
         return "exact" if self.exact else f"{float(self.tolerance):g}{self.unit}"
 
+    def has_others(self, names: Iterable[str]) -> bool:
+        """Whether one of the metrics called ``names`` is in the group that the user named."""
+        return self.group is not None and any(n.startswith(f"{self.group}.") for n in names)
+
     def broken_by(self, base: Number, head: Number) -> bool:
         """Whether ``head`` is worse than ``base`` by more than the tolerance."""
         change = Fraction(head) - Fraction(base)

@@ -208,12 +208,12 @@ def _commit_in(path: Path) -> str | None:
 
 
 def _is_day(name: str) -> bool:
-    """Whether digits that might be a commit are a date, as a folder of results may be called."""
+    """Whether digits that might be a commit begin with a date, as a folder's name may."""
     try:
-        datetime.strptime(name, "%Y%m%d").replace(tzinfo=UTC)
+        datetime.strptime(name[:8], "%Y%m%d").replace(tzinfo=UTC)
     except ValueError:
         return False
-    return len(name) == len("20261121")
+    return name.isdigit()
 
 
 def _date(text: str, path: Path) -> datetime:

@@ -40,7 +40,10 @@ _EXPONENT = re.compile(r"^(-?[\d.]+)e(-?\d+)$")
 
 def to_csv(table: Table) -> str:
     """The tidy frame, all digits, missing values empty."""
-    safe = table.data.map(lambda value: cell(value) if isinstance(value, str) else value)
+    safe = table.data.copy()
+    for name, column in table.data.items():
+        if column.dtype.kind == "O":  # strings; numbers stay as they are, with all digits
+            safe[name] = [cell(value) if isinstance(value, str) else value for value in column]
     return str(safe.to_csv(index=False, lineterminator="\n"))
 
 

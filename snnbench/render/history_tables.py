@@ -82,7 +82,7 @@ def to_csv(tracks: Sequence[Track]) -> str:
                 writer.writerow(
                     (
                         *(cell(track.benchmark), track.metric.name, track.metric.unit, track.where),
-                        *(number, date(entry.point), entry.point.commit or ""),
+                        *(number, date(entry.point), cell(entry.point.commit or "")),
                         *(entry.value, int(entry.step)),
                     )
                 )

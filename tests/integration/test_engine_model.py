@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 import torch
-from engine_nets import Residual, dense_run, frames_net, lively
+from engine_nets import Residual, SpikesOfSpikes, dense_run, frames_net, lively
 from torch import Tensor, nn
 
 import snnbench
@@ -45,6 +45,7 @@ def _nets() -> dict[str, tuple[nn.Module, Tensor]]:
     return resnets | {
         "own forward": (lively(Residual()), _images(2, 2, 14, 14)),
         "frames": (lively(frames_net()), _images(3, 2, 2, 12, 12)),
+        "spikes of spikes": (lively(SpikesOfSpikes()), _images(3, 2, 2, 9, 9)),
     }
 
 
@@ -55,6 +56,7 @@ NETS = (
     "plain20 paper",
     "own forward",
     "frames",
+    "spikes of spikes",
 )
 
 
@@ -69,7 +71,8 @@ def test_no_spike_flips_in_double_precision(
     nets: dict[str, tuple[nn.Module, Tensor]], name: str, mode: str
 ) -> None:
     model, x = copy.deepcopy(nets[name][0]).double(), nets[name][1].double()
-    compiled = snnbench.compile(model, x, weights_dtype="float64", mode=mode)
+    # another example, so that nothing left of its spikes passes for those of x
+    compiled = snnbench.compile(model, 1 - x, weights_dtype="float64", mode=mode)
     output, spikes = dense_run(model, x)
     ours = compiled.spikes(x)
     assert ours.keys() == spikes.keys()

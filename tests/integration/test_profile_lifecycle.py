@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import pytest
 import torch
@@ -100,9 +100,52 @@ def test_ctrl_c_within_a_neuron_that_is_not_watched_leaves_nothing_behind() -> N
             with model.lif.register_forward_pre_hook(interrupt):
                 model(x)
 
+    fastpath = torch.backends.mha.get_fastpath_enabled()
     with pytest.raises(KeyboardInterrupt):
         call_twice()
     assert not any(hooks_of(model))
+    assert _get_current_dispatch_mode() is None
+    assert torch.backends.mha.get_fastpath_enabled() == fastpath
+
+
+def test_ctrl_c_that_is_caught_hides_no_later_call() -> None:
+    model, x = Net().eval(), torch.rand(2, 1, 4, 4)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with torch.no_grad(), snnbench.profile(model) as p:
+        model(x)
+        with model.lif.register_forward_pre_hook(interrupt), suppress(KeyboardInterrupt):
+            model(x)
+        model(x)
+    conv = rows_of(p.result)["conv"]
+    # 2 images, 2 channels; a row or column of 4 is met by 3 * 4 - 2 = 10 taps; all three calls
+    assert (conv.calls, conv.effective.macs) == (3, 3 * 2 * 2 * 10 * 10)
+
+
+def test_ctrl_c_while_hooks_are_set_leaves_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Net()
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(model.fc, "register_forward_hook", interrupt)
+    fastpath = torch.backends.mha.get_fastpath_enabled()
+    with pytest.raises(KeyboardInterrupt), snnbench.profile(model):
+        pytest.fail("the profile began")
+    assert not any(hooks_of(model))
+    assert torch.backends.mha.get_fastpath_enabled() == fastpath
+
+
+def test_profiles_may_end_in_another_order_than_they_began() -> None:
+    model, x = Net().eval(), torch.rand(2, 1, 4, 4)
+    with ExitStack() as first, ExitStack() as second, torch.no_grad():
+        first.enter_context(snnbench.profile(model))
+        p = second.enter_context(snnbench.profile(model))
+        first.close()
+        model(x)
+    assert rows_of(p.result)["conv"].effective.macs
     assert _get_current_dispatch_mode() is None
 
 

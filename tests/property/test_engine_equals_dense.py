@@ -118,6 +118,8 @@ def _residual(draw: st.DrawFn, shape: Shape) -> nn.Module:
         _neuron(draw),
         PerTimestep(nn.Conv2d(inner, channels, 3, padding=1, bias=False), _norm(draw, channels)),
     )
+    if draw(st.booleans()):
+        body.append(_neuron(draw))  # spikes are added to spikes
     convolved = PerTimestep(
         nn.Conv2d(shape[0], channels, 1, stride=stride, bias=False), _norm(draw, channels)
     )
@@ -219,8 +221,9 @@ def _event_layers(plan: Plan) -> set[str]:
 def test_float64_has_no_flips_and_adds_what_the_profiler_counts(net: Net):
     folded = fold_batch_norm(net.model).model.double()
     x = net.x.double()
+    other = 1 - net.x  # what is left of its spikes must not pass for those of x
     engine = snnbench.compile(
-        net.model, net.x, weights_dtype="float64", mode="event", threads=net.threads
+        net.model, other, weights_dtype="float64", mode="event", threads=net.threads
     )
     with snnbench.profile(folded, layout="TN") as counting, torch.no_grad():
         folded(x)

@@ -14,6 +14,7 @@ from snnbench.gate.compare import Comparison, Source, compare, compare_runs, wor
 from snnbench.gate.identity import COUNT_KEYS
 from snnbench.gate.judge import Status
 from snnbench.gate.limits import limits
+from snnbench.gate.metrics import metrics
 from snnbench.gate.moves import Direction
 from snnbench.records import LayerRecord
 from snnbench.render.compare_words import sentences
@@ -261,6 +262,9 @@ def test_of_a_group_what_neither_side_has_need_not_be_judged() -> None:
     assert judged(plain, plain, "engine:0").exit_code == 4  # nothing of it can be judged
     assert judged(engine, plain, "engine:0").exit_code == 4
     assert judged(plain, plain, "side:0", "engine:0").exit_code == 4
+    # the last word on a metric does not take it out of its group
+    flips = [f"{name}:0" for name in metrics() if name.startswith("engine.")]
+    assert judged(engine, engine, "engine:0", *flips[:1]).exit_code == 0
 
 
 def test_checks_that_are_not_made_are_not_passed() -> None:

@@ -105,7 +105,12 @@ def test_times_that_are_not_there() -> None:
 
 def test_of_the_group_of_times_one_is_enough() -> None:
     base, head = (runs((10,) * 3, minutes) for minutes in ALTERNATING)
-    assert compare_runs(base, head, limits(("latency:25%",))).exit_code == 0
+    for asked in (("latency:25%",), ("latency:25%", "latency.event:40%")):
+        comparison = compare_runs(base, head, limits(asked))
+        assert comparison.exit_code == 0
+        told = {gate.metric.name: gate.status for gate in comparison.gates if gate.limit}
+        assert told["latency.event"] == "ok"
+        assert told["latency.twin"] == "not gated"
     none = [replace(run, timings=()) for run in head]
     assert compare_runs(none, none, limits(("latency:25%",))).exit_code == 3
     assert compare_runs(base, none, limits(("latency:25%",))).exit_code == 3

@@ -214,6 +214,7 @@ def test_folders_above_the_history_are_no_commits(tmp_path: Path) -> None:
         ("20261121", None),
         ("20261121_1200", None),
         ("0007_20261121", None),
+        ("20261121120000", None),
         ("20261399", "20261399"),
     ],
 )

@@ -1,18 +1,30 @@
 """Temporary folders under signals."""
 
+import shutil
 import signal
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from snnbench.stopping import SIGNALS, StopRequest
 from snnbench.temporary import temporary_folder
 
 
-def test_a_folder_is_there_within_and_gone_after(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(autouse=True)
+def _handlers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Those of the command line, restored by what is tested."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = {number: signal.signal(number, signal.default_int_handler) for number in SIGNALS}
+    yield
+    restored = [signal.getsignal(number) for number in SIGNALS]
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    assert restored == [signal.default_int_handler] * len(SIGNALS)
+
+
+def test_a_folder_is_there_within_and_gone_after(tmp_path: Path) -> None:
     with temporary_folder("some-") as folder:
         assert folder.parent == tmp_path
         assert folder.name.startswith("some-")
@@ -20,24 +32,53 @@ def test_a_folder_is_there_within_and_gone_after(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("function", ["tempfile.mkdtemp", "shutil.rmtree"])
-def test_a_signal_while_it_is_made_or_removed_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, number: signal.Signals
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_while_it_is_made_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
-    """The signal comes when the folder exists and its maker has not returned, or the reverse."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    module, name = function.split(".")
-    plain = getattr(__import__(module), name)
+    """It comes when the folder exists and its maker has not returned."""
+    plain = tempfile.mkdtemp
 
-    def interrupted(*args: object, **options: object) -> object:
-        result = None
-        if name == "mkdtemp":
-            result = plain(*args, **options)
+    def interrupted(*args: object) -> str:
+        made = plain(*args)  # type: ignore[call-overload]
         signal.raise_signal(number)
-        return plain(*args, **options) if result is None else result
+        return str(made)
 
-    monkeypatch.setattr(function, interrupted)
+    monkeypatch.setattr(tempfile, "mkdtemp", interrupted)
     with pytest.raises(KeyboardInterrupt), temporary_folder("some-"):
-        assert name == "rmtree", "reached although the signal came before"
+        pytest.fail("reached although the signal came before")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_while_it_is_removed_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    plain = shutil.rmtree
+
+    def interrupted(*args: object, **options: object) -> None:
+        signal.raise_signal(number)
+        plain(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(shutil, "rmtree", interrupted)
+    with pytest.raises(KeyboardInterrupt), temporary_folder("some-"):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_handler_of_the_callers_is_called_and_an_ignored_signal_is_not() -> None:
+    came = []
+    signal.signal(signal.SIGINT, lambda number, _frame: came.append(number))
+    try:
+        with StopRequest() as stop:
+            signal.raise_signal(signal.SIGINT)
+            assert stop.asked
+            assert not came
+        stop.grant()
+        assert came == [signal.SIGINT]
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        with StopRequest() as stop:
+            signal.raise_signal(signal.SIGINT)
+        assert not stop.asked
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

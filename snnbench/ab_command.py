@@ -93,7 +93,7 @@ def ab_command(
     from snnbench.gate.identity import check_allowed
     from snnbench.progress import RichReporter
 
-    name = _benchmark(command)
+    name, command = _benchmark(command), with_fixed_batches(command)
     _check_processes(processes, command)
     smallest = _share(detect)
     rules, keys = verdict.rules(asked, smallest, exact=exact), check_allowed(allowed)
@@ -143,6 +143,18 @@ def _benchmark(command: tuple[str, ...]) -> str:
             msg = f"{word} after `--` would mix the runs: give --out before it"
             raise UsageError(msg)
     return command[1]
+
+
+def with_fixed_batches(command: tuple[str, ...]) -> tuple[str, ...]:
+    """The command, with batches of one sample if it names none and times anything.
+
+    Else every run would decide by an estimate of its own whether to time a large batch too, and
+    runs with other times do not compare.
+    """
+    named = {word.partition("=")[0] for word in command}
+    if named & {"--latency-batches", "--no-latency"}:
+        return command
+    return (*command, "--latency-batches", "1")
 
 
 def _check_processes(processes: int, command: tuple[str, ...]) -> None:

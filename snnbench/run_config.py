@@ -59,7 +59,7 @@ def configure(
         seed: Of weights, data and everything else.
         threads: Of torch; all cores this process may use by default.
         device: ``cpu`` or a CUDA device.
-        width: Channel multiplier; by default that of the weights, else 1.
+        width: Channel multiplier; by default that of the weights, given or shipped, else 1.
         shortcut: Shortcut policy; by default that of the weights, else the paper's.
         data: Path or ``KIND=PATH`` of the user's data; embedded data by default.
         weights: File of trained weights, or ``shipped:NAME``; by default those that come with the
@@ -84,21 +84,20 @@ def configure(
     told = trained.Facts()
     if weights is not None:
         told = _told(benchmark, weights, width=width, shortcut=shortcut, untrained=untrained)
-    width = (told.width or 1.0) if width is None else width
     shortcut = shortcut or cast("Shortcut", told.shortcut or "paper")
+    if weights is None and not untrained:
+        find = partial(trained.find, benchmark, kind=kind_of(card.input, data), shortcut=shortcut)
+        weights = find(width=width, timesteps=timesteps)
+        if weights is not None:
+            told = trained.facts(trained.locate(benchmark, weights))
+            twin_weights = twin_weights or find(width=told.width, twin=True)
+    width = (told.width or 1.0) if width is None else width
     if not (math.isfinite(width) and width > 0):
         msg = f"--width must be positive and finite, got {width}"
         raise UsageError(msg)
     if width > _MOST_WIDTH:
         msg = f"--width must be at most {_MOST_WIDTH}, got {width}"
         raise UsageError(msg)
-    if weights is None and not untrained:
-        kind = kind_of(card.input, data)
-        find = partial(trained.find, benchmark, kind=kind, width=width, shortcut=shortcut)
-        weights = find(timesteps=timesteps)
-        if weights is not None:
-            told = trained.facts(trained.locate(benchmark, weights))
-            twin_weights = twin_weights or find(twin=True)
     _check_twin(benchmark, twin_weights)
     timesteps = (told.timesteps or card.timesteps) if timesteps is None else timesteps
     samples = _default_samples(card, timesteps, width) if samples is None else samples

@@ -22,7 +22,7 @@ class Facts:
     Attributes:
         benchmark: Its name.
         data: What they were trained on.
-        width: Channel multiplier.
+        width: Channel multiplier; ``None`` is any.
         shortcut: Shortcut policy.
         timesteps: T.
         twin: Whether it is an ANN twin.
@@ -89,7 +89,8 @@ def find(
     fitting: list[tuple[bool, str]] = []
     for name, path in shipped(benchmark).items():
         told = facts(path)
-        fits = (told.width, told.shortcut, bool(told.twin)) == (width, shortcut, twin)
+        fits = width in (None, told.width)
+        fits = fits and (told.shortcut, bool(told.twin)) == (shortcut, twin)
         if fits and name.startswith(f"{kind}-w"):
             fitting.append((told.timesteps != timesteps, name))
     return f"{SHIPPED}{min(fitting)[1]}" if fitting else None

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from snnbench.ab.processes import run
+from snnbench.ab.processes import RunError, run
 from snnbench.ab.revisions import pyproject
 from snnbench.errors import UsageError
 
@@ -81,7 +81,11 @@ def benchmarks(python: Path, folder: Path, label: str) -> frozenset[str]:
     log = folder / "benchmarks.log"
     output = run([str(python), "-P", "-c", _NAMES], environment(folder), log, f"loading {label}")
     # a benchmark's module may have printed something before
-    names: list[str] = json.loads(output.strip().rpartition("\n")[2])
+    try:
+        names: list[str] = json.loads(output.strip().rpartition("\n")[2])
+    except json.JSONDecodeError as error:
+        msg = f"the benchmarks of {label} cannot be listed: one of their modules prints at its end"
+        raise RunError(msg) from error
     return frozenset(names)
 
 

@@ -115,14 +115,19 @@ def pyproject(folder: Path) -> dict[str, Any]:
     """The content of ``pyproject.toml``.
 
     Raises:
-        UsageError: It is missing, or no TOML.
+        UsageError: It is missing, no TOML, or its tables are none.
     """
     path = folder / "pyproject.toml"
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         msg = f"a revision has no readable pyproject.toml, so it cannot be installed: {error}"
         raise UsageError(msg) from error
+    for name in ("build-system", "project"):
+        if not isinstance(content.get(name, {}), dict):
+            msg = f"[{name}] of a revision's pyproject.toml is no table, so it cannot be installed"
+            raise UsageError(msg)
+    return content
 
 
 def _copy_files(repository: Path, folder: Path) -> None:

@@ -58,6 +58,13 @@ class Frame:
         steps = self._steps(vectors)
         return None if steps is None else self._group(steps)
 
+    def orders_samples(self, shape: tuple[int, ...]) -> bool:
+        """Whether leading positions of this shape are known to belong to sample after sample.
+
+        As long as T is unknown, more of them than samples may be timesteps as well.
+        """
+        return self.timesteps is not None or shape[:1] in ((), (self.samples,))
+
     def _split_multi(self, vectors: Sequence[Counts]) -> Counts | None:
         n, t = self.samples or 0, self.timesteps or 0
         if not t or any(len(v) % (n * t) for v in vectors):

@@ -89,8 +89,12 @@ class Row:
 
     def settle(self, frame: Frame, step: int) -> bool:
         """End one outermost call of the model; whether this row could be split by sample."""
+        by_sample = frame.orders_samples(self.shape_now)
         self.calls_now, self.shape_now = 0, ()
-        return self.synops.settle(frame, step) | self.spikes.settle(frame, step)
+        splits = [split.settle(frame, step) for split in (self.synops, self.spikes)]
+        if any(splits) and not by_sample:
+            self.synops.samples_known = self.spikes.samples_known = False
+        return any(splits)
 
     def role(self) -> Role:
         """What the row is, by what ran in it."""

@@ -9,7 +9,7 @@ from snnbench.gate.compare import Source
 from snnbench.results import load
 
 _RESULT = "result.json"
-OTHER_FILES = frozenset({"speedup_curves.json", ".partial.json"})
+OTHER_FILES = frozenset({"speedup_curves.json", ".partial.json", "training.json", "state.json"})
 """JSON files that ``snnbench`` writes beside results and that are none."""
 
 

@@ -27,7 +27,7 @@ from snnbench.train.recipe import Recipe, differences
 
 FOLDER = "checkpoints"
 _LAST, _PREVIOUS = "last", "previous"
-_WEIGHTS, _MOMENTUM, _STATE = "weights.safetensors", "optimiser.safetensors", "state.json"
+_WEIGHTS, _MOMENTUM, STATE = "weights.safetensors", "optimiser.safetensors", "state.json"
 
 
 class Sums(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -103,7 +103,7 @@ def save(folder: Path, state: State, network: nn.Module, momentum: Mapping[str, 
         write_atomically(temporary / _MOMENTUM, safetensors.torch.save(contiguous))
         hashes = {name: _sha256(temporary / name) for name in (_WEIGHTS, _MOMENTUM)}
         text = msgspec.json.encode(msgspec.structs.replace(state, files=hashes))
-        write_atomically(temporary / _STATE, msgspec.json.format(text, indent=1))
+        write_atomically(temporary / STATE, msgspec.json.format(text, indent=1))
         if (folder / _LAST).exists():
             if (folder / _PREVIOUS).exists():
                 shutil.rmtree(folder / _PREVIOUS)
@@ -201,11 +201,11 @@ def set_momentum(
 
 def _read_state(folder: Path) -> State:
     try:
-        return msgspec.json.decode((folder / _STATE).read_bytes(), type=State)
+        return msgspec.json.decode((folder / STATE).read_bytes(), type=State)
     except OSError as error:
-        _refuse(folder, _STATE, str(error.strerror))
+        _refuse(folder, STATE, str(error.strerror))
     except (msgspec.MsgspecError, ValueError) as error:
-        _refuse(folder, _STATE, " ".join(str(error).split()))
+        _refuse(folder, STATE, " ".join(str(error).split()))
 
 
 def _refuse(folder: Path, name: str, reason: str) -> NoReturn:

@@ -1,8 +1,9 @@
-"""Spikes that rounding flips in a trained network, beside the same network in float64.
+"""What rounding does to a trained network: flipped spikes, and accuracy with rounded weights.
 
 Run ``python tests/bench/engine_flips.py``: the digits network that comes with snnbench, on all
-1,797 digits. One flipped spike changes the inputs of the neurons behind it, so what matters is the
-number of images in which any spike flipped: each begins with a single potential at the threshold.
+1,797 digits for flips, on the 300 test digits for accuracy. One flipped spike changes the inputs of
+the neurons behind it, so what matters is the number of images in which any spike flipped: in each
+it begins with a potential at the threshold.
 """
 
 from __future__ import annotations
@@ -17,14 +18,17 @@ from torch import Tensor, nn
 import snnbench
 from snnbench import networks, registry
 from snnbench.convert.fuse import fold_batch_norm
+from snnbench.data.labelled import Part
 from snnbench.data.training_sets import open_set
 from snnbench.engine.dense import prepack
 from snnbench.engine.dense_lif import FusedLIF
+from snnbench.engine.runtime import WeightsDtype
 from snnbench.nn.neuron import LIF
 from snnbench.run_config import configure
 from snnbench.train.networks import network_input
 
 BATCH = 25
+FORMATS: tuple[WeightsDtype, ...] = ("float32", "int16", "bfloat16")
 PAIRS = (
     ("plain PyTorch", "float64"),
     ("prepacked", "float64"),
@@ -68,14 +72,32 @@ def dense_spikes(network: nn.Module, x: Tensor) -> Spikes:
     return found
 
 
-def digits() -> Iterator[Tensor]:
-    """All digits as the network sees them, in batches."""
+def digits(*parts: Part) -> Iterator[tuple[Tensor, Tensor]]:
+    """Digits as the network sees them, and their classes, in batches."""
     spec = registry.get("resnet19").card.input
-    for part in ("test", "train"):
-        data = open_set(spec, data=None, part=part, timesteps=1)  # type: ignore[arg-type]
+    for part in parts:
+        data = open_set(spec, data=None, part=part, timesteps=1)
         for first in range(0, len(data), BATCH):
-            images, _ = data.batch(range(first, min(first + BATCH, len(data))), None)
-            yield network_input(images, data, torch.device("cpu"), twin=False).contiguous()
+            images, classes = data.batch(range(first, min(first + BATCH, len(data))), None)
+            x = network_input(images, data, torch.device("cpu"), twin=False)
+            yield x.contiguous(), classes
+
+
+def print_accuracies(network: nn.Module, example: Tensor) -> None:
+    """Correct answers of event kernels per format of the weights, and spikes unlike float32's."""
+    correct, unlike = dict.fromkeys(FORMATS, 0), {name: Flips() for name in FORMATS}
+    models = {
+        name: snnbench.compile(network, example, mode="event", weights_dtype=name)
+        for name in FORMATS
+    }
+    for x, classes in digits("test"):
+        exact = list(models["float32"].spikes(x).values())
+        for name, model in models.items():
+            correct[name] += int((model(x).argmax(1) == classes).sum())
+            unlike[name].add(list(model.spikes(x).values()), exact)
+    for name, right in correct.items():
+        share = 100 * unlike[name].flipped / unlike[name].spikes
+        print(f"{name:<32} {right} of the test digits right, {share:.2g} % of spikes are others")
 
 
 @torch.inference_mode()
@@ -85,7 +107,8 @@ def main() -> None:
     network = networks.build(benchmark, config)
     plain = fold_batch_norm(network).model
     exact, packed = copy.deepcopy(plain).double(), prepack(plain)
-    example = next(digits())[:1]
+    example = next(digits("test"))[0][:1]
+    print_accuracies(network, example)
     events = snnbench.compile(network, example, mode="event")
     events64 = snnbench.compile(network, example, mode="event", weights_dtype="float64")
     ways: dict[str, Callable[[Tensor], Spikes]] = {
@@ -96,7 +119,7 @@ def main() -> None:
         "events in float64": lambda x: list(events64.spikes(x.double()).values()),
     }
     pairs = {pair: Flips() for pair in PAIRS}
-    for x in digits():
+    for x, _ in digits("test", "train"):
         spikes = {name: way(x) for name, way in ways.items()}
         for (a, b), flips in pairs.items():
             flips.add(spikes[a], spikes[b])

@@ -165,6 +165,13 @@ def test_a_benchmark_that_the_head_lacks(repository: Path, invoke: Invoke) -> No
     assert "has no result of toy to compare" in out
 
 
+def test_all_runs_time_the_same_batches() -> None:
+    run = ("run", "resnet19")
+    assert ab_command.with_fixed_batches(run) == (*run, "--latency-batches", "1")
+    for own in (("--latency-batches", "1,8"), ("--latency-batches=8",), ("--no-latency",)):
+        assert ab_command.with_fixed_batches((*run, *own)) == (*run, *own)
+
+
 def test_a_benchmark_that_only_the_head_has_or_neither() -> None:
     revision = revisions.Revision(asked="main", commit="0" * 40)
     base, head = (

@@ -227,6 +227,29 @@ def test_an_input_without_batch_axis_has_no_samples() -> None:
     assert p.result.layers[0].effective_per_sample is None
 
 
+def test_samples_are_not_told_apart_where_timesteps_may_lie_between_them() -> None:
+    """A static image repeated over time: its neurons see [T, N, ...], and nobody has said T."""
+
+    class Repeats(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(1, 1, 1, bias=False)
+            self.lif = LIF(threshold=0.5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            spikes: Tensor = self.lif(self.conv(x).expand(2, *x.shape))
+            return spikes.mean(0)
+
+    model, x = Repeats().eval(), torch.tensor([0.0, 1.0, 1.0, 0.0]).view(4, 1, 1, 1)
+    nn.init.ones_(model.conv.weight)
+    told = {}
+    for T in (None, 2):
+        with snnbench.profile(model, timesteps=T) as p, torch.no_grad():
+            model(x)
+        told[T] = rows_of(p.result)["lif"].spikes_per_sample
+    assert told == {None: None, 2: (0, 2, 2, 0)}
+
+
 def test_a_declared_batch_size_settles_what_shapes_leave_open() -> None:
     """[4, 1, ...] with T = 4 may be four images or four frames of one recording."""
 

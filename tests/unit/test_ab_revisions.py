@@ -131,6 +131,13 @@ def test_a_revision_without_a_project(tmp_path: Path, text: str | None) -> None:
         revisions.requirements(tmp_path)
 
 
+@pytest.mark.parametrize("text", ["project = 1\n", "build-system = []\n"])
+def test_a_project_that_is_no_table(tmp_path: Path, text: str) -> None:
+    (tmp_path / "pyproject.toml").write_text(text)
+    with pytest.raises(UsageError, match="is no table, so it cannot be installed"):
+        revisions.requirements(tmp_path)
+
+
 def test_a_failing_process_says_which_and_its_last_words(tmp_path: Path) -> None:
     code = "import sys; print('a\\n\\nb', file=sys.stderr); sys.exit(7)"
     log = tmp_path / "log"
@@ -147,6 +154,9 @@ def test_a_module_may_print_when_it_is_loaded(tmp_path: Path) -> None:
     python.write_text("#!/bin/sh\necho loading\necho '[\"toy\"]'\n")
     python.chmod(0o755)
     assert benchmarks(python, tmp_path, "base") == {"toy"}
+    python.write_text("#!/bin/sh\necho '[\"toy\"]'\necho bye\n")
+    with pytest.raises(RunError, match="of base cannot be listed: one of their modules prints"):
+        benchmarks(python, tmp_path, "base")
 
 
 def test_an_environment_without_pip_is_told(

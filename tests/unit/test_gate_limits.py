@@ -14,12 +14,13 @@ from snnbench.gate.limits import limits
 from snnbench.gate.metrics import LATENCY, metrics
 from snnbench.partial import FILE_NAME
 from snnbench.render.speedup import STEM
+from snnbench.train import checkpoint, evidence
 
 
 def test_names_agree_with_those_who_write_them() -> None:
     told = (frame.EVENT_TIMING, frame.DENSE_TIMING, frame.TWIN_TIMING)
     assert tuple(LATENCY.values()) == told
-    assert {f"{STEM}.json", FILE_NAME} == OTHER_FILES
+    assert {f"{STEM}.json", FILE_NAME, evidence.REPORT, checkpoint.STATE} == OTHER_FILES
 
 
 def test_defaults_gate_counts_rates_energy_and_accuracy_at_zero_but_no_time() -> None:

@@ -272,6 +272,15 @@ def test_the_command_shows_steps_and_writes_plots(tmp_path: Path) -> None:
     assert [row.split(",")[-2:] for row in rows[1:]] == [[str(acs[0]), "0"], [str(acs[1]), "1"]]
 
 
+def test_what_a_training_writes_is_no_damaged_result(tmp_path: Path) -> None:
+    put(tmp_path, 1, factories.make_result())
+    training = tmp_path / "resnet19" / "train"
+    (training / "checkpoints" / "last").mkdir(parents=True)
+    (training / "training.json").write_text("{}")
+    (training / "checkpoints" / "last" / "state.json").write_text("{}")
+    assert len(read_folder(tmp_path).points) == 1
+
+
 def test_the_command_says_what_it_skipped(tmp_path: Path) -> None:
     put(tmp_path, 1, factories.make_result())
     truncated(put(tmp_path, 2, factories.make_result()))

@@ -67,6 +67,8 @@ def test_shipped_weights_are_found_by_data_width_and_timesteps(shipping: Benchma
     assert find(shipping, **asked, timesteps=6) == "shipped:digits-w0.25"
     assert find(shipping, **asked, twin=True) == "shipped:digits-w0.25-twin"
     assert find(shipping, **asked | {"kind": "cifar10"}) == "shipped:cifar10-w0.25"
+    assert find(shipping, **asked | {"width": None}) == "shipped:digits-w0.25"
+    assert find(shipping, **asked | {"width": None, "kind": "imagenet"}) is None
     for other in ({"kind": "imagenet"}, {"kind": None}, {"width": 1.0}, {"shortcut": "identity"}):
         assert find(shipping, **asked | other) is None
     assert find(shipping, **asked | {"kind": "cifar10"}, twin=True) is None
@@ -142,6 +144,16 @@ def test_a_run_takes_the_network_from_its_weights(tmp_path: Path):
     twin = str(write(tmp_path / "twin.safetensors", twin="true"))
     with pytest.raises(UsageError, match="those of an ANN twin; give them with --twin-weights"):
         configure("resnet19", weights=twin)
+
+
+def test_a_run_takes_the_width_of_the_weights_that_come_with_a_benchmark():
+    config = configure("resnet19")
+    assert (config.width, config.weights) == (0.125, "shipped:digits-w0.125")
+    assert config.twin_weights == "shipped:digits-w0.125-twin"
+    for options in ({"width": 1.0}, {"untrained": True}, {"shortcut": "identity"}):
+        config = configure("resnet19", **options)
+        assert (config.width, config.weights, config.twin_weights) == (1.0, None, None)
+    assert configure("resnet34-large").width == 1.0
 
 
 def test_the_twin_s_weights_are_those_of_a_twin(tmp_path: Path):

@@ -1,0 +1,48 @@
+"""The committed reference reports follow from their results, and these from the code."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+import baselines
+import pytest
+import reference_reports
+from reference_reports import FOLDER, REFERENCES
+
+from snnbench.render.report import write_report
+from snnbench.results import load
+
+
+def test_every_reference_is_committed_and_says_nothing_of_folders() -> None:
+    assert sorted(path.parent.name for path in FOLDER.glob("*/result.json")) == sorted(REFERENCES)
+    for name in REFERENCES:
+        result = load(FOLDER / name / "result.json")
+        named = [result.config.data, result.config.weights, result.config.twin_weights]
+        assert not any(path and "/" in path for path in named), named
+        assert f"`{name}`" in (FOLDER / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", sorted(REFERENCES))
+def test_its_tables_follow_from_its_result(name: str, tmp_path: Path) -> None:
+    result = load(FOLDER / name / "result.json")
+    write_report(result, tmp_path)
+    committed, made = (reference_reports.same_bytes(folder) for folder in (FOLDER / name, tmp_path))
+    assert made.keys() == committed.keys()
+    drawn_alike = version("matplotlib") == result.environment.packages["matplotlib"]
+    for path, content in committed.items():
+        if drawn_alike or path.startswith("tables/"):
+            assert made[path] == content, f"{path}: run `python tests/reference_reports.py`"
+
+
+@pytest.mark.slow
+def test_a_new_run_gives_the_same_tables(tmp_path: Path) -> None:
+    if baselines.made_there() != baselines.made_here():
+        pytest.skip(f"made on {baselines.made_there()}, this is {baselines.made_here()}")
+    name = "resnet19-digits"
+    reference_reports.remake(name, tmp_path / name)
+    committed, made = (reference_reports.same_bytes(path / name) for path in (FOLDER, tmp_path))
+    assert made.keys() == committed.keys()
+    for path, content in committed.items():
+        if path.startswith("tables/"):
+            assert made[path] == content, path

@@ -33,6 +33,14 @@ class Reference:
 REFERENCES = {
     "resnet19-digits": Reference(("resnet19", "--samples", "300")),
     "resnet34-large-untrained": Reference(("resnet34-large", "--samples", "1")),
+    "resnet19-cifar10": Reference(
+        (
+            *("resnet19", "--samples", "1000"),
+            *("--weights", "shipped:cifar10-jpeg-q75-w0.25"),
+            *("--twin-weights", "shipped:cifar10-jpeg-q75-w0.25-twin"),
+        ),
+        kind="images",
+    ),
     "resnet17-nmnist": Reference(("resnet17-nmnist", "--samples", "100"), kind="nmnist"),
 }
 

@@ -11,6 +11,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from snnbench import env, registry
+from snnbench.nn.blocks import SpikingBlock, conv_norm
+from snnbench.nn.neuron import LIF
 from snnbench.run_records import DataInfo
 from snnbench.train import networks
 from snnbench.train.checkpoint import State, Sums
@@ -70,10 +72,29 @@ def small_recipe(**changes: object) -> Recipe:
     return Recipe(**values)  # type: ignore[arg-type]
 
 
-def small_network(*, twin: bool = False, seed: int = 0) -> nn.Module:
+def small_network(*, twin: bool = False, seed: int = 0, width: float = 0.0625) -> nn.Module:
     env.seed_everything(seed)
     return networks.build(
-        registry.get("resnet19"), timesteps=2, width=0.0625, shortcut="paper", twin=twin
+        registry.get("resnet19"), timesteps=2, width=width, shortcut="paper", twin=twin
+    )
+
+
+class _Repeated(nn.Sequential):
+    """Images [N, C, H, W] to the logits [N, classes] of two timesteps, averaged."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.expand(2, *x.shape)).mean(0)
+
+
+def shallow_network(*, seed: int = 0) -> nn.Module:
+    """One block of a spiking ResNet, which learns surely and fast."""
+    env.seed_everything(seed)
+    return _Repeated(
+        conv_norm(3, 8, 3, stride=2),
+        LIF(),
+        SpikingBlock("basic", 8, 16, stride=2),
+        nn.Flatten(2),
+        nn.Linear(16 * 8 * 8, 10),
     )
 
 

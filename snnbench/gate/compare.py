@@ -206,7 +206,12 @@ def compare_runs(
         layer_moves=moves,
         missing=layers.missing,
         added=layers.added,
-        notes=tuple(filter(None, (note, _twin_note(old, new), _compiler_note(old, new)))),
+        notes=tuple(
+            filter(
+                None,
+                (note, _twin_note(old, new), _compiler_note(old, new), _rounding_note(old, new)),
+            )
+        ),
     )
 
 
@@ -270,6 +275,16 @@ def _compiler_note(base: RunResult, head: RunResult) -> str | None:
         return None
     told = f"{old or 'unknown'} and {new or 'unknown'}"
     return f"event kernels were compiled by other versions of numba: {told}"
+
+
+def _rounding_note(base: RunResult, head: RunResult) -> str | None:
+    """Whether the same recipe gave two untrained networks."""
+    if base.weights.status != "untrained" or base.weights.sha256 == head.weights.sha256:
+        return None
+    return (
+        "both networks are untrained, from the same recipe, and their weights differ: another CPU, "
+        "PyTorch or source rounds differently, so other neurons can fire"
+    )
 
 
 def _join(base: Source, head: Source) -> tuple[list[tuple[Runs, Runs]], list[str], list[str]]:

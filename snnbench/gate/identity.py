@@ -7,19 +7,30 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from snnbench.errors import UsageError
-from snnbench.run_records import RunResult
+from snnbench.run_records import RunResult, WeightsInfo
 
 REPEATS = "repeats"
 LAYERS = "layers"
 NEURONS = "neurons"
+
+
+def _identity(weights: WeightsInfo) -> str:
+    """What makes two sets of weights the same: their values, or, without training, their making.
+
+    Untrained weights follow from benchmark, width, seed, samples and data, which are keys of their
+    own. Their values, calibrated statistics of batch norms among them, also hang on how the machine
+    rounds, and that must not keep a baseline from being compared on another CPU.
+    """
+    return "untrained" if weights.status == "untrained" else weights.sha256
+
 
 COUNT_KEYS: dict[str, Callable[[RunResult], object]] = {
     "schema_version": lambda r: r.schema_version,
     "benchmark": lambda r: r.benchmark,
     "benchmark_version": lambda r: r.benchmark_version,
     "input_shape": lambda r: "x".join(map(str, r.input_shape)),
-    "weights": lambda r: r.weights.sha256,
-    "twin_weights": lambda r: None if r.twin_weights is None else r.twin_weights.sha256,
+    "weights": lambda r: _identity(r.weights),
+    "twin_weights": lambda r: None if r.twin_weights is None else _identity(r.twin_weights),
     "data": lambda r: r.data.sha256,
     "timesteps": lambda r: (r.config.timesteps, r.snn.timesteps),
     "samples": lambda r: (r.config.samples, r.snn.samples),

@@ -35,16 +35,20 @@ def test_every_benchmark_has_a_baseline() -> None:
     assert sorted(registry.names()) == OURS
 
 
+def rounded_elsewhere(result: RunResult) -> RunResult:
+    """``result`` as of a machine whose calibrated statistics differ in a bit."""
+    return replace(result, weights=replace(result.weights, sha256="0" * 64))
+
+
 @pytest.mark.parametrize("name", OURS)
 def test_the_baseline_holds(name: str) -> None:
-    same = baselines.made_there() == baselines.made_here()
-    for comparison in baselines.compare(committed(name), baselines.run(name), same_arithmetic=same):
+    for comparison in baselines.compare(committed(name), baselines.run(name)):
         remedy = "if this is meant, run `python tests/baselines.py` and commit what it writes"
         assert not comparison.exit_code, "\n".join((*sentences(comparison), remedy))
 
 
 @pytest.mark.parametrize(
-    ("share", "same", "passes"),
+    ("share", "alike", "passes"),
     [
         (0.0, True, True),
         (0.001, True, False),
@@ -53,10 +57,10 @@ def test_the_baseline_holds(name: str) -> None:
         (-0.01, False, False),
     ],
 )
-def test_another_cpu_is_given_little(share: float, *, same: bool, passes: bool) -> None:
+def test_another_cpu_is_given_little(share: float, *, alike: bool, passes: bool) -> None:
     base = committed("resnet19")
     head = with_spikes(base, share)
-    found = baselines.compare(base, head, same_arithmetic=same)
+    found = baselines.compare(base, head if alike else rounded_elsewhere(head))
     assert all(not comparison.exit_code for comparison in found) == passes
 
 
@@ -65,5 +69,5 @@ def test_shapes_are_exact_on_any_cpu() -> None:
     first, *others = base.snn.layers
     dense = replace(first.dense, macs=first.dense.macs + 1)
     head = replace(base, snn=replace(base.snn, layers=(replace(first, dense=dense), *others)))
-    found = baselines.compare(base, head, same_arithmetic=False)
+    found = baselines.compare(base, rounded_elsewhere(head))
     assert [comparison.exit_code for comparison in found] == [1, 1]

@@ -10,6 +10,7 @@ import pytest
 import reference_reports
 from reference_reports import FOLDER, REFERENCES
 
+from snnbench.render.compare_words import sentences
 from snnbench.render.report import write_report
 from snnbench.results import load
 
@@ -37,10 +38,13 @@ def test_its_tables_follow_from_its_result(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_new_run_gives_the_same_tables(tmp_path: Path) -> None:
-    if baselines.made_there() != baselines.made_here():
-        pytest.skip(f"made on {baselines.made_there()}, this is {baselines.made_here()}")
     name = "resnet19-digits"
     reference_reports.remake(name, tmp_path / name)
+    base, head = (load(folder / name / "result.json") for folder in (FOLDER, tmp_path))
+    if baselines.compare_exactly(base, head).exit_code:  # this machine rounds differently
+        for comparison in baselines.compare_roughly(base, head):
+            assert not comparison.exit_code, sentences(comparison)
+        return
     committed, made = (reference_reports.same_bytes(path / name) for path in (FOLDER, tmp_path))
     assert made.keys() == committed.keys()
     for path, content in committed.items():

@@ -148,7 +148,9 @@ CHANGES: dict[str, Callable[[RunResult], RunResult]] = {
     "benchmark": lambda r: replace(r, benchmark="other"),
     "benchmark_version": lambda r: replace(r, benchmark_version=None),
     "input_shape": lambda r: replace(r, input_shape=(3, 16, 16)),
-    "weights": lambda r: replace(r, weights=replace(r.weights, sha256="00")),
+    "weights": lambda r: replace(
+        r, weights=WeightsInfo(status="trained", description="", sha256="00")
+    ),
     "twin_weights": lambda r: replace(
         r, twin_weights=WeightsInfo(status="trained", description="", sha256="00")
     ),
@@ -330,6 +332,20 @@ def test_two_files_are_compared_whatever_they_are() -> None:
     base, head = make_result(), make_result(benchmark="other")
     files = [Source(label=one.benchmark, results=(one,), single=True) for one in (base, head)]
     assert compare(files[0], files[1:], DEFAULT).exit_code == 3
+
+
+def test_untrained_weights_compare_by_their_making() -> None:
+    base = make_result()
+    assert base.weights.status == "untrained"
+    assert not judged(base, base).notes
+    comparison = judged(base, replace(base, weights=replace(base.weights, sha256="00")))
+    assert comparison.exit_code == 0
+    (note,) = comparison.notes
+    assert note.startswith("both networks are untrained, from the same recipe")
+    fitted = trained(base)
+    other = replace(fitted, weights=replace(fitted.weights, sha256="00"))
+    assert [item.key for item in judged(fitted, other).refused] == ["weights"]
+    assert [item.key for item in judged(base, fitted).refused] == ["weights"]
 
 
 def test_repeats_must_agree() -> None:

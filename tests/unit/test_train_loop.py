@@ -13,7 +13,7 @@ import msgspec
 import pytest
 import torch
 from torch import Tensor, nn
-from train_cases import Patches, make_loop, small_network, small_recipe
+from train_cases import Patches, make_loop, shallow_network, small_network, small_recipe
 
 from snnbench.errors import SnnbenchError, UsageError
 from snnbench.nn.neuron import LIF
@@ -49,13 +49,18 @@ def sha256(network: nn.Module) -> str:
 
 @pytest.mark.parametrize("twin", [False, True])
 def test_a_network_learns_what_can_be_learnt(tmp_path: Path, twin: bool) -> None:
-    recipe = small_recipe(epochs=10, twin=twin, schedule="cosine", lr=0.02 if twin else 0.1)
-    job, loop = make_loop(tmp_path, recipe, test=Patches(30))
+    # Whether a deep SNN learns 48 images hangs on the seed, and so on the CPU's rounding. A shallow
+    # one, and the twin, end below 0.03 of the first loss and at accuracy 1.0 over 14 seeds.
+    recipe = small_recipe(
+        epochs=8, twin=twin, schedule="cosine", lr=0.02, width=0.125, batch_size=4
+    )
+    network = small_network(width=0.125, twin=True) if twin else shallow_network()
+    job, loop = make_loop(tmp_path, recipe, test=Patches(30), network=network)
     assert loop.run()
     first, *_, last = loop.state.history
-    assert last.loss < 0.8 * first.loss
+    assert last.loss < 0.5 * first.loss
     assert last.test_accuracy is not None
-    assert last.test_accuracy > 0.3  # chance is 0.1
+    assert last.test_accuracy > 0.5  # chance is 0.1
     assert loop.state.best == max(r.test_accuracy or 0 for r in loop.state.history)
     assert (last.firing_rate is None) == twin == (last.test_firing_rate is None)
     assert twin or 0 < (last.firing_rate or 0) < 1

@@ -13,10 +13,10 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from snnbench.card import ArchitectureSpec, Card
-from snnbench.errors import StructureError, UsageError
+from snnbench.core.errors import StructureError, UsageError
 from snnbench.nn.blocks import PerTimestep, Shortcut, SpikingBlock, conv_norm, output_channels
 from snnbench.nn.neuron import LIF
+from snnbench.zoo.card import ArchitectureSpec, Card
 
 
 def build(card: Card, *, timesteps: int, width: float, shortcut: Shortcut) -> SpikingResNet:

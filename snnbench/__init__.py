@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from snnbench.count.profiler import profile
     from snnbench.engine.runtime import EventModel, compile  # noqa: A004 - snnbench.compile
-    from snnbench.records import LayerRecord, OpCount, Profile
-    from snnbench.results import load, save
-    from snnbench.run_records import RunResult
+    from snnbench.results.counts import LayerRecord, OpCount, Profile
+    from snnbench.results.files import load, save
+    from snnbench.results.run import RunResult
 
 __version__ = "0.1.0"
 
@@ -19,12 +19,12 @@ _PUBLIC = {
     "profile": "snnbench.count.profiler",
     "compile": "snnbench.engine.runtime",
     "EventModel": "snnbench.engine.runtime",
-    "LayerRecord": "snnbench.records",
-    "OpCount": "snnbench.records",
-    "Profile": "snnbench.records",
-    "RunResult": "snnbench.run_records",
-    "load": "snnbench.results",
-    "save": "snnbench.results",
+    "LayerRecord": "snnbench.results.counts",
+    "OpCount": "snnbench.results.counts",
+    "Profile": "snnbench.results.counts",
+    "RunResult": "snnbench.results.run",
+    "load": "snnbench.results.files",
+    "save": "snnbench.results.files",
 }
 
 __all__ = [

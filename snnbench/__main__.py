@@ -8,7 +8,7 @@ import sys
 def main() -> None:
     """Load the command line and run it; Ctrl-C is no traceback even before that."""
     try:
-        from snnbench.cli import main as run
+        from snnbench.cli.main import main as run
 
         run()
     except KeyboardInterrupt:

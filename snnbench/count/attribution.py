@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from snnbench.count.alphabet import Mask
 from snnbench.count.ledger import Ledger, Row
+from snnbench.count.masks import Mask
 from snnbench.count.weights_map import WeightsMap, collapse, name_within
 
 ROOT = "(model)"

@@ -22,10 +22,10 @@ from torch.utils._python_dispatch import (
 from torch.utils.flop_counter import flop_registry
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from snnbench.count.alphabet import Counts, MaskCache
+from snnbench.core.errors import UncountedOperationError
 from snnbench.count.attribution import Attribution, Scope
 from snnbench.count.ledger import Ledger, Row
-from snnbench.errors import UncountedOperationError
+from snnbench.count.masks import Counts, MaskCache
 
 _MULTIPLIES = frozenset(
     {"convolution", "mm", "addmm", "bmm", "baddbmm", "mv", "addmv", "dot", "vdot", "addbmm"}

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from snnbench.count.alphabet import Counts
+from snnbench.count.masks import Counts
 
 Layout = Literal["auto", "step", "TN", "NT"]
 LAYOUTS: tuple[Layout, ...] = ("auto", "step", "TN", "NT")

@@ -14,7 +14,7 @@ from functools import cache
 
 import numpy as np
 
-from snnbench.count.alphabet import Counts
+from snnbench.count.masks import Counts
 
 
 @cache

@@ -7,9 +7,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from dataclasses import replace as replace_fields
 
-from snnbench.count.alphabet import Counts, Mask
 from snnbench.count.clock import Frame, LayerCalls, Layout, Mode, Split, frame_of
-from snnbench.records import (
+from snnbench.count.masks import Counts, Mask
+from snnbench.results.counts import (
     DENSE,
     Alphabet,
     AlphabetKind,

@@ -14,17 +14,17 @@ from torch.jit._script import RecursiveScriptModule
 from torch.nn.utils.parametrize import ParametrizationList
 from torch.utils.hooks import RemovableHandle
 
+from snnbench.core.errors import UsageError
 from snnbench.count import side_rules, synapse_rules
-from snnbench.count.alphabet import count_axis
 from snnbench.count.attribution import ROOT, Scope
 from snnbench.count.audit import Audit, tensors_of
 from snnbench.count.clock import LAYOUTS, Layout
 from snnbench.count.free import is_free
 from snnbench.count.ledger import Ledger
+from snnbench.count.masks import count_axis
 from snnbench.count.neurons import is_known_elementwise, neuron_names, spikes_of
 from snnbench.count.rules import RULES
-from snnbench.errors import UsageError
-from snnbench.records import Profile
+from snnbench.results.counts import Profile
 
 RULE_MODULES = (synapse_rules, side_rules)  # importing them registers their rules
 

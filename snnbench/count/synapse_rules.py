@@ -7,12 +7,12 @@ import math
 import numpy as np
 from torch import Tensor
 
-from snnbench.count.alphabet import Counts, Mask, count_axis
 from snnbench.count.audit import Audit, Operation
 from snnbench.count.fanout import ConvGeometry
 from snnbench.count.ledger import Row
+from snnbench.count.masks import Counts, Mask, count_axis
 from snnbench.count.rules import per_axis, rule
-from snnbench.records import DENSE
+from snnbench.results.counts import DENSE
 
 # -- convolutions --
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from snnbench.core.errors import DataError
 from snnbench.data.events import Events
+from snnbench.data.folders import read_bytes
 from snnbench.data.saccades import EVENT_DTYPE
-from snnbench.data.source import read_bytes
-from snnbench.errors import DataError
 
 DVS128_SIDE = 128
 

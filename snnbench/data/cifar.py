@@ -11,9 +11,9 @@ from typing import Any, Literal, NoReturn
 import numpy as np
 from PIL import Image
 
+from snnbench.core.errors import DataError
+from snnbench.data.folders import Draw, Drawn, Labels, Pixels, Split, children, choose, read_bytes
 from snnbench.data.images import mode_of, planes
-from snnbench.data.source import Draw, Drawn, Labels, Pixels, Split, children, choose, read_bytes
-from snnbench.errors import DataError
 
 CLASSES = 10
 RECORD_BYTES = 3073

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from snnbench.card import InputSpec
 from snnbench.data.cifar import find_batches
-from snnbench.data.labelled import normalise
+from snnbench.data.dataset import normalise
+from snnbench.data.folders import Draw, choose
 from snnbench.data.load import Samples, load_samples, sha256_of
-from snnbench.data.source import Draw, choose
-from snnbench.data.training_sets import EVENT_KINDS, IMAGE_KINDS, open_set
-from snnbench.run_records import DataInfo
+from snnbench.data.open import EVENT_KINDS, IMAGE_KINDS, open_set
+from snnbench.results.run import DataInfo
+from snnbench.zoo.card import InputSpec
 
 
 def draw_samples(

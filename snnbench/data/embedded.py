@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from snnbench.data.folders import Draw, Drawn, Labels, Pixels, Split, choose, generator
 from snnbench.data.images import mode_of, planes
-from snnbench.data.source import Draw, Drawn, Labels, Pixels, Split, choose, generator
 
 DIGIT_CLASSES = 10
 DIGITS_FOR_TRAINING = 1497

@@ -10,10 +10,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from snnbench.core.errors import DataError
 from snnbench.data.embedded import draw_digits, enlarge
+from snnbench.data.folders import Draw, Drawn, Pixels, Split, draw_files, read_bytes
 from snnbench.data.saccades import EVENT_DTYPE, image_side, record
-from snnbench.data.source import Draw, Drawn, Pixels, Split, draw_files, read_bytes
-from snnbench.errors import DataError
 
 FrameValues = Literal["binary", "counts"]
 """Whether a pixel of a frame is 1 if any event fell into it, or the number of events."""

@@ -16,9 +16,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from snnbench.data.labelled import LabelledSet
-from snnbench.data.source import generator
-from snnbench.errors import UsageError
+from snnbench.core.errors import UsageError
+from snnbench.data.dataset import LabelledSet
+from snnbench.data.folders import generator
 
 Request = tuple[Sequence[int], Tensor | None]
 """Indices and views of one batch, as ``LabelledSet.batch`` takes them."""

@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from snnbench.card import InputSpec
+from snnbench.core.errors import DataError
+from snnbench.data.augment import mirrored, shifted
 from snnbench.data.feed import batches, feed
+from snnbench.data.folders import Split, children, read_bytes, split_folder
 from snnbench.data.images import SUFFIXES, is_small, mode_of, read_crop
-from snnbench.data.source import Split, children, read_bytes, split_folder
-from snnbench.data.stored_sets import StoredImages
-from snnbench.data.views import mirrored, shifted
-from snnbench.errors import DataError
-from snnbench.run_records import DataInfo
+from snnbench.data.stored import StoredImages
+from snnbench.results.run import DataInfo
+from snnbench.zoo.card import InputSpec
 
 MEMORY_LIMIT_BYTES = 2**30
 """Small images are decoded into memory up to this."""
@@ -31,7 +31,7 @@ _DECODED_AT_ONCE = 256
 
 @dataclass(slots=True, kw_only=True)
 class FolderImages:
-    """Images that are decoded whenever they are asked for; see ``labelled.LabelledSet``.
+    """Images that are decoded whenever they are asked for; see ``dataset.LabelledSet``.
 
     A view of an input above 64 pixels is the usual one for ImageNet: short side to 256/224 of the
     input, a crop of the input's size anywhere, mirrored or not. Smaller ones move like CIFAR-10's.
@@ -57,7 +57,7 @@ class FolderImages:
         return len(self.files)
 
     def batch(self, indices: Sequence[int], views: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Images and labels; see ``labelled.LabelledSet.batch``."""
+        """Images and labels; see ``dataset.LabelledSet.batch``."""
         small = is_small(self.shape[1:])
         places: Iterable[tuple[float, float] | None] = [None] * len(indices)
         if views is not None and not small:

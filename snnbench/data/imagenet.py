@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from snnbench.card import InputSpec
+from snnbench.core.errors import DataError
+from snnbench.data.folders import Split, children, read_bytes
 from snnbench.data.image_folders import Files, FolderImages, lazy_images, list_classes, list_images
-from snnbench.data.source import Split, children, read_bytes
-from snnbench.errors import DataError
+from snnbench.zoo.card import InputSpec
 
 CLASSES = 1000
 IMAGES: dict[Split, int] = {"test": 50_000, "calibration": 1_281_167}

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from snnbench.data.source import Draw, Drawn, Pixels, draw_files
-from snnbench.errors import DataError
+from snnbench.core.errors import DataError
+from snnbench.data.folders import Draw, Drawn, Pixels, draw_files
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".webp")
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from snnbench.card import InputSpec
+from snnbench.core.errors import DataError
 from snnbench.data.cifar import cifar_images, find_batches
 from snnbench.data.embedded import digits, photos
 from snnbench.data.events import FrameValues, Framing, digit_saccades, folder_events
+from snnbench.data.folders import Draw, Drawn, Split
 from snnbench.data.images import folder_images
-from snnbench.data.source import Draw, Drawn, Split
-from snnbench.errors import DataError
-from snnbench.run_records import DataInfo
+from snnbench.results.run import DataInfo
+from snnbench.zoo.card import InputSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from snnbench.core.errors import DataError
 from snnbench.data.camera_files import DVS128_SIDE, read_cifar10_dvs, read_gesture
+from snnbench.data.dataset import Part
 from snnbench.data.events import (
     NMNIST_SIDE,
     Events,
@@ -37,11 +39,9 @@ from snnbench.data.events import (
     frame_events,
     read_recording,
 )
+from snnbench.data.folders import children
 from snnbench.data.frame_cache import Frames, cached_frames, default_folder
-from snnbench.data.labelled import Part
-from snnbench.data.source import children
-from snnbench.errors import DataError
-from snnbench.run_records import DataInfo
+from snnbench.results.run import DataInfo
 
 Kind = Literal["nmnist", "dvs-gesture", "cifar10-dvs"]
 

@@ -14,7 +14,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from snnbench.data.source import Pixels
+from snnbench.data.folders import Pixels
 
 SACCADE_US = 100_000
 """Length of one saccade, as in N-MNIST."""

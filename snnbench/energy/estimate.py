@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Literal
 
-from snnbench.records import LayerRecord, OpCount, Profile, SideOps
+from snnbench.results.counts import LayerRecord, OpCount, Profile, SideOps
 
 if TYPE_CHECKING:
     from snnbench.energy.models import EnergyModel

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from snnbench.errors import UsageError
+from snnbench.core.errors import UsageError
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable

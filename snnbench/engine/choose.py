@@ -9,7 +9,7 @@ from functools import partial
 
 from torch import Tensor
 
-from snnbench.engine import masks as spike_masks
+from snnbench.engine.kernels import masks as spike_masks
 from snnbench.engine.plan import DenseStep, NeuronStep, Plan, last_readers, step_inputs
 from snnbench.engine.program import Factory, Program, Settings, StepChoice
 from snnbench.engine.store import Store

@@ -10,10 +10,12 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from snnbench.engine.dense import PackedConv2d, PackedLinear, unpackable
-from snnbench.engine.dense_lif import lif_spikes
-from snnbench.engine.masks import Masks
-from snnbench.engine.neuron_kernel import NeuronKernel
+from snnbench.core.errors import StructureError
+from snnbench.engine.dense.lif import lif_spikes
+from snnbench.engine.dense.packed import PackedConv2d, PackedLinear, unpackable
+from snnbench.engine.kernels.masks import Masks
+from snnbench.engine.kernels.neuron_kernel import NeuronKernel
+from snnbench.engine.kernels.segment import LayerAdds, Segment
 from snnbench.engine.plan import (
     DenseStep,
     EventCurrent,
@@ -23,9 +25,7 @@ from snnbench.engine.plan import (
     Step,
     step_inputs,
 )
-from snnbench.engine.segment import LayerAdds, Segment
 from snnbench.engine.store import Store
-from snnbench.errors import StructureError
 
 DENSE_KERNEL = "dense"
 

@@ -16,15 +16,15 @@ from itertools import cycle, islice, pairwise
 import torch
 from torch import Tensor, nn
 
-from snnbench.engine import masks
-from snnbench.engine.dense import PackedConv2d
-from snnbench.engine.dense_lif import lif_spikes
-from snnbench.engine.masks import Masks
-from snnbench.engine.neuron_kernel import NeuronKernel
+from snnbench.engine.dense.lif import lif_spikes
+from snnbench.engine.dense.packed import PackedConv2d
+from snnbench.engine.kernels import masks
+from snnbench.engine.kernels.masks import Masks
+from snnbench.engine.kernels.neuron_kernel import NeuronKernel
+from snnbench.engine.kernels.segment import Segment
+from snnbench.engine.kernels.workspace import Workspace
 from snnbench.engine.plan import EventCurrent, NeuronStep, Value
-from snnbench.engine.segment import Segment
-from snnbench.engine.workspace import Workspace
-from snnbench.speed_records import LayerShape, SpeedPoint, break_even
+from snnbench.results.speed import LayerShape, SpeedPoint, break_even
 
 __all__ = ["LayerSpeed", "break_even", "threshold_for"]
 

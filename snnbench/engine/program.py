@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from snnbench.engine.execute import DenseLayer, DenseNeurons, EventSegment, Executable
-from snnbench.engine.neuron_kernel import NeuronKernel
+from snnbench.engine.kernels.neuron_kernel import NeuronKernel
+from snnbench.engine.kernels.segment import Segment
+from snnbench.engine.kernels.workspace import Workspace
 from snnbench.engine.plan import DenseStep, NeuronStep, Plan, SpikeScale, Step, step_inputs
-from snnbench.engine.segment import Segment
 from snnbench.engine.store import Store
-from snnbench.engine.workspace import Workspace
 
 _LITTLE_WORK_MACS = 2e8  # some two milliseconds on one processor
 

@@ -11,16 +11,16 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from snnbench.core.errors import UsageError
 from snnbench.engine.choose import choose
 from snnbench.engine.execute import EventSegment, Executable
 from snnbench.engine.explain import explain_plan
-from snnbench.engine.lower import lower
+from snnbench.engine.kernels.segment import LayerAdds
+from snnbench.engine.lowering.lower import lower
 from snnbench.engine.plan import NeuronStep, Plan
 from snnbench.engine.program import Program, Settings, StepChoice
-from snnbench.engine.segment import LayerAdds
 from snnbench.engine.store import Store
 from snnbench.engine.synapses import expected_adds
-from snnbench.errors import UsageError
 
 WeightsDtype = Literal["float32", "float64", "int16", "bfloat16"]
 Mode = Literal["auto", "event", "dense"]

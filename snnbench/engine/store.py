@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from snnbench.engine import masks as spike_masks
-from snnbench.engine.masks import Masks
+from snnbench.core.errors import StructureError
+from snnbench.engine.kernels import masks as spike_masks
+from snnbench.engine.kernels.masks import Masks
 from snnbench.engine.plan import Value
-from snnbench.errors import StructureError
 
 
 class Store:

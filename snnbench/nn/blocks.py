@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from torch import Tensor, nn
 
-from snnbench.errors import UsageError
+from snnbench.core.errors import UsageError
 from snnbench.nn.neuron import LIF
 from snnbench.nn.norm import ThresholdDependentBatchNorm2d
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from snnbench.errors import UsageError
+from snnbench.core.errors import UsageError
 from snnbench.nn.functional import lif_sequence
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name everybody knows
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from snnbench.errors import StructureError
+from snnbench.core.errors import StructureError
 
 
 class ThresholdDependentBatchNorm2d(nn.BatchNorm2d):

@@ -17,7 +17,7 @@ from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.ticker import FuncFormatter, LogLocator
 
 from snnbench.render import text
-from snnbench.run_records import RunResult
+from snnbench.results.run import RunResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

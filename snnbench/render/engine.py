@@ -7,11 +7,11 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
-from snnbench.engine_frame import engine_frame
+from snnbench.metrics.engine_frames import engine_frame
 from snnbench.render import canvas, text
 from snnbench.render.canvas import Plot
 from snnbench.render.table import Column, Table, caption, records
-from snnbench.run_records import EngineRun, RunResult
+from snnbench.results.run import EngineRun, RunResult
 
 _TICKS = (1, 2, 5)
 

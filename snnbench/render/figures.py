@@ -11,22 +11,22 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from snnbench.core.units import PJ_PER
 from snnbench.energy.models import models
-from snnbench.frame import (
+from snnbench.metrics.frames import (
     TWIN_TIMING,
     ZERO_SKIPPING_TWIN,
     energy_frame,
     sample_milliseconds,
     timestep_frame,
 )
-from snnbench.operations import SNN, TWIN, divisors, per_sample
-from snnbench.records import LayerRecord
+from snnbench.metrics.operations import SNN, TWIN, divisors, per_sample
 from snnbench.render import canvas, text
 from snnbench.render.canvas import Plot
 from snnbench.render.engine import speedup_figure
 from snnbench.render.table import records
-from snnbench.run_records import RunResult
-from snnbench.units import PJ_PER
+from snnbench.results.counts import LayerRecord
+from snnbench.results.run import RunResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

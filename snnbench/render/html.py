@@ -12,9 +12,9 @@ from markupsafe import Markup
 
 from snnbench.render import text
 from snnbench.render.canvas import Plot
+from snnbench.render.findings import coverage, notices, verdict
 from snnbench.render.table import Table
-from snnbench.render.verdict import coverage, notices, verdict
-from snnbench.run_records import Folding, RunResult
+from snnbench.results.run import Folding, RunResult
 
 
 def report_html(result: RunResult, tables: Sequence[Table], plots: Sequence[Plot]) -> str:

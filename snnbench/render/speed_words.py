@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from snnbench.engine_frame import engine_frame
-from snnbench.frame import EVENT_TIMING, TWIN_TIMING, timing_frame
+from snnbench.metrics.engine_frames import engine_frame
+from snnbench.metrics.frames import EVENT_TIMING, TWIN_TIMING, timing_frame
 from snnbench.render import text
 from snnbench.render.table import records
-from snnbench.run_records import RunResult
+from snnbench.results.run import RunResult
 
 SAME = 0.02
 """Two values whose ratio is closer to 1 than this are called about equal."""

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from snnbench.operations import per_sample
+from snnbench.metrics.operations import per_sample
 from snnbench.render import text
-from snnbench.run_records import RunResult
+from snnbench.results.run import RunResult
 
 if TYPE_CHECKING:
     import pandas as pd

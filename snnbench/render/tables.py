@@ -7,19 +7,19 @@ from dataclasses import fields
 import pandas as pd
 
 from snnbench.energy.estimate import SIDE_NAMES
-from snnbench.frame import checks_frame, executed_operations, layer_frame
-from snnbench.operations import SNN, TWIN, divisors
-from snnbench.records import LayerRecord, SideOps
+from snnbench.metrics.frames import checks_frame, executed_operations, layer_frame
+from snnbench.metrics.operations import SNN, TWIN, divisors
 from snnbench.render import text
-from snnbench.render.comparisons import (
+from snnbench.render.engine import engine_table
+from snnbench.render.table import Column, Table, caption, per
+from snnbench.render.twin_tables import (
     energy_table,
     latency_table,
     measured_energy_table,
     operations_table,
 )
-from snnbench.render.engine import engine_table
-from snnbench.render.table import Column, Table, caption, per
-from snnbench.run_records import EngineRun, RunResult
+from snnbench.results.counts import LayerRecord, SideOps
+from snnbench.results.run import EngineRun, RunResult
 
 
 def tables(result: RunResult) -> tuple[Table, ...]:

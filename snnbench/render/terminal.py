@@ -10,13 +10,13 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from snnbench.card import Card
-from snnbench.frame import TWIN_TIMING, energy_frame, timing_frame
-from snnbench.operations import SNN, TWIN, operation_rows, per_sample
+from snnbench.metrics.frames import TWIN_TIMING, energy_frame, timing_frame
+from snnbench.metrics.operations import SNN, TWIN, operation_rows, per_sample
 from snnbench.render import text
+from snnbench.render.findings import coverage, notices, verdict
 from snnbench.render.table import records
-from snnbench.render.verdict import coverage, notices, verdict
-from snnbench.run_records import Accuracy, RunResult
+from snnbench.results.run import Accuracy, RunResult
+from snnbench.zoo.card import Card
 
 Row = tuple[str, str, str, str]
 

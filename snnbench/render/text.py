@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from snnbench.run_records import RunResult
-from snnbench.units import PJ_PER, SI_PREFIXES
+from snnbench.core.units import PJ_PER, SI_PREFIXES
+from snnbench.results.run import RunResult
 
 UNKNOWN = "\N{EN DASH}"
 TIMES = "\N{MULTIPLICATION SIGN}"

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from snnbench.errors import ResultError
-from snnbench.file_names import file_stem
-from snnbench.gate.compare import Comparison, compare_runs
-from snnbench.gate.judge import Status
-from snnbench.gate.limits import Limit
-from snnbench.render.compare_words import rows, sentences
+from snnbench.compare.compare import Comparison, compare_runs
+from snnbench.compare.judge import Status
+from snnbench.compare.limits import Limit
+from snnbench.compare.words import rows, sentences
+from snnbench.core.errors import ResultError
+from snnbench.core.file_names import file_stem
 from snnbench.render.escape import printable
-from snnbench.results import load, save
-from snnbench.run_records import RunResult
+from snnbench.results.files import load, save
+from snnbench.results.run import RunResult
 
 _SHOWN_LAYERS = 8
 _SEED = {

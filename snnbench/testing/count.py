@@ -11,11 +11,11 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
-from snnbench import env
+from snnbench.core.errors import UsageError
 from snnbench.count.clock import Layout
 from snnbench.count.profiler import profile
-from snnbench.errors import UsageError
-from snnbench.run_records import (
+from snnbench.results import environment as env
+from snnbench.results.run import (
     Accuracy,
     DataInfo,
     Environment,
@@ -23,7 +23,7 @@ from snnbench.run_records import (
     RunResult,
     WeightsInfo,
 )
-from snnbench.weights import is_dense, state_sha256
+from snnbench.zoo.weight_files import is_dense, state_sha256
 
 # what the user says of the calls -> what the profiler is told
 _LAYOUTS: dict[str, Layout] = {"step": "step", "loop": "step", "TN": "TN", "NT": "NT"}

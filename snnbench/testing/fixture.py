@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from snnbench.errors import UsageError
-from snnbench.gate.identity import check_allowed
-from snnbench.gate.limits import limits
-from snnbench.history.values import summary
+from snnbench.compare.history.values import summary
+from snnbench.compare.identity import check_allowed
+from snnbench.compare.limits import limits
+from snnbench.core.errors import UsageError
 from snnbench.render.escape import printable
 from snnbench.testing.baselines import Baselines, keep
 from snnbench.testing.count import count
@@ -18,7 +18,7 @@ from snnbench.testing.count import count
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from snnbench.run_records import RunResult
+    from snnbench.results.run import RunResult
 
 _MARKER = "snn_benchmark"
 _KEYWORDS = {"fail_above", "exact", "allow"}

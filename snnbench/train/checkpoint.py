@@ -19,11 +19,11 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from snnbench import weights
-from snnbench.errors import OutputError, UsageError
-from snnbench.files import write_atomically
+from snnbench.core.errors import OutputError, UsageError
+from snnbench.core.files import write_atomically
 from snnbench.train.log import EpochRecord
 from snnbench.train.recipe import Recipe, differences
+from snnbench.zoo import weight_files as weights
 
 FOLDER = "checkpoints"
 _LAST, _PREVIOUS = "last", "previous"

@@ -10,11 +10,11 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from snnbench.core.statistics import wilson
+from snnbench.data.dataset import LabelledSet
 from snnbench.data.feed import feed
-from snnbench.data.labelled import LabelledSet
-from snnbench.interval import wilson
-from snnbench.train.firing import FiringMeter
-from snnbench.train.networks import network_input
+from snnbench.nn.meters import FiringMeter
+from snnbench.train.batches import network_input
 
 _TOP = 5
 _MANY_CLASSES = 10

@@ -12,14 +12,14 @@ from typing import Any
 import msgspec
 from torch import nn
 
-from snnbench import weights
-from snnbench.card import NeuronSpec
-from snnbench.data.labelled import LabelledSet
-from snnbench.files import write_atomically
-from snnbench.interval import wilson
-from snnbench.run_records import Environment
+from snnbench.core.files import write_atomically
+from snnbench.core.statistics import wilson
+from snnbench.data.dataset import LabelledSet
+from snnbench.results.run import Environment
 from snnbench.train.checkpoint import State
 from snnbench.train.recipe import as_dict
+from snnbench.zoo import weight_files as weights
+from snnbench.zoo.card import NeuronSpec
 
 WEIGHTS = "weights.safetensors"
 REPORT = "training.json"

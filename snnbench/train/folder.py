@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from snnbench.errors import UsageError
+from snnbench.core.errors import UsageError
 
 
 @contextmanager

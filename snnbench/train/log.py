@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from snnbench.errors import UsageError
-from snnbench.files import write_atomically
+from snnbench.core.errors import UsageError
+from snnbench.core.files import write_atomically
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

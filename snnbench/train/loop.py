@@ -15,20 +15,20 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name everybody knows
 
-from snnbench import weights
+from snnbench.core.errors import SnnbenchError
+from snnbench.core.signals import StopRequest
+from snnbench.data.dataset import LabelledSet
 from snnbench.data.feed import batches, feed
-from snnbench.data.labelled import LabelledSet
-from snnbench.errors import SnnbenchError
-from snnbench.stopping import StopRequest
+from snnbench.nn.meters import probe
 from snnbench.train import checkpoint
+from snnbench.train.batches import network_input
 from snnbench.train.checkpoint import State, Sums
+from snnbench.train.divergence import bad_gradient, first_not_finite
 from snnbench.train.evaluation import Scores, evaluate
-from snnbench.train.finite import bad_gradient, first_not_finite
-from snnbench.train.firing import probe
 from snnbench.train.log import EpochRecord
-from snnbench.train.networks import network_input
 from snnbench.train.progress import TrainingProgress
 from snnbench.train.schedule import learning_rate
+from snnbench.zoo import weight_files as weights
 
 BEST = "best.safetensors"
 # an eighth of a batch, forward only, at every sixteenth step: under one percent of the time

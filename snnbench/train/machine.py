@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from lightning_fabric import Fabric
 
-from snnbench import env
-from snnbench.errors import SnnbenchError, UsageError
+from snnbench.core.errors import SnnbenchError, UsageError
+from snnbench.results import environment as env
 from snnbench.train.recipe import Precision
 
 _MOST_THREADS = 1024

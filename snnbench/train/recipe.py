@@ -15,9 +15,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from snnbench.card import Card
-from snnbench.errors import UsageError
-from snnbench.files import write_atomically
+from snnbench.core.errors import UsageError
+from snnbench.core.files import write_atomically
+from snnbench.zoo.card import Card
 
 Schedule = Literal["step", "cosine"]
 Precision = Literal["32-true", "64-true", "bf16-mixed", "16-mixed"]

@@ -15,22 +15,25 @@ from lightning_fabric import Fabric
 from torch import nn
 
 import snnbench
-from snnbench import env, registry, weights
-from snnbench.data.labelled import LabelledSet
-from snnbench.data.training_sets import open_set
-from snnbench.errors import UsageError
-from snnbench.nn.sync import synchronise
-from snnbench.nn.training import optimise
-from snnbench.registry import Benchmark
-from snnbench.train import checkpoint, evidence, networks
+from snnbench.core.errors import UsageError
+from snnbench.data.dataset import LabelledSet
+from snnbench.data.open import open_set
+from snnbench.results import environment as env
+from snnbench.train import batches as networks
+from snnbench.train import checkpoint, evidence
 from snnbench.train.checkpoint import State, Sums
 from snnbench.train.evaluation import spread
+from snnbench.train.fast.optimise import optimise
+from snnbench.train.fast.sync import synchronise
 from snnbench.train.folder import alone
 from snnbench.train.log import Board, EpochRecord, write_log
 from snnbench.train.loop import Job, Loop
 from snnbench.train.machine import Machine, launch, lost_processes_explained
 from snnbench.train.progress import TrainingProgress
 from snnbench.train.recipe import FILE, Recipe, write
+from snnbench.zoo import registry
+from snnbench.zoo import weight_files as weights
+from snnbench.zoo.registry import Benchmark
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

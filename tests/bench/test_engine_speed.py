@@ -1,7 +1,8 @@
 """What the event engine must show, as floors that a shared machine passes too.
 
 Run with ``pytest tests/bench --benchmark-only --benchmark-json=engine.json``: raw times lie in
-``extra_info``. ``python tests/bench/engine_speed.py`` prints everything measured as one table.
+``extra_info``. ``python tools/experiments/engine_speed.py`` prints everything measured as one
+table.
 Limits here leave a third to noise; the goals stand beside them.
 """
 

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, nn
 
 import snnbench
-from snnbench import registry
 from snnbench.nn.norm import calibrate_batch_norm
+from snnbench.zoo import registry
 
 ROUNDS = 15
 CHILD = """

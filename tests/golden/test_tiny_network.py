@@ -15,10 +15,10 @@ from pytest_regressions.file_regression import FileRegressionFixture
 from torch import nn
 
 import snnbench
-from snnbench.convert.twin import ann_twin
 from snnbench.nn.blocks import PerTimestep, SpikingBlock, conv_norm
 from snnbench.nn.neuron import LIF
-from snnbench.records import Profile
+from snnbench.nn.twin import ann_twin
+from snnbench.results.counts import Profile
 
 T, N = 3, 2
 

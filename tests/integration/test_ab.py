@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from command_line import Invoke, invoker
-from factories import make_result, timing
-from interrupts import listen_to_ctrl_c
+from support.command_line import Invoke, invoker
+from support.factories import make_result, timing
+from support.interrupts import listen_to_ctrl_c
 
-from snnbench import ab_command
-from snnbench.ab import revisions, turns
-from snnbench.ab.processes import RunError
-from snnbench.errors import UsageError
+from snnbench.cli import ab as ab_command
+from snnbench.compare.ab import revisions, turns
+from snnbench.compare.ab.processes import RunError
+from snnbench.core.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
 PROJECT = """
@@ -40,7 +40,7 @@ toy_benchmarks = ["*.toml"]
 """
 MODULE = """
 from pathlib import Path
-from snnbench.registry import Benchmark
+from snnbench.zoo.registry import Benchmark
 toy = Benchmark(path=Path(__file__).with_name("toy.toml"), builder="snnbench.models.resnet:build")
 """
 # what a run leaves behind, without the seconds that a run takes
@@ -48,8 +48,8 @@ WORKER = """
 import sys
 from datetime import UTC, datetime
 sys.path.append({tests!r})
-from factories import make_result
-from snnbench.results import save
+from support.factories import make_result
+from snnbench.results.files import save
 import toy_benchmarks
 result = make_result(title=toy_benchmarks.__file__, created_utc=datetime.now(tz=UTC).isoformat())
 save(result, sys.argv[1] + "/result.json")

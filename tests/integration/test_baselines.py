@@ -7,11 +7,11 @@ from dataclasses import replace
 import baselines
 import pytest
 
-from snnbench import registry
-from snnbench.records import Role
-from snnbench.render.compare_words import sentences
-from snnbench.results import load
-from snnbench.run_records import RunResult
+from snnbench.compare.words import sentences
+from snnbench.results.counts import Role
+from snnbench.results.files import load
+from snnbench.results.run import RunResult
+from snnbench.zoo import registry
 
 OURS = sorted(path.stem for path in baselines.FOLDER.glob("*.json"))
 
@@ -43,7 +43,7 @@ def rounded_elsewhere(result: RunResult) -> RunResult:
 @pytest.mark.parametrize("name", OURS)
 def test_the_baseline_holds(name: str) -> None:
     for comparison in baselines.compare(committed(name), baselines.run(name)):
-        remedy = "if this is meant, run `python tests/baselines.py` and commit what it writes"
+        remedy = "if this is meant, run `python tools/baselines.py` and commit what it writes"
         assert not comparison.exit_code, "\n".join((*sentences(comparison), remedy))
 
 

@@ -16,11 +16,11 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-import factories
 import pytest
 import yaml
+from support import factories
 
-from snnbench.results import save
+from snnbench.results.files import save
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -71,7 +71,7 @@ def shell(tmp_path: Path) -> Shell:
     """Run bash in an empty git repository, with this interpreter's programs, as CI does."""
     programs = tmp_path / "programs"
     programs.mkdir()
-    for name, module in (("pytest", "pytest -p snnbench.pytest_plugin"), ("snnbench", "snnbench")):
+    for name, module in (("pytest", "pytest -p snnbench.testing.plugin"), ("snnbench", "snnbench")):
         script = f'#!/bin/sh\nexec "{sys.executable}" -m {module} "$@"\n'
         (programs / name).write_text(script, encoding="utf-8")
         (programs / name).chmod(0o755)

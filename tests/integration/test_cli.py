@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from command_line import Invoke, invoker
 from safetensors.torch import save_file
+from support.command_line import Invoke, invoker
 
-from snnbench import registry
-from snnbench.errors import StructureError
-from snnbench.partial import FILE_NAME
-from snnbench.results import load
+from snnbench.core.errors import StructureError
+from snnbench.results.files import load
+from snnbench.run.counting_pass import FILE_NAME
+from snnbench.zoo import registry
 
 SMALL = (
     *("run", "resnet19", "--width", "0.0625", "-T", "2", "--samples", "2"),
@@ -33,7 +33,7 @@ def invoke(
 ) -> Invoke:
     """Call ``snnbench`` in this process, in an empty folder; times are taken three times only."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("snnbench.timing_pass._BUDGET_S", 0.5)
+    monkeypatch.setattr("snnbench.run.timing_pass._BUDGET_S", 0.5)
 
     return invoker(monkeypatch, capsys)
 
@@ -104,7 +104,7 @@ def test_a_run_interrupted_in_the_engine_resumes_with_all_counts(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("snnbench.runner.run_engine", interrupted)
+        patch.setattr("snnbench.run.runner.run_engine", interrupted)
         code, _, err = invoke(*SMALL, "--out", "run")
     assert code == 130
     assert "repeat the command to go on" in err
@@ -120,7 +120,7 @@ def test_a_network_the_engine_cannot_run_is_an_error_only_where_it_was_asked_for
         msg = "Network takes a tensor apart"
         raise StructureError(msg)
 
-    monkeypatch.setattr("snnbench.runner.run_engine", refused)
+    monkeypatch.setattr("snnbench.run.runner.run_engine", refused)
     code, _, err = invoke(*SMALL, "--out", "run")
     assert code == 0
     assert "the event engine is left out: Network takes a tensor apart" in " ".join(err.split())
@@ -150,7 +150,7 @@ def test_report_is_made_again_without_torch(invoke: Invoke, tmp_path: Path) -> N
         "import sys\n"
         "sys.modules['torch'] = None\n"  # importing it raises ImportError
         "sys.argv = ['snnbench', 'report', 'run/result.json', '--out', 'again']\n"
-        "from snnbench.cli import main; main()"
+        "from snnbench.cli.main import main; main()"
     )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path, capture_output=True)
     for path in sorted((tmp_path / "run" / "tables").iterdir()):
@@ -321,7 +321,7 @@ def test_help_loads_nothing_heavy(arguments: tuple[str, ...]) -> None:
     script = (
         "import sys\n"
         f"sys.argv = ['snnbench', *{arguments!r}]\n"
-        "from snnbench.cli import main\n"
+        "from snnbench.cli.main import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         "heavy = {'torch', 'pandas', 'matplotlib', 'numpy', 'rich', 'sklearn'} & set(sys.modules)\n"
         "assert not heavy, heavy"

@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
-from interrupts import listen_to_ctrl_c
+from support.interrupts import listen_to_ctrl_c
 
-from snnbench import partial, results
+from snnbench.results import files as results
+from snnbench.run import counting_pass as partial
 
 SNNBENCH = (sys.executable, "-m", "snnbench")
 RUN = (
@@ -103,7 +104,7 @@ def test_a_closed_terminal_interrupts_unless_it_is_ignored(name: str, before: st
     """``nohup`` ignores SIGHUP, and then snnbench goes on."""
     script = (
         "import signal\n"
-        "from snnbench import cli\n"
+        "from snnbench.cli import main as cli\n"
         f"signal.signal(signal.{name}, signal.{before})\n"
         "def go_on(**_):\n"
         f"    signal.raise_signal(signal.{name})\n"
@@ -123,7 +124,10 @@ def test_a_closed_terminal_interrupts_unless_it_is_ignored(name: str, before: st
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 def test_an_interrupted_run_keeps_earlier_results_and_resumes(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    eager = "from snnbench import cli, partial; partial._SAVE_INTERVAL_S = 0.0; cli.main()"
+    eager = (
+        "from snnbench.cli.main import main; from snnbench.run import counting_pass; "
+        "counting_pass._SAVE_INTERVAL_S = 0.0; main()"
+    )
     command = [sys.executable, "-c", eager, "run", "resnet19", "--width", "0.0625", "-T", "1"]
     command += ["--samples", "60", "--batch-size", "1", "--threads", "1", "--no-latency"]
     command += ["--out", str(out)]

@@ -12,12 +12,12 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from command_line import Invoke, invoker
-from factories import HOSTILE_NAME, make_result, trained, with_names
+from support.command_line import Invoke, invoker
+from support.factories import HOSTILE_NAME, make_result, trained, with_names
 
-from snnbench import user_model
-from snnbench.results import save
-from snnbench.run_records import Accuracy, RunResult
+from snnbench.results.files import save
+from snnbench.results.run import Accuracy, RunResult
+from snnbench.run import single as user_model
 
 ROOT = Path(__file__).parents[2]
 
@@ -253,7 +253,7 @@ def test_hostile_names_stay_text(invoke: Invoke) -> None:
 
 def test_no_torch_and_no_pandas(invoke: Invoke) -> None:
     code = (
-        "import sys; from snnbench.cli import main\n"
+        "import sys; from snnbench.cli.main import main\n"
         "sys.argv = ['snnbench', 'compare', 'base.json', 'head.json', '--format', sys.argv[1]]\n"
         "try: main()\n"
         "except SystemExit as end: assert end.code == 1\n"
@@ -264,9 +264,9 @@ def test_no_torch_and_no_pandas(invoke: Invoke) -> None:
 
 
 def test_the_page_on_continuous_integration_tells_all_keys_metrics_and_codes() -> None:
-    from snnbench.gate.identity import ALLOWABLE
-    from snnbench.gate.metrics import metrics
-    from snnbench.render.compare_words import VERDICTS
+    from snnbench.compare.identity import ALLOWABLE
+    from snnbench.compare.words import VERDICTS
+    from snnbench.metrics.catalogue import metrics
 
     page = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
     told = set(re.findall(r"`([\w.-]+)`", page))

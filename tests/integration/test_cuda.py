@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from snnbench import _latency_cuda
-from snnbench.convert.fuse import fold_batch_norm
-from snnbench.engine.triton_lif import fuse_lif_for_cuda, lif_sequence_triton
-from snnbench.latency import measure
+from snnbench.engine.dense.triton_lif import fuse_lif_for_cuda, lif_sequence_triton
 from snnbench.nn.blocks import PerTimestep, SpikingBlock
+from snnbench.nn.fold import fold_batch_norm
 from snnbench.nn.functional import lif_sequence
 from snnbench.nn.neuron import LIF
+from snnbench.run.timing import cuda as _latency_cuda
+from snnbench.run.timing.interleaved import measure
 
 pytestmark = [
     pytest.mark.cuda,

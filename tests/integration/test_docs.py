@@ -13,18 +13,21 @@ from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 
-import factories
 import pytest
 from rich.console import Console
+from support import factories
 
-from snnbench import cli, frame, profile, registry
-from snnbench.card import Card
+from snnbench import profile
+from snnbench.cli import main as cli
 from snnbench.count.rules import RULES
 from snnbench.energy.models import models
-from snnbench.records import AlphabetKind, Profile, Role, SideOps
+from snnbench.metrics import frames as frame
 from snnbench.render.tables import tables
 from snnbench.render.terminal import summary
-from snnbench.run_records import Accuracy
+from snnbench.results.counts import AlphabetKind, Profile, Role, SideOps
+from snnbench.results.run import Accuracy
+from snnbench.zoo import registry
+from snnbench.zoo.card import Card
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])

@@ -9,8 +9,8 @@ from pathlib import Path
 
 CHECKS = """
 import torch
-from engine_cases import Case, Convolution, check, spikes, weights
-from snnbench.engine.vector.formats import HAS_COMPRESS
+from support.engine_cases import Case, Convolution, check, spikes, weights
+from snnbench.engine.kernels.vector.formats import HAS_COMPRESS
 
 assert not HAS_COMPRESS
 for dtype in ("float32", "int16"):

@@ -13,14 +13,14 @@ from typing import Any
 import numba
 import pytest
 
-from snnbench import kernel_cache as cache
-from snnbench.errors import OutputError
+from snnbench.core import kernel_cache as cache
+from snnbench.core.errors import OutputError
 
-PACKAGE = Path(cache.__file__).parent
+PACKAGE = Path(cache.__file__).parents[1]
 
 UNPACK = """
 import torch
-from snnbench.engine import kernels, masks
+from snnbench.engine.kernels import loops as kernels, masks
 x = torch.eye(20).reshape(1, 1, 20, 4, 5)
 for dtype in (torch.float32, torch.float64)[::ORDER]:
     assert torch.equal(masks.unpack(masks.pack(x), 20, dtype), x.to(dtype))

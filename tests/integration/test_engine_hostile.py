@@ -13,12 +13,12 @@ from collections.abc import Callable
 import psutil
 import pytest
 import torch
-from engine_nets import put_output
+from support.engine_nets import put_output
 from torch import Tensor, nn
 
 import snnbench
+from snnbench.core.errors import SnnbenchError, StructureError, UsageError, WeightsError
 from snnbench.engine.runtime import EventModel
-from snnbench.errors import SnnbenchError, StructureError, UsageError, WeightsError
 from snnbench.nn.blocks import PerTimestep, SpikingBlock
 from snnbench.nn.neuron import LIF
 from snnbench.nn.norm import calibrate_batch_norm

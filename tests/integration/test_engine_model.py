@@ -11,18 +11,18 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 import torch
-from engine_nets import Residual, SpikesOfSpikes, dense_run, frames_net, lively
+from support.engine_nets import Residual, SpikesOfSpikes, dense_run, frames_net, lively
 from torch import Tensor, nn
 
 import snnbench
-from snnbench.convert.fuse import fold_batch_norm
+from snnbench.core.errors import SnnbenchError, StructureError, UsageError
 from snnbench.engine.execute import DenseLayer
 from snnbench.engine.store import Store
-from snnbench.errors import SnnbenchError, StructureError, UsageError
-from snnbench.latency import measure
+from snnbench.nn.fold import fold_batch_norm
 from snnbench.nn.neuron import LIF
 from snnbench.nn.norm import calibrate_batch_norm
-from snnbench.registry import get
+from snnbench.run.timing.interleaved import measure
+from snnbench.zoo.registry import get
 
 MODES = ("dense", "event", "auto")
 

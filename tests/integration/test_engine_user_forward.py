@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import snnbench
+from snnbench.core.errors import StructureError, UsageError
 from snnbench.engine.runtime import Mode, WeightsDtype
-from snnbench.errors import StructureError, UsageError
 from snnbench.nn.blocks import PerTimestep
 from snnbench.nn.neuron import LIF
 

@@ -9,14 +9,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import reference
 import torch
-from counting import count, rows_of
+from support import reference
+from support.counting import count, rows_of
+from support.toynets import LIF, Tiny, exact_weights
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
-from toynets import LIF, Tiny, exact_weights
 
-from snnbench.records import LayerRecord, OpCount, Profile, Role
+from snnbench.results.counts import LayerRecord, OpCount, Profile, Role
 
 # the packages' own deprecations are theirs to fix
 pytestmark = [pytest.mark.frameworks, pytest.mark.filterwarnings("ignore")]

@@ -10,9 +10,9 @@ from pathlib import Path
 import msgspec
 import pandas as pd
 import pytest
-from command_line import Invoke, invoker
+from support.command_line import Invoke, invoker
 
-from snnbench.speed_records import SpeedResult
+from snnbench.results.speed import SpeedResult
 
 SMALL = ("latency", "resnet19", "--width", "0.0625", "-T", "2")
 FILES = {f"speedup_curves.{kind}" for kind in ("json", "csv", "svg", "png")}
@@ -75,7 +75,7 @@ def test_all_layers_have_a_curve_each(invoke: Invoke, tmp_path: Path) -> None:
 
 
 def test_drawing_again_gives_the_same_bytes(invoke: Invoke, tmp_path: Path) -> None:
-    from snnbench.render import speedup
+    from snnbench.render import speed as speedup
 
     assert invoke(*SMALL, "--rates", "0.1,0.9")[0] == 0
     result = load(tmp_path / "results" / "resnet19")
@@ -111,7 +111,7 @@ def test_mistakes_are_one_line(invoke: Invoke, arguments: tuple[str, ...], messa
 
 def test_help_loads_neither_torch_nor_numba() -> None:
     code = (
-        "import sys; from snnbench.cli import cli; "
+        "import sys; from snnbench.cli.main import cli; "
         "cli(['latency', '--help'], standalone_mode=False); "
         "print(sorted({'torch', 'numba', 'pandas'} & set(sys.modules)))"
     )
@@ -123,8 +123,9 @@ def test_help_loads_neither_torch_nor_numba() -> None:
 def test_rendering_loads_no_torch(invoke: Invoke, tmp_path: Path) -> None:
     assert invoke(*SMALL, "--rates", "0.1")[0] == 0
     code = (
-        "import sys, msgspec; from pathlib import Path; from snnbench.render import speedup; "
-        "from snnbench.speed_records import SpeedResult; "
+        "import sys, msgspec; from pathlib import Path; "
+        "from snnbench.render import speed as speedup; "
+        "from snnbench.results.speed import SpeedResult; "
         "content = Path('results/resnet19/speedup_curves.json').read_bytes(); "
         "speedup.draw(msgspec.json.decode(content, type=SpeedResult)); "
         "print('torch' in sys.modules)"

@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 
 import snnbench
-from snnbench.records import Profile
-from snnbench.registry import get
+from snnbench.results.counts import Profile
+from snnbench.zoo.registry import get
 
 RANKS = 2
 

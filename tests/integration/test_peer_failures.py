@@ -11,15 +11,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import reference
 import torch
-from counting import count, rows_of
+from support import reference
+from support.counting import count, rows_of
+from support.toynets import LIF, Tiny, fire
 from torch import Tensor, nn
-from toynets import LIF, Tiny, fire
 
 import snnbench
-from snnbench.errors import UncountedOperationError
-from snnbench.records import OpCount, Profile, Role
+from snnbench.core.errors import UncountedOperationError
+from snnbench.results.counts import OpCount, Profile, Role
 
 T, N = 4, 3
 SYNAPSES = ("conv1", "block.conv1", "block.conv2", "block.shortcut", "fc")

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from counting import count, rows_of
+from support.counting import count, rows_of
+from support.toynets import LIF, Multistep
 from torch import Tensor, nn
 from torch.nn import functional
-from toynets import LIF, Multistep
 
 import snnbench
-from snnbench.records import OpCount
+from snnbench.results.counts import OpCount
 
 
 class Attention(nn.Module):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import reference
 import torch
-from counting import count, rows_of
+from support import reference
+from support.counting import count, rows_of
+from support.toynets import LIF
 from torch import Tensor, nn
-from toynets import LIF
 
 import snnbench
-from snnbench.records import DENSE, OpCount
+from snnbench.results.counts import DENSE, OpCount
 
 
 def test_ternary_spikes_are_accumulates() -> None:

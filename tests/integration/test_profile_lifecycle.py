@@ -8,13 +8,13 @@ from contextlib import ExitStack, suppress
 
 import pytest
 import torch
-from counting import rows_of
+from support.counting import rows_of
 from torch import Tensor, nn
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 import snnbench
+from snnbench.core.errors import UncountedOperationError, UsageError
 from snnbench.count.rules import RULES, rule
-from snnbench.errors import UncountedOperationError, UsageError
 from snnbench.nn.neuron import LIF
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from snnbench.gate.compare import compare
-from snnbench.gate.inputs import read
-from snnbench.gate.limits import limits
+from snnbench.compare.compare import compare
+from snnbench.compare.limits import limits
+from snnbench.compare.sources import read
 from snnbench.nn import neuron
-from snnbench.results import load
+from snnbench.results.files import load
 from snnbench.testing import fixture
 
 # pytester forgets what a session imports, and torch cannot be imported twice
@@ -57,7 +57,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
 
     def call(test: str, *options: str, plugins: tuple[str, ...] = ()) -> pytest.RunResult:
         pytester.makepyfile(test_net=NET + test)
-        named = [f"-p{name}" for name in ("snnbench.pytest_plugin", *plugins)]
+        named = [f"-p{name}" for name in ("snnbench.testing.plugin", *plugins)]
         return pytester.runpytest_inprocess(*named, *options)
 
     return call
@@ -364,13 +364,13 @@ def test_a_session_without_the_fixture_loads_nothing(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(
         "import sys\n"
         "def pytest_sessionfinish(session):\n"
-        "    heavy = {'torch', 'numpy', 'msgspec', 'rich', 'click', 'snnbench.gate'}\n"
+        "    heavy = {'torch', 'numpy', 'msgspec', 'rich', 'click', 'snnbench.compare'}\n"
         "    print('LOADED', sorted(heavy & sys.modules.keys()))\n"
-        "    print('PLUGIN', 'snnbench.pytest_plugin' in sys.modules)\n",
+        "    print('PLUGIN', 'snnbench.testing.plugin' in sys.modules)\n",
         encoding="utf-8",
     )
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "snnbench.pytest_plugin", "-q", "-s", tmp_path],
+        [sys.executable, "-m", "pytest", "-p", "snnbench.testing.plugin", "-q", "-s", tmp_path],
         env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
@@ -383,4 +383,4 @@ def test_a_session_without_the_fixture_loads_nothing(tmp_path: Path) -> None:
 
 def test_pytest_finds_the_plugin_by_itself() -> None:
     found = {entry.name: entry.value for entry in metadata.entry_points(group="pytest11")}
-    assert found["snnbench"] == "snnbench.pytest_plugin"
+    assert found["snnbench"] == "snnbench.testing.plugin"

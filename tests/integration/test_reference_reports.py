@@ -10,9 +10,9 @@ import pytest
 import reference_reports
 from reference_reports import FOLDER, REFERENCES
 
-from snnbench.render.compare_words import sentences
-from snnbench.render.report import write_report
-from snnbench.results import load
+from snnbench.compare.words import sentences
+from snnbench.render.folder import write_report
+from snnbench.results.files import load
 
 
 def test_every_reference_is_committed_and_says_nothing_of_folders() -> None:
@@ -33,7 +33,7 @@ def test_its_tables_follow_from_its_result(name: str, tmp_path: Path) -> None:
     drawn_alike = version("matplotlib") == result.environment.packages["matplotlib"]
     for path, content in committed.items():
         if drawn_alike or path.startswith("tables/"):
-            assert made[path] == content, f"{path}: run `python tests/reference_reports.py`"
+            assert made[path] == content, f"{path}: run `python tools/reference_reports.py`"
 
 
 @pytest.mark.slow

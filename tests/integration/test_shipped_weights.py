@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from snnbench import networks, registry, trained
-from snnbench.convert.twin import ann_twin, twin_input
 from snnbench.data.draw import draw_samples
-from snnbench.run_config import configure
-from snnbench.weights import load_metadata, load_state, state_sha256
+from snnbench.nn.twin import ann_twin, twin_input
+from snnbench.run.config import configure
+from snnbench.zoo import networks, registry
+from snnbench.zoo import shipped as trained
+from snnbench.zoo.weight_files import load_metadata, load_state, state_sha256
 
 FILES = [
     pytest.param(name, stem, path, id=f"{name}-{stem}")

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from sync_cases import SHARES, batch, network, started, trained
+from support.sync_cases import SHARES, batch, network, started, trained
 from torch import multiprocessing
 
 from snnbench.nn.norm import ThresholdDependentBatchNorm2d
-from snnbench.nn.sync import SynchronisedBatchNorm2d, synchronise
+from snnbench.train.fast.sync import SynchronisedBatchNorm2d, synchronise
 
 
 @pytest.mark.parametrize("fused", [False, True], ids=["plain", "fused"])

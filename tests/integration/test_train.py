@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from command_line import Invoke, invoker
-from interrupts import listen_to_ctrl_c
+from support.command_line import Invoke, invoker
+from support.interrupts import listen_to_ctrl_c
 
-from snnbench import registry, weights
 from snnbench.train import checkpoint
+from snnbench.zoo import registry
+from snnbench.zoo import weight_files as weights
 
 SMALL = (
     *("train", "resnet19", "--width", "0.0625", "-T", "1", "--epochs", "2", "--threads", "1"),

@@ -23,7 +23,7 @@ SMALL = (
 
 def in_processes(folder: Path, processes: int, batch_size: int) -> dict[str, str]:
     folder.mkdir()
-    script = [sys.executable, str(TESTS / "train_cases.py"), str(folder)]
+    script = [sys.executable, str(TESTS / "support/train_cases.py"), str(folder)]
     subprocess.run(
         [*script, "--devices", str(processes), "--batch-size", str(batch_size)],
         check=True,

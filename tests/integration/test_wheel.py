@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import snnbench
-from snnbench import registry
 from snnbench.energy.models import models
-from snnbench.results import json_schema, load
+from snnbench.results.files import json_schema, load
+from snnbench.zoo import registry
 
 pytestmark = pytest.mark.wheel
 

@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
-import reference
 import torch
-from drawn_nets import Case, cases, synapses_with_input
 from hypothesis import HealthCheck, given, settings
+from support import reference
+from support.drawn_nets import Case, cases, synapses_with_input
+from support.toynets import LIF, FunctionalConv, Residual, Stepwise, ZeroPadded, exact_weights
 from torch import Tensor, nn
 from torch.nn.modules import pooling
-from toynets import LIF, FunctionalConv, Residual, Stepwise, ZeroPadded, exact_weights
 
 import snnbench
-from snnbench.records import DENSE, LayerRecord, OpCount, Profile, op_count
+from snnbench.results.counts import DENSE, LayerRecord, OpCount, Profile, op_count
 
 # torch's advice on the speed of padding="same" with even kernels
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")

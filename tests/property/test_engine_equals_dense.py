@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import snnbench
-from snnbench.convert.fuse import fold_batch_norm
 from snnbench.engine.plan import EventCurrent, Plan
 from snnbench.nn.blocks import PerTimestep
+from snnbench.nn.fold import fold_batch_norm
 from snnbench.nn.neuron import IF, LIF
 from snnbench.nn.norm import ThresholdDependentBatchNorm2d
 

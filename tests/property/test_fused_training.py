@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from snnbench.nn.fused import spikes_of
 from snnbench.nn.neuron import LIF
 from snnbench.nn.norm import ThresholdDependentBatchNorm2d
+from snnbench.train.fast.fused import spikes_of
 
 sizes = st.integers(1, 5)
 

@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import HOSTILE_NAME, make_result, trained, with_engine, with_names
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.factories import HOSTILE_NAME, make_result, trained, with_engine, with_names
 
-from snnbench.errors import ResultError
-from snnbench.gate.compare import Comparison, Report, Source, compare, compare_runs
-from snnbench.gate.identity import ALLOWABLE
-from snnbench.gate.inputs import read
-from snnbench.gate.limits import limits
-from snnbench.gate.moves import Direction
-from snnbench.records import LayerRecord, Role
-from snnbench.render.compare_files import to_json, to_junit
-from snnbench.render.compare_tables import to_markdown, to_table
-from snnbench.results import save
-from snnbench.run_records import Accuracy, RunResult
+from snnbench.compare.compare import Comparison, Report, Source, compare, compare_runs
+from snnbench.compare.formats import to_json, to_junit
+from snnbench.compare.identity import ALLOWABLE
+from snnbench.compare.limits import limits
+from snnbench.compare.moves import Direction
+from snnbench.compare.sources import read
+from snnbench.compare.tables import to_markdown, to_table
+from snnbench.core.errors import ResultError
+from snnbench.results.counts import LayerRecord, Role
+from snnbench.results.files import save
+from snnbench.results.run import Accuracy, RunResult
 
 DEFAULT = limits(())
 EVERYTHING = frozenset(ALLOWABLE)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import make_result
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.factories import make_result
 
-from snnbench.errors import ResultError
-from snnbench.records import (
+from snnbench.core.errors import ResultError
+from snnbench.results.counts import (
     DENSE,
     Alphabet,
     AlphabetKind,
@@ -24,8 +24,8 @@ from snnbench.records import (
     Uncounted,
     op_count,
 )
-from snnbench.results import load, save
-from snnbench.run_records import Check, RunResult, Timing
+from snnbench.results.files import load, save
+from snnbench.results.run import Check, RunResult, Timing
 
 counts = st.integers(0, 2**60)
 times = st.floats(0, 1e6)

@@ -1,0 +1,206 @@
+"""``snnbench ab``: two revisions run in turns on this machine, and the verdict."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from snnbench.cli.compare import (
+    allow_option,
+    append_summary,
+    exact_option,
+    format_option,
+    write_report,
+)
+from snnbench.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from snnbench.compare.ab.revisions import Revision
+    from snnbench.compare.ab.turns import Side
+    from snnbench.compare.compare import Report
+
+_DEFAULT_FOLDER = Path("results/ab")
+_OWN_OPTIONS = ("--out",)
+
+
+@click.command("ab")
+@click.argument("base", metavar="BASE_REF")
+@click.argument("head", metavar="HEAD_REF")
+@click.argument("command", metavar="-- run NAME ...", nargs=-1, required=True)
+@click.option(
+    "--processes", type=click.IntRange(1), default=3, show_default=True, help="Runs of each side."
+)
+@click.option(
+    "--fail-above",
+    "asked",
+    multiple=True,
+    metavar="METRIC:TOL",
+    help="Gate METRIC at TOL, such as latency.event:15%, beside the defaults.",
+)
+@exact_option
+@allow_option
+@click.option(
+    "--detect",
+    default="25%",
+    show_default=True,
+    metavar="PERCENT",
+    help="Smallest slowdown that must not go unseen: inconclusive where it may have.",
+)
+@click.option("--fail-inconclusive", is_flag=True, help="Exit with 3 where times are inconclusive.")
+@click.option(
+    "--repo",
+    default=".",
+    type=click.Path(path_type=Path),
+    help="Folder in the git repository.  [default: this one]",
+)
+@click.option("--install", is_flag=True, help="Give each side its own dependencies (downloads).")
+@click.option("--keep", is_flag=True, help="Keep the environments of both sides.")
+@format_option
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="New folder.  [default: results/ab/...]"
+)
+def ab_command(
+    base: str,
+    head: str,
+    command: tuple[str, ...],
+    *,
+    processes: int,
+    asked: tuple[str, ...],
+    exact: bool,
+    allowed: tuple[str, ...],
+    detect: str,
+    fail_inconclusive: bool,
+    repo: Path,
+    install: bool,
+    keep: bool,
+    format_name: str,
+    out: Path | None,
+) -> int:
+    """Compare BASE_REF with HEAD_REF (`.`: the working tree) by running both in turns.
+
+    Example: snnbench ab main . -- run resnet19 --samples 4 --threads 1
+
+    Exit codes: 0 ok or inconclusive, 1 regression, 2 usage, 3 not comparable, 4 missing.
+    """
+    from snnbench.cli.progress import RichReporter
+    from snnbench.compare.ab import revisions, turns, verdict
+    from snnbench.compare.compare import Report
+    from snnbench.compare.identity import check_allowed
+    from snnbench.core.files import ensure_writable_folder
+
+    name, command = _benchmark(command), with_fixed_batches(command)
+    _check_processes(processes, command)
+    smallest = _share(detect)
+    rules, keys = verdict.rules(asked, smallest, exact=exact), check_allowed(allowed)
+    top = revisions.top_of(repo)
+    old, new = revisions.resolve(top, base), revisions.resolve(top, head)
+    folder = ensure_writable_folder(_new_folder(out, old, new))
+    with RichReporter() as reporter:
+        if old.commit == new.commit and not (old.changed or new.changed):
+            reporter.note(f"base and head are identical ({old}): this shows the machine's noise")
+        with turns.sides(top, old, new, reporter, install=install, keep=keep) as both:
+            report = absent(name, both)
+            if report is None:
+                runs = turns.in_turns(
+                    both,
+                    lambda _side, to: ("-m", "snnbench", *command, "--out", str(to.resolve())),
+                    folder,
+                    reporter,
+                    processes=processes,
+                )
+                comparison = verdict.judge(
+                    *runs,
+                    rules,
+                    asked=verdict.asked_metrics(asked),
+                    allowed=keys | {"benchmark_version"},
+                    detect=smallest,
+                    labels=(str(old), str(new)),
+                )
+                report = Report(comparisons=(comparison,))
+    write_report(report, format_name, None)
+    append_summary(report)
+    if report.comparisons:
+        click.echo(f"results of all runs: {folder}", err=True)
+    code = report.exit_code
+    if fail_inconclusive and not code and report.inconclusive:
+        code = verdict.INCONCLUSIVE
+        click.echo(f"inconclusive, so exit code {code} (--fail-inconclusive)", err=True)
+    return code
+
+
+def _benchmark(command: tuple[str, ...]) -> str:
+    """The benchmark's name in ``run NAME ...``."""
+    if command[0] != "run" or len(command) < 2 or command[1].startswith("-"):
+        msg = f"write the command as `-- run NAME ...`, not `{' '.join(command)}`"
+        raise UsageError(msg)
+    for word in command:
+        if word.partition("=")[0] in _OWN_OPTIONS:
+            msg = f"{word} after `--` would mix the runs: give --out before it"
+            raise UsageError(msg)
+    return command[1]
+
+
+def with_fixed_batches(command: tuple[str, ...]) -> tuple[str, ...]:
+    """The command, with batches of one sample if it names none and times anything.
+
+    Else every run would decide by an estimate of its own whether to time a large batch too, and
+    runs with other times do not compare.
+    """
+    named = {word.partition("=")[0] for word in command}
+    if named & {"--latency-batches", "--no-latency"}:
+        return command
+    return (*command, "--latency-batches", "1")
+
+
+def _check_processes(processes: int, command: tuple[str, ...]) -> None:
+    from snnbench.compare.times import MIN_TURNS
+
+    if processes < MIN_TURNS and "--no-latency" not in command:
+        msg = (
+            f"--processes {processes} are too few for times: give at least {MIN_TURNS}, or "
+            "--no-latency after `--`"
+        )
+        raise UsageError(msg)
+
+
+def _share(text: str) -> Fraction:
+    match = re.fullmatch(r"(\d{1,4}(?:\.\d{1,4})?)%?", text, re.ASCII)
+    if match is None:
+        msg = f"--detect {text}: write a number of percent, such as 25%"
+        raise UsageError(msg)
+    return Fraction(match[1]) / 100
+
+
+def _new_folder(out: Path | None, base: Revision, head: Revision) -> Path:
+    if out is None:
+        now = datetime.now(tz=UTC).strftime("%Y%m%dT%H%M%SZ")
+        return _DEFAULT_FOLDER / f"{base.commit[:7]}-{head.commit[:7]}-{now}"
+    if any((out / side).exists() for side in ("base", "head")):
+        msg = f"{out} holds runs of an earlier comparison; choose another folder with --out"
+        raise UsageError(msg)
+    return out
+
+
+def absent(name: str, both: tuple[Side, Side]) -> Report | None:
+    """What there is to say if a side does not have the benchmark; ``None`` if both have it.
+
+    Raises:
+        UsageError: Neither has it.
+    """
+    from snnbench.compare.compare import Report
+
+    base, head = both
+    if name in base.benchmarks and name in head.benchmarks:
+        return None
+    if name in base.benchmarks:
+        return Report(comparisons=(), missing=((name, head.label),))
+    if name in head.benchmarks:
+        return Report(comparisons=(), added=((name, head.label),))
+    known = ", ".join(sorted(base.benchmarks | head.benchmarks))
+    msg = f"neither {base.label} nor {head.label} has the benchmark {name}; they have {known}"
+    raise UsageError(msg)

@@ -1,0 +1,173 @@
+"""Revisions of a git repository, and checkouts of them outside its working tree."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from snnbench.core.errors import UsageError
+
+WORKING_TREE = "."
+"""What stands for the files as they are, uncommitted changes and new files included."""
+
+_SHORT = 7
+_NO_HOOKS = ("-c", f"core.hooksPath={os.devnull}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """One side.
+
+    Attributes:
+        asked: As the user wrote it.
+        commit: Full hash.
+        changed: Whether it is that commit with uncommitted changes.
+    """
+
+    asked: str
+    commit: str
+    changed: bool = False
+
+    def __str__(self) -> str:
+        short = f"{self.commit[:_SHORT]}{' with changes' if self.changed else ''}"
+        return short if self.commit.startswith(self.asked) else f"{self.asked} ({short})"
+
+
+def top_of(folder: Path) -> Path:
+    """The top folder of the repository that ``folder`` is in.
+
+    Raises:
+        UsageError: It is in none, or git is not installed.
+    """
+    if not folder.is_dir():
+        msg = f"{folder} is no folder; give one in a git repository with --repo"
+        raise UsageError(msg)
+    top = _git(folder, "rev-parse", "--show-toplevel")
+    if not top:
+        msg = f"{folder.resolve()} is not in a git repository; give one with --repo"
+        raise UsageError(msg)
+    return Path(top)
+
+
+def resolve(repository: Path, asked: str) -> Revision:
+    """The commit that ``asked`` names, or the working tree.
+
+    Raises:
+        UsageError: There is no such commit, or git cannot say what changed.
+    """
+    name = "HEAD" if asked == WORKING_TREE else asked
+    commit = None
+    if not name.startswith("-"):
+        commit = _git(repository, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    if not commit:
+        msg = (
+            f"{repository} has no revision {name}; fetch it first (a CI checkout often has one "
+            "commit only: fetch-depth: 0)"
+        )
+        raise UsageError(msg)
+    # whatever the user's configuration hides: new files belong to the working tree
+    status = ("status", "--porcelain", "--untracked-files=normal")
+    changed = asked == WORKING_TREE and bool(_must(repository, *status))
+    return Revision(asked=asked, commit=commit, changed=changed)
+
+
+@contextmanager
+def checkout(repository: Path, revision: Revision, folder: Path) -> Iterator[Path]:
+    """The files of a revision in ``folder``, which is removed afterwards.
+
+    The repository's own working tree, index and branches stay as they are.
+
+    Raises:
+        UsageError: git cannot check it out.
+    """
+    arguments = ("--no-checkout",) if revision.changed else ()
+    add = (*_NO_HOOKS, "worktree", "add", "--quiet", "--detach", *arguments, str(folder))
+    try:
+        _must(repository, *add, revision.commit)
+        if revision.changed:
+            _copy_files(repository, folder)
+            _must(folder, "reset", "--quiet")  # the index of the commit; files stay
+        yield folder
+    finally:
+        # twice: an interrupted `add` leaves its worktree locked
+        _git(repository, "worktree", "remove", "--force", "--force", str(folder))
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def requirements(folder: Path) -> frozenset[str]:
+    """What the project in ``folder`` depends on, as it is written there.
+
+    Raises:
+        UsageError: It has no ``pyproject.toml``, or one that is no TOML.
+    """
+    listed: list[str] = pyproject(folder).get("project", {}).get("dependencies", [])
+    return frozenset(listed)
+
+
+def pyproject(folder: Path) -> dict[str, Any]:
+    """The content of ``pyproject.toml``.
+
+    Raises:
+        UsageError: It is missing, no TOML, or its tables are none.
+    """
+    path = folder / "pyproject.toml"
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        msg = f"a revision has no readable pyproject.toml, so it cannot be installed: {error}"
+        raise UsageError(msg) from error
+    for name in ("build-system", "project"):
+        if not isinstance(content.get(name, {}), dict):
+            msg = f"[{name}] of a revision's pyproject.toml is no table, so it cannot be installed"
+            raise UsageError(msg)
+    return content
+
+
+def _copy_files(repository: Path, folder: Path) -> None:
+    """Every file that git tracks or does not ignore, as it is now."""
+    listed = _must(repository, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    for name in filter(None, listed.split("\0")):
+        source, target = repository / name, folder / name
+        if source.is_symlink() or source.is_file():  # a deleted one is listed, too
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target, follow_symlinks=False)
+
+
+def _must(folder: Path, *command: str) -> str:
+    done = _run(folder, *command)
+    if done.returncode:
+        last = done.stderr.strip().rpartition("\n")[2]
+        msg = f"`git {' '.join(command)}` in {folder} failed: {last}"
+        raise UsageError(msg)
+    return done.stdout
+
+
+def _git(folder: Path, *command: str) -> str | None:
+    """What git prints; ``None`` if it fails."""
+    done = _run(folder, *command)
+    return None if done.returncode else done.stdout.removesuffix("\n")
+
+
+def _run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    # a hook's GIT_DIR would point elsewhere
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    try:
+        return subprocess.run(
+            ("git", *command),
+            cwd=folder,
+            env=environment | {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",
+            check=False,
+        )
+    except FileNotFoundError as error:
+        msg = "git is not installed; `snnbench ab` needs it"
+        raise UsageError(msg) from error

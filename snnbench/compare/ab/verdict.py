@@ -1,0 +1,243 @@
+"""What runs in turns show: a slowdown, none, or too little to say.
+
+The machine's noise is taken from the runs themselves. With process medians b of the base and h of
+the head, the head takes between ``min(h) / max(b)`` and ``max(h) / min(b)`` times as long. The gate
+fails if even the lower bound is above ``1 + tolerance``. It holds if even the upper bound is no
+slowdown that must be seen (``detect``). In between nothing can be said: inconclusive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from statistics import median
+
+from snnbench.compare.compare import Comparison, compare_runs
+from snnbench.compare.judge import Gate, Status
+from snnbench.compare.limits import Limit, limits
+from snnbench.compare.times import MIN_TURNS, TimePair, time_pairs
+from snnbench.core.errors import UsageError
+from snnbench.core.units import MS_PER_S
+from snnbench.metrics.catalogue import LATENCY, Family
+from snnbench.results.run import RunResult
+
+DEFAULT_TOLERANCE = "10%"
+GATED_TIMES = ("latency.event", "latency.dense")
+"""Times that are gated unless asked otherwise; the twin's is no property of the SNN."""
+
+_MOST_STEPS = 5
+_PERCENT = 100
+INCONCLUSIVE = 3
+"""Exit code where the user wants inconclusive times to fail: nothing could be judged."""
+
+Runs = Sequence[RunResult]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """How many times as long the head takes, as far as the noise lets one say.
+
+    Attributes:
+        lowest: Fastest process of the head by the slowest of the base.
+        highest: Slowest process of the head by the fastest of the base.
+        detectable: Slowdown from which on the gate fails for certain, as a factor: the scatter of
+            the noisier side (its slowest by its fastest process) times one plus the tolerance.
+            A head slower by that factor fails even if its fastest process met no noise and the
+            slowest of the base met all of it.
+    """
+
+    lowest: float
+    highest: float
+    detectable: float
+
+    @classmethod
+    def of(cls, base: Sequence[float], head: Sequence[float], tolerance: float) -> Range:
+        """From positive process medians; ``tolerance`` 0.1 is 10 %."""
+        scatter = max(max(side) / min(side) for side in (base, head))
+        return cls(
+            lowest=min(head) / max(base),
+            highest=max(head) / min(base),
+            detectable=scatter * (1 + tolerance),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlowerStep:
+    """A step of the engine that is slower beyond doubt.
+
+    Attributes:
+        name: Of the step.
+        factor: Median of the head's processes by that of the base's.
+        base_ms: Median of the base's processes, in milliseconds per call.
+        head_ms: The same of the head.
+    """
+
+    name: str
+    factor: float
+    base_ms: float
+    head_ms: float
+
+
+def rules(asked: Sequence[str], detect: Fraction, *, exact: bool) -> dict[str, Limit]:
+    """Limits by metric: the default ones of counts and of times, and those that are asked for.
+
+    Args:
+        asked: ``METRIC:TOL`` each; overrides the default of that metric only.
+        detect: Smallest slowdown that must not go unseen; 0.25 is 25 %.
+        exact: Counts tolerate no difference at all.
+
+    Raises:
+        UsageError: See ``snnbench.compare.limits.limits``; or a tolerance is not below ``detect``.
+    """
+    times = limits([f"{name}:{DEFAULT_TOLERANCE}" for name in GATED_TIMES])
+    chosen = limits((), exact=exact) | times | (limits(asked) if asked else {})
+    for limit in chosen.values():
+        if limit.metric.family is Family.TIME and _tolerance(limit) >= detect:
+            msg = (
+                f"--detect {float(_PERCENT * detect):g}% must be above the tolerance of "
+                f"{limit.metric.name}, {limit}; raise it, or lower that with --fail-above"
+            )
+            raise UsageError(msg)
+    return chosen
+
+
+def judge(
+    base: Runs,
+    head: Runs,
+    chosen: Mapping[str, Limit],
+    *,
+    asked: frozenset[str],
+    allowed: frozenset[str],
+    detect: Fraction,
+    labels: tuple[str, str],
+) -> Comparison:
+    """Compare runs that were made in turns.
+
+    Args:
+        base: Runs of the base.
+        head: Runs of the head.
+        chosen: Limits by metric, from ``rules``.
+        asked: Metrics the user gave a limit for; a default limit on a time that neither side has
+            is left out.
+        allowed: Keys that may differ.
+        detect: Smallest slowdown that must not go unseen.
+        labels: What base and head are called.
+    """
+    timed = {timing.name for run in (*base, *head) for timing in run.timings}
+    kept = {
+        name: limit
+        for name, limit in chosen.items()
+        if name not in LATENCY or name in asked or LATENCY[name] in timed
+    }
+    comparison = compare_runs(base, head, kept, allowed, labels=labels)
+    if comparison.refused:
+        return comparison
+    ranges = dict(_ranges(base, head, kept, allowed))
+    steps = slower_steps(base, head, float(_tolerance(chosen[GATED_TIMES[0]])))
+    gates = (
+        _weighed(gate, ranges.get((gate.metric.name, gate.where)), detect, steps)
+        for gate in comparison.gates
+    )
+    notes = (_range_note(name, where, found) for (name, where), found in ranges.items())
+    return replace(
+        comparison,
+        gates=tuple(gates),
+        notes=(*comparison.notes, *notes, *_step_note(steps)),
+    )
+
+
+def asked_metrics(asked: Sequence[str]) -> frozenset[str]:
+    """Metrics that the user gave a limit for."""
+    return frozenset(limits(asked)) if asked else frozenset()
+
+
+def slower_steps(base: Runs, head: Runs, tolerance: float) -> tuple[SlowerStep, ...]:
+    """Steps of the engine that every process of the head ran slower than every one of the base.
+
+    Args:
+        base: Runs of the base.
+        head: Runs of the head.
+        tolerance: By how much more at least; 0.1 is 10 %.
+
+    Returns:
+        Those that add most time first.
+    """
+    before, after = _step_medians(base), _step_medians(head)
+    found = []
+    for name in before.keys() & after.keys():
+        old, new = before[name], after[name]
+        sure_ms = min(new) - max(old) * (1 + tolerance)
+        if min(len(old), len(new)) >= MIN_TURNS and sure_ms > 0:
+            was, now = median(old), median(new)
+            step = SlowerStep(name=name, factor=now / was, base_ms=was, head_ms=now)
+            found.append((sure_ms, step))
+    return tuple(step for _, step in sorted(found, key=lambda item: (-item[0], item[1].name)))
+
+
+def _ranges(
+    base: Runs, head: Runs, kept: Mapping[str, Limit], allowed: frozenset[str]
+) -> Iterator[tuple[tuple[str, str], Range]]:
+    for name, timing in LATENCY.items():
+        if name in kept:
+            for pair in time_pairs(base, head, timing, allowed=allowed):
+                if pair.doubt is None and _positive(pair):
+                    tolerance = float(_tolerance(kept[name]))
+                    found = Range.of(pair.base_ms, pair.head_ms, tolerance)
+                    yield (name, str(pair.conditions)), found
+
+
+def _positive(pair: TimePair) -> bool:
+    return min(*pair.base_ms, *pair.head_ms) > 0
+
+
+def _weighed(
+    gate: Gate, found: Range | None, detect: Fraction, steps: Sequence[SlowerStep]
+) -> Gate:
+    """The gate of a time, inconclusive where it cannot be said to hold."""
+    if found is None:
+        return gate
+    if gate.status is Status.REGRESSION and gate.metric.name == GATED_TIMES[0]:
+        return replace(gate, layers=tuple(step.name for step in steps[:_MOST_STEPS]))
+    if gate.status is Status.OK and found.highest > 1 + detect:
+        reason = (
+            f"the machine is too noisy to rule out a slowdown of {_percent(float(detect))}; "
+            "repeat it when nothing else runs, or with a larger --detect"
+        )
+        return replace(gate, status=Status.INCONCLUSIVE, reason=reason)
+    return gate
+
+
+def _range_note(name: str, where: str, found: Range) -> str:
+    return (
+        f"{name}, {where}: the head takes {found.lowest:.2f} to {found.highest:.2f} times as long; "
+        f"a slowdown of {_percent(found.detectable - 1)} or more would have been seen"
+    )
+
+
+def _step_note(steps: Sequence[SlowerStep]) -> tuple[str, ...]:
+    if not steps:
+        return ()
+    told = ", ".join(
+        f"{step.name} {step.factor:.2f}x ({step.base_ms:.3g} to {step.head_ms:.3g} ms)"
+        for step in steps[:_MOST_STEPS]
+    )
+    more = len(steps) - _MOST_STEPS
+    return (f"slower steps of the engine: {told}{f' and {more} more' if more > 0 else ''}",)
+
+
+def _step_medians(runs: Runs) -> dict[str, list[float]]:
+    medians: dict[str, list[float]] = {}
+    for run in runs:
+        for step in () if run.engine is None else run.engine.steps:
+            if step.raw_seconds:
+                medians.setdefault(step.name, []).append(median(step.raw_seconds) * MS_PER_S)
+    return medians
+
+
+def _tolerance(limit: Limit) -> Fraction:
+    return limit.tolerance / _PERCENT
+
+
+def _percent(share: float) -> str:
+    return f"{_PERCENT * share:.0f} %"

@@ -1,0 +1,117 @@
+"""Whether counts of two results mean the same thing: the keys that must agree, and which differ."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from snnbench.core.errors import UsageError
+from snnbench.results.run import RunResult, WeightsInfo
+
+REPEATS = "repeats"
+LAYERS = "layers"
+NEURONS = "neurons"
+
+
+def _identity(weights: WeightsInfo) -> str:
+    """What makes two sets of weights the same: their values, or, without training, their making.
+
+    Untrained weights follow from benchmark, width, seed, samples and data, which are keys of their
+    own. Their values, calibrated statistics of batch norms among them, also hang on how the machine
+    rounds, and that must not keep a baseline from being compared on another CPU.
+    """
+    return "untrained" if weights.status == "untrained" else weights.sha256
+
+
+COUNT_KEYS: dict[str, Callable[[RunResult], object]] = {
+    "schema_version": lambda r: r.schema_version,
+    "benchmark": lambda r: r.benchmark,
+    "benchmark_version": lambda r: r.benchmark_version,
+    "input_shape": lambda r: "x".join(map(str, r.input_shape)),
+    "weights": lambda r: _identity(r.weights),
+    "twin_weights": lambda r: None if r.twin_weights is None else _identity(r.twin_weights),
+    "data": lambda r: r.data.sha256,
+    "timesteps": lambda r: (r.config.timesteps, r.snn.timesteps),
+    "samples": lambda r: (r.config.samples, r.snn.samples),
+    # convolutions of another batch size or on another kind of device round differently
+    "batch_size": lambda r: r.config.batch_size,
+    "device": lambda r: r.config.device.partition(":")[0],
+    "seed": lambda r: r.config.seed,
+    "width": lambda r: r.config.width,
+    "shortcut": lambda r: r.config.shortcut,
+    "layout": lambda r: r.config.layout,
+    "declared_dense": lambda r: r.snn.declared_dense,
+}
+"""Key -> its value. Counts compare only if all agree."""
+
+ALLOWED_FOR_TIMES = ("python", "torch")
+"""Keys of the environment that may differ on one machine, if the user says so."""
+
+_MISSING = {
+    LAYERS: "layers of the base that the head lacks",
+    NEURONS: "neurons of the base that the head lacks",
+    REPEATS: "runs of one side whose counts differ",
+}
+ALLOWABLE = (*COUNT_KEYS, *_MISSING, *(f"environment.{key}" for key in ALLOWED_FOR_TIMES))
+
+_JOINED_BY = (
+    *("benchmark", "timesteps", "samples", "batch_size", "device"),
+    *("seed", "width", "shortcut", "layout", "declared_dense"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A key that should agree and does not.
+
+    Attributes:
+        key: What ``--allow`` calls it.
+        base: Its value in the base.
+        head: Its value in the head.
+    """
+
+    key: str
+    base: str
+    head: str
+
+
+def differences(base: RunResult, head: RunResult) -> tuple[Difference, ...]:
+    """Keys whose values differ, so that the counts do not compare."""
+    pairs = ((key, value(base), value(head)) for key, value in COUNT_KEYS.items())
+    return tuple(
+        Difference(key=key, base=_told(old), head=_told(new))
+        for key, old, new in pairs
+        if old != new
+    )
+
+
+def join_key(result: RunResult) -> tuple[object, ...]:
+    """What joins the results of two folders: benchmark and configuration."""
+    return tuple(COUNT_KEYS[key](result) for key in _JOINED_BY)
+
+
+def check_allowed(keys: Iterable[str]) -> frozenset[str]:
+    """The keys, if ``--allow`` knows all of them.
+
+    Raises:
+        UsageError: It does not know one, or times would be compared across machines.
+    """
+    allowed = frozenset(keys)
+    for key in sorted(allowed - set(ALLOWABLE)):
+        if key.startswith("environment."):
+            told = " and ".join(f"environment.{name}" for name in ALLOWED_FOR_TIMES)
+            msg = f"--allow {key}: times of two machines never compare; only {told} may differ"
+            raise UsageError(msg)
+        near = difflib.get_close_matches(key, ALLOWABLE, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        msg = f"--allow {key}: no such key; {hint}choose one of {', '.join(ALLOWABLE)}"
+        raise UsageError(msg)
+    return allowed
+
+
+def _told(value: object) -> str:
+    if isinstance(value, tuple):
+        shown = dict.fromkeys(_told(part) for part in value)
+        return " and ".join(shown) if len(shown) < len(value) else ", ".join(shown)
+    return "unknown" if value is None else str(value)

@@ -1,1 +1,0 @@
-"""Conversions between a spiking network and its relatives."""

@@ -1,0 +1,1 @@
+"""What every other room stands on; knows no network and no result."""

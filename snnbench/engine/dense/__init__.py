@@ -1,0 +1,1 @@
+"""Dense networks: the baseline, and steps that events do not make faster."""

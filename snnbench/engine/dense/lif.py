@@ -1,0 +1,96 @@
+"""The LIF neuron of a dense network in one pass over memory; PyTorch takes three a timestep."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from snnbench.core.kernel_cache import njit
+from snnbench.nn.functional import lif_sequence
+from snnbench.nn.neuron import LIF
+
+Reals = NDArray[np.floating]
+_BLOCK = 2048
+"""Neurons whose potentials stay in the first-level cache for all timesteps."""
+_MOST_THREADS = 2
+"""With more, PyTorch's three passes on all threads are faster than this one on one thread."""
+_DTYPES = {torch.float32: np.float32, torch.float64: np.float64}
+
+
+class FusedLIF(nn.Module):
+    """An ``LIF`` for inference on a CPU, with the same spikes.
+
+    Attributes:
+        decay: tau_decay.
+        threshold: V_th.
+    """
+
+    def __init__(self, neuron: LIF) -> None:
+        super().__init__()
+        self.decay = neuron.decay
+        self.threshold = neuron.threshold
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Spikes (0.0 or 1.0) of pre-activations, [T, N, ...] -> [T, N, ...]."""
+        return lif_spikes(x, decay=self.decay, threshold=self.threshold)
+
+
+def lif_spikes(x: Tensor, *, decay: float, threshold: float) -> Tensor:
+    """Spikes of ``snnbench.nn.functional.lif_sequence``, in its memory format.
+
+    Args:
+        x: Pre-activations, [T, ...]; may be expanded along T. What is not float32 or float64 on a
+            CPU, or dense in memory, takes PyTorch's way.
+        decay: tau_decay.
+        threshold: V_th.
+    """
+    neurons = prod(x.shape[1:])
+    plain = x.dtype not in _DTYPES or x.device.type != "cpu" or x.requires_grad
+    plain = plain or torch.get_num_threads() > _MOST_THREADS or not x.numel()
+    if plain or not _is_dense(x[0]) or _steps(x) not in (0, neurons):
+        return lif_sequence(x, decay=decay, threshold=threshold)
+    step = _steps(x)
+    spikes = torch.empty_strided(x.shape, (neurons, *x.stride()[1:]), dtype=x.dtype)
+    currents = x.as_strided(((len(x) - 1) * step + neurons,), (1,))
+    constants = np.array([decay, threshold], _DTYPES[x.dtype])
+    _run(currents.numpy(), spikes.as_strided((spikes.numel(),), (1,)).numpy(), step, constants)
+    return spikes
+
+
+def _steps(x: Tensor) -> int:
+    """Elements from one timestep to the next; a single timestep has any stride."""
+    return x.stride(0) if len(x) > 1 else 0
+
+
+def _is_dense(x: Tensor) -> bool:
+    """Whether elements fill a stretch of memory in one of the two common orders."""
+    last = x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)
+    return last or x.is_contiguous()
+
+
+@njit(fastmath={"contract"}, nogil=True, cache=True)
+def _run(x: Reals, spikes: Reals, step: int, constants: Reals) -> None:
+    decay, threshold = constants
+    neurons = x.size if step == 0 else step
+    v = np.empty(_BLOCK, x.dtype)
+    for first in range(0, neurons, _BLOCK):
+        n = min(_BLOCK, neurons - first)
+        v[:] = 0
+        for t in range(spikes.size // neurons):
+            start, end = t * step + first, t * neurons + first
+            _timestep(x[start : start + n], spikes[end : end + n], v[:n], decay, threshold)
+
+
+@njit(fastmath={"contract"}, nogil=True, cache=True)
+def _timestep(x: Reals, spikes: Reals, v: Reals, decay: float, threshold: float) -> None:
+    # u * (1 - o) as the reference computes it: an infinite potential leaves NaN, not 0
+    one, zero = x.dtype.type(1), x.dtype.type(0)
+    for i in range(x.size):
+        u = x[i] + decay * v[i]
+        fired = one if u > threshold else zero
+        spikes[i] = fired
+        v[i] = u - u * fired

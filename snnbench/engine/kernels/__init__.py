@@ -1,0 +1,1 @@
+"""Compiled kernels and their arguments; everything that knows addresses."""

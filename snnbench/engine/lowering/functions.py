@@ -1,0 +1,68 @@
+"""Operations between layers as modules, so that dense steps can run them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves, tree_map
+
+from snnbench.engine.lowering.trace import Slot
+
+
+class Add(nn.Module):
+    """Sum of tensors, static ones broadcast over time."""
+
+    def forward(self, *tensors: Tensor) -> Tensor:
+        """Add all of [B, ...]."""
+        return sum(tensors[1:], tensors[0])
+
+
+class Reshape(nn.Module):
+    """Another shape for each sample.
+
+    Args:
+        shape: Without batch.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, ...] -> [B, *shape]."""
+        return x.reshape(len(x), *self.shape)
+
+
+class Function(nn.Module):
+    """A function as the network's forward called it; parameters among its arguments are buffers.
+
+    Args:
+        function: Takes tensors and others.
+        args: Recorded tensors replaced by ``Slot``.
+        kwargs: Likewise.
+    """
+
+    def __init__(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        super().__init__()
+        self.function = function
+        inputs = sum(isinstance(x, Slot) for x in tree_leaves((args, kwargs)))
+
+        def hold(x: Any) -> Any:
+            if not isinstance(x, Tensor):
+                return x
+            slot = Slot(inputs + len(self._buffers))
+            self.register_buffer(f"constant{len(self._buffers)}", x)
+            return slot
+
+        self.args, self.kwargs = tree_map(hold, args), tree_map(hold, kwargs)
+
+    def forward(self, *tensors: Tensor) -> Tensor:
+        """Call it; a function that works in place gets copies."""
+        known = [*(x.clone() for x in tensors), *self._buffers.values()]
+
+        def fill(x: Any) -> Any:
+            return known[x.position] if isinstance(x, Slot) else x
+
+        y: Tensor = self.function(*tree_map(fill, self.args), **tree_map(fill, self.kwargs))
+        return y

@@ -1,0 +1,99 @@
+"""What a network computes, term by term: neurons, currents, and what no event kernel can do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+from snnbench.engine.lowering.trace import Call
+from snnbench.nn.norm import ChannelAffine
+
+Role = Literal["input", "neuron", "synapse", "scale", "add", "reshape", "dense"]
+SYNAPSES = (
+    nn.Linear,
+    nn.Conv1d,
+    nn.Conv2d,
+    nn.Conv3d,
+    nn.ConvTranspose1d,
+    nn.ConvTranspose2d,
+    nn.ConvTranspose3d,
+)
+AVERAGE_POOLS = (nn.AvgPool2d, nn.AdaptiveAvgPool2d)
+MAX_POOLS = (nn.MaxPool2d, nn.AdaptiveMaxPool2d)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Term:
+    """One quantity that the network computes, apart from how its axes are merged.
+
+    Attributes:
+        name: Of the layer, or of the module around the operation.
+        role: What makes it.
+        inputs: Indices of other terms.
+        shape: Without time and batch.
+        static: The same at every timestep.
+        spikes: Zeros and ones.
+        module: The layer, if one makes it.
+        call: As recorded.
+        reason: Why it is dense, where its role does not say so.
+        unsupported: Dense by a limit of the engine, not by nature.
+        keeps_time: Made from [T, N, ...] as a whole.
+    """
+
+    name: str
+    role: Role
+    inputs: tuple[int, ...]
+    shape: tuple[int, ...]
+    static: bool = False
+    spikes: bool = False
+    module: nn.Module | None = None
+    call: Call | None = None
+    reason: str | None = None
+    unsupported: bool = False
+    keeps_time: bool = False
+
+
+def event_limit(layer: Term, source: Term) -> str | None:
+    """Why event kernels cannot run a synapse layer, or a scaling, on spikes; ``None`` if they can.
+
+    Args:
+        layer: Of role ``synapse`` or ``scale``.
+        source: Spikes that go into it.
+    """
+    module = layer.module
+    if type(module) in (ChannelAffine, nn.Linear):
+        ranks = (1, 3) if type(module) is ChannelAffine else (1,)
+        fits = len(source.shape) in ranks
+        return None if fits else f"spikes of shape {list(source.shape)} for each sample"
+    if not isinstance(module, nn.Conv2d) or type(module) is not nn.Conv2d:
+        return f"no event kernel for {type(module).__name__}"
+    limits = (
+        (module.groups != 1, f"{module.groups} groups"),
+        (module.dilation != (1, 1), f"dilation {module.dilation}"),
+        (module.padding_mode != "zeros", f"padding mode {module.padding_mode}"),
+        (isinstance(module.padding, str), f"padding {module.padding!r}"),
+    )
+    return next((f"no event kernel with {text}" for applies, text in limits if applies), None)
+
+
+def why_dense(call: Call, *, whole: bool) -> tuple[str, bool]:
+    """Why a layer has no event kernel, and whether that is a limit of the engine.
+
+    Args:
+        call: As recorded.
+        whole: It works on [T, N, ...].
+    """
+    if call.reason is not None:
+        return f"its forward {call.reason}", True
+    if call.module is None:
+        return f"no event kernel for '{call.operation}'", True
+    kind = type(call.module).__name__
+    if isinstance(call.module, AVERAGE_POOLS):
+        return "averages are no spikes", False
+    if isinstance(call.module, MAX_POOLS):
+        return "pools dense, puts out spikes if it gets them", False
+    if whole:
+        return f"{kind} works on [T, N, ...] as a whole", True
+    return f"no event kernel for {kind}", True

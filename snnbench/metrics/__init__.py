@@ -1,0 +1,1 @@
+"""What follows from a result: the metrics, and tables for machines; never torch."""

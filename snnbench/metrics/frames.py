@@ -1,0 +1,291 @@
+"""From records to tidy pandas tables: one observation a row, units in the column names.
+
+Counts in ``layer_frame`` are exact integers over all samples. The other tables divide by the
+samples of each profile; where a number of samples is unknown they hold whole-run values and the
+column ``per`` says ``run`` instead of ``sample``. Unknown values are missing (``NA``), never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from statistics import median
+from typing import Any
+
+import pandas as pd
+
+from snnbench.core.units import MS_PER_S
+from snnbench.energy.estimate import EnergyEstimate, estimate
+from snnbench.energy.models import EnergyModel, models
+from snnbench.metrics.operations import SNN, TWIN, divisors, operation_rows, per_sample, ratio
+from snnbench.results.counts import Alphabet, LayerRecord, Profile
+from snnbench.results.run import EngineRun, RunResult, Timing
+
+ZERO_SKIPPING_TWIN = "ANN twin, zero-skipping"
+TWIN_TIMING = "ann-twin"
+DENSE_TIMING = "snn-dense-fused"
+"""``Timing.name`` of the twin and of the dense SNN, the denominators of latency ratios."""
+EVENT_TIMING = "snn-event"
+"""``Timing.name`` of the SNN in the event engine."""
+
+
+def layer_frame(profile: Profile, engine: EngineRun | None = None) -> pd.DataFrame:
+    """One row per layer, exact counts over all samples and timesteps.
+
+    Args:
+        profile: Of a network.
+        engine: What the event engine executed of it.
+
+    Returns:
+        The fields of ``LayerRecord`` (operation counts as ``<kind>_macs`` and ``<kind>_acs``,
+        side work by its field name) and the derived ``input_density``, ``estimated_synops``,
+        ``firing_rate`` (spikes per neuron and timestep) and ``spikes_per_neuron`` (over all T);
+        with an engine ``executed_acs_per_sample`` and ``executed_macs_per_sample`` of its batch.
+    """
+    rows = [_layer_row(layer, profile.timesteps) for layer in profile.layers]
+    if engine is None:
+        return tidy(rows)
+    executed = executed_operations(engine)
+    nothing = dict.fromkeys(("executed_acs_per_sample", "executed_macs_per_sample"))
+    return tidy([row | executed.get(row["layer"], nothing) for row in rows])
+
+
+def executed_operations(engine: EngineRun) -> dict[str, dict[str, float | None]]:
+    """Accumulates and MACs per sample that the engine executed, by layer."""
+    return {
+        layer.name: {
+            "executed_acs_per_sample": layer.executed_adds / engine.batch_size,
+            "executed_macs_per_sample": layer.executed_macs / engine.batch_size,
+        }
+        for step in engine.steps
+        for layer in step.layers
+    }
+
+
+def _layer_row(layer: LayerRecord, timesteps: int | None) -> dict[str, Any]:
+    density = None
+    if layer.input_nonzero is not None and layer.input_sites:
+        density = layer.input_nonzero / layer.input_sites
+    return {
+        "layer": layer.name,
+        "type": layer.type_name,
+        "role": layer.role.value,
+        "calls": layer.calls,
+        "params": layer.params,
+        "nonzero_params": layer.nonzero_params,
+        "input_alphabet": _kind(layer.input_alphabet),
+        "operand_alphabet": _kind(layer.operand_alphabet),
+        "input_nonzero": layer.input_nonzero,
+        "input_sites": layer.input_sites,
+        "input_density": density,
+        "dense_macs": layer.dense.macs,
+        "dense_acs": layer.dense.acs,
+        "in_image_macs": layer.in_image.macs,
+        "in_image_acs": layer.in_image.acs,
+        "effective_macs": layer.effective.macs,
+        "effective_acs": layer.effective.acs,
+        "estimated_synops": layer.estimated_synops,
+        **asdict(layer.side),
+        "output_alphabet": _kind(layer.output_alphabet),
+        "output_spikes": layer.output_spikes,
+        "output_sites": layer.output_sites,
+        "firing_rate": layer.firing_rate,
+        "spikes_per_neuron": layer.spikes_per_neuron(timesteps),
+    }
+
+
+def timestep_frame(result: RunResult) -> pd.DataFrame:
+    """Spikes, firing rate and synaptic operations of the SNN by layer and timestep (from 1)."""
+    rows = []
+    for layer in result.snn.layers:
+        spikes, synops = layer.spikes_per_timestep, layer.effective_per_timestep
+        steps = len(spikes or synops or ())
+        sites = layer.output_sites / steps if spikes and layer.output_sites else None
+        rows += [
+            {
+                "layer": layer.name,
+                "role": layer.role.value,
+                "timestep": step + 1,
+                "spikes": spikes[step] if spikes else None,
+                "neurons_x_samples": sites,
+                "firing_rate": spikes[step] / sites if spikes and sites else None,
+                "effective_synops": synops[step] if synops else None,
+            }
+            for step in range(steps)
+        ]
+    return tidy(rows)
+
+
+def operations_frame(result: RunResult) -> pd.DataFrame:
+    """Additions and multiplications of one inference, as table 6 of ZH21 has them.
+
+    An accumulate is an addition; a multiply-accumulate of the spiking network is a multiplication
+    (its addition is not counted a second time); each multiply-accumulate of the twin is one
+    addition and one multiplication, as in the paper. In the paper's convention the dense
+    operations of ``paper_multiplication_layers``, and of any other layer that needs multipliers,
+    are the multiplications, and the other layers' accumulates the additions.
+
+    Returns:
+        ``network``, ``counting``, ``origin`` (counted, estimated, published), ``additions``,
+        ``multiplications``, ``twin_dense_over_*`` (twin's dense count divided by the row's),
+        ``over_published_*`` (row divided by the published number, where width and T agree),
+        ``per`` and ``source``.
+    """
+    return tidy(operation_rows(result))
+
+
+def energy_frame(
+    result: RunResult, cost_tables: Sequence[EnergyModel] | None = None
+) -> pd.DataFrame:
+    """Estimated energy by cost table and network, in picojoules.
+
+    The SNN skips zeros (effective counts). The twin appears twice: on an ordinary accelerator,
+    which computes every synapse (dense), and on one that skips zeros (effective).
+
+    Returns:
+        ``model``, ``title``, ``network``, ``counting``, ``pj``, ``complete`` (else ``pj`` is a
+        lower bound), ``over_snn`` (row divided by the SNN), ``excluded``, ``reason`` (why ``pj`` is
+        unknown), ``source`` and ``per``.
+    """
+    divisor = divisors(result)
+    rows = []
+    for model in models() if cost_tables is None else cost_tables:
+        spiking = estimate(result.snn, model)
+        snn = _energy_row(SNN, spiking, divisor[SNN])
+        rows.append(snn | {"over_snn": ratio(snn["pj"], snn["pj"])})
+        if result.twin is None:
+            continue
+        dense = estimate(result.twin, model, counting="dense")
+        effective = estimate(result.twin, model)
+        for network, guess in ((TWIN, dense), (ZERO_SKIPPING_TWIN, effective)):
+            row = _energy_row(network, guess, divisor[TWIN])
+            rows.append(row | {"over_snn": ratio(row["pj"], snn["pj"])})
+    frame = tidy(rows)
+    frame["per"] = "sample" if per_sample(result) else "run"
+    return frame
+
+
+def _energy_row(network: str, guess: EnergyEstimate, divisor: int) -> dict[str, Any]:
+    return {
+        "model": guess.model.name,
+        "title": guess.model.title,
+        "network": network,
+        "counting": guess.counting,
+        "pj": None if guess.total_pj is None else guess.total_pj / divisor,
+        "complete": guess.complete,
+        "excluded": "; ".join(guess.excluded),
+        "reason": guess.reason,
+        "source": guess.model.source,
+    }
+
+
+def measured_energy_frame(result: RunResult) -> pd.DataFrame:
+    """Meter readings in joules per run; a table of its own, never beside estimates."""
+    return tidy(
+        [
+            asdict(item) | {"joules_per_run": item.joules / item.runs}
+            for item in result.energy_measured
+        ]
+    )
+
+
+def sample_milliseconds(timing: Timing) -> list[float]:
+    """Every raw time as milliseconds per sample."""
+    calls = timing.number_per_run * timing.batch_size
+    return [seconds * MS_PER_S / calls for seconds in timing.raw_seconds]
+
+
+def timing_frame(result: RunResult) -> pd.DataFrame:
+    """Latency per sample by network, device, threads and batch size.
+
+    Raw times of all worker processes are pooled. Networks are timed in interleaved rounds, so
+    ratios are taken round by round and keep a spread of their own; where the rounds do not match,
+    only the ratio of the medians is known.
+
+    Returns:
+        ``name``, ``device``, ``threads``, ``batch_size``, ``execution`` (how a GPU ran it),
+        ``processes``, ``n`` (raw times), ``min_ms``, ``q1_ms``, ``median_ms``, ``q3_ms``,
+        ``spread`` ((q3 - q1) / median),
+        ``over_twin``, ``over_twin_q1``, ``over_twin_q3``, and the same ``over_dense``, the SNN in
+        prepacked dense kernels.
+    """
+    groups: dict[tuple[str, str, int, int], list[Timing]] = {}
+    for timing in result.timings:
+        key = (timing.name, timing.device, timing.threads, timing.batch_size)
+        groups.setdefault(key, []).append(timing)
+    rows = []
+    for (name, device, threads, batch_size), timings in groups.items():
+        times = pd.Series([ms for timing in timings for ms in sample_milliseconds(timing)])
+        low, middle, high = times.quantile([0.25, 0.5, 0.75])
+        others = {
+            key: groups.get((other, device, threads, batch_size), [])
+            for key, other in (("over_twin", TWIN_TIMING), ("over_dense", DENSE_TIMING))
+        }
+        rows.append(
+            {
+                "name": name,
+                "device": device,
+                "threads": threads,
+                "batch_size": batch_size,
+                "execution": timings[0].execution,
+                "processes": len({timing.process for timing in timings}),
+                "n": len(times),
+                "min_ms": float(times.min()),
+                "q1_ms": float(low),
+                "median_ms": float(middle),
+                "q3_ms": float(high),
+                "spread": ratio(high - low, middle),
+                **_time_ratio("over_twin", timings, others["over_twin"]),
+                **_time_ratio("over_dense", timings, others["over_dense"]),
+            }
+        )
+    return tidy(rows)
+
+
+def _time_ratio(key: str, timings: list[Timing], others: list[Timing]) -> dict[str, float | None]:
+    mine = _by_process(timings)
+    theirs = _by_process(others)
+    low = middle = high = None
+    if {key: len(times) for key, times in mine.items()} == {k: len(t) for k, t in theirs.items()}:
+        ratios = pd.Series(
+            [a / b for key, times in mine.items() for a, b in zip(times, theirs[key], strict=True)]
+        )
+        low, middle, high = ratios.quantile([0.25, 0.5, 0.75])
+    elif others:
+        middle = ratio(_median(mine), _median(theirs))
+    return {key: middle, f"{key}_q1": low, f"{key}_q3": high}
+
+
+def _by_process(timings: Iterable[Timing]) -> dict[int, list[float]]:
+    times: dict[int, list[float]] = {}
+    for timing in timings:
+        times.setdefault(timing.process, []).extend(sample_milliseconds(timing))
+    return times
+
+
+def _median(times: dict[int, list[float]]) -> float:
+    return median([ms for run in times.values() for ms in run])
+
+
+def checks_frame(result: RunResult) -> pd.DataFrame:
+    """Cross-checks: ``name``, ``expected``, ``measured``, ``ok``, ``note``."""
+    return tidy([asdict(check) for check in result.checks])
+
+
+def _kind(alphabet: Alphabet | None) -> str | None:
+    return None if alphabet is None else alphabet.kind.value
+
+
+def tidy(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """A frame of nullable columns: integers stay exact integers, unknown is ``NA``."""
+    names = list(rows[0]) if rows else []
+    return pd.DataFrame({name: _column([row[name] for row in rows]) for name in names})
+
+
+def _column(values: list[Any]) -> Any:
+    kinds = {type(value) for value in values if value is not None}
+    if str in kinds:
+        return pd.array(values, dtype="string")
+    if kinds == {bool}:
+        return pd.array(values, dtype="boolean")
+    return pd.array(values, dtype="Int64" if kinds == {int} else "Float64")

@@ -1,0 +1,152 @@
+"""The ReLU twin of a spiking network: the same graph with other neurons, run once (T = 1)."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from snnbench.core.errors import StructureError
+from snnbench.nn.neuron import LIF
+from snnbench.nn.norm import ThresholdDependentBatchNorm2d
+from snnbench.results.run import Check
+
+
+def ann_twin(snn: nn.Module) -> nn.Module:
+    """Structural copy of a spiking network as an ordinary ANN.
+
+    Convolutions and linear layers keep their weights; every LIF or IF becomes a ``ReLU``; every
+    tdBN becomes a ``BatchNorm2d`` with the same scale and shift but fresh running statistics,
+    since those of spikes say nothing about ReLU activations (see ``calibrate_batch_norm``); every
+    ``timesteps`` attribute becomes 1. The forward code is the spiking network's own, so the
+    twin's dense MACs are those of one timestep.
+
+    Args:
+        snn: Network built of ``snnbench.nn`` and stateless PyTorch modules; left as it is.
+
+    Raises:
+        StructureError: There is no LIF or IF to replace.
+    """
+    twin = copy.deepcopy(snn)
+    if not any(isinstance(module, LIF) for module in twin.modules()):
+        msg = (
+            f"{type(snn).__name__} has no LIF or IF of snnbench.nn, so it has no ReLU twin; "
+            "pass a twin of your own"
+        )
+        raise StructureError(msg)
+    twin = _replace(twin, _to_ann, {})
+    for module in twin.modules():
+        if isinstance(getattr(module, "timesteps", None), int):
+            module.timesteps = 1  # type: ignore[assignment]
+    return twin
+
+
+def twin_input(inputs: Tensor) -> Tensor:
+    """What the twin sees of a spiking network's input.
+
+    Args:
+        inputs: Static images, [N, C, H, W], or frames of events, [T, N, C, H, W].
+
+    Returns:
+        [N, C, H, W]: the images themselves, or the events' mean over time.
+    """
+    return inputs.mean(dim=0) if inputs.ndim == 5 else inputs
+
+
+def _replace(
+    module: nn.Module,
+    convert: Callable[[nn.Module], nn.Module],
+    done: dict[nn.Module, nn.Module],
+) -> nn.Module:
+    """Apply ``convert`` to every module, a module that is used twice once only."""
+    if module not in done:
+        done[module] = convert(module)
+        for name, child in list(module._modules.items()):
+            if child is not None:
+                setattr(module, name, _replace(child, convert, done))
+    return done[module]
+
+
+def _to_ann(module: nn.Module) -> nn.Module:
+    if isinstance(module, LIF):
+        return nn.ReLU().train(module.training)
+    if isinstance(module, ThresholdDependentBatchNorm2d):
+        norm = nn.BatchNorm2d(
+            module.num_features,
+            eps=module.eps,
+            momentum=module.momentum,
+            device=module.weight.device,
+            dtype=module.weight.dtype,
+        )
+        norm.weight, norm.bias = module.weight, module.bias
+        return norm.train(module.training)
+    return module
+
+
+def check_twin(snn: nn.Module, twin: nn.Module) -> tuple[Check, ...]:
+    """Compare the structure of a spiking network and its twin.
+
+    Args:
+        snn: The spiking network.
+        twin: What is to be compared with it.
+
+    Returns:
+        Three checks: parameters equal one to one in name and shape, as many activations as
+        neurons, no neuron and no tdBN left.
+    """
+    ours = {name: tuple(p.shape) for name, p in snn.named_parameters()}
+    theirs = {name: tuple(p.shape) for name, p in twin.named_parameters()}
+    unequal = sorted(n for n in ours.keys() | theirs.keys() if ours.get(n) != theirs.get(n))
+    neurons = _count(snn, LIF)
+    activations = _count(twin, nn.ReLU) - _count(snn, nn.ReLU)
+    left = _count(twin, LIF, ThresholdDependentBatchNorm2d)
+    return (
+        Check(
+            name="twin parameter shapes",
+            expected=len(ours),
+            measured=len(ours.keys() | theirs.keys()) - len(unequal),
+            ok=not unequal,
+            note=f"first difference at {unequal[0]}" if unequal else "",
+        ),
+        Check(
+            name="twin activations for neurons",
+            expected=neurons,
+            measured=activations,
+            ok=neurons == activations,
+        ),
+        Check(name="twin spiking layers left", expected=0, measured=left, ok=left == 0),
+    )
+
+
+def _count(model: nn.Module, *types: type[nn.Module]) -> int:
+    return sum(isinstance(module, types) for module in model.modules())
+
+
+def fvcore_macs(twin: nn.Module, example: Tensor) -> tuple[int, dict[str, int]]:
+    """Dense MACs of one forward as fvcore counts them: a second opinion.
+
+    Args:
+        twin: Network without spiking neurons, in evaluation mode.
+        example: Its input; the count is that of the whole batch.
+
+    Returns:
+        MACs (normalisation and pooling left out), and the operations fvcore has no rule for with
+        the number of their calls.
+    """
+    with warnings.catch_warnings():
+        # fvcore scripts functions of its own when imported
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from fvcore.nn import FlopCountAnalysis
+
+    analysis = FlopCountAnalysis(twin, example)
+    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    analysis.tracer_warnings("none")
+    # not None: fvcore ignores that for operations it has a rule of its own for
+    analysis.set_op_handle("aten::batch_norm", _free, "aten::adaptive_avg_pool2d", _free)
+    return int(analysis.total()), dict(analysis.unsupported_ops())
+
+
+def _free(_inputs: object, _outputs: object) -> int:
+    return 0

@@ -1,0 +1,65 @@
+"""JSON Schema of the result file, generated from the records and their docstrings."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any
+
+import msgspec
+
+from snnbench.results import counts as records
+from snnbench.results import run as run_records
+from snnbench.results.run import SCHEMA_VERSION, RunResult
+
+_ATTRIBUTE = re.compile(r"^    (\w+): (.+(?:\n {8,}.+)*)", re.MULTILINE)
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of a result file of the current version.
+
+    Every field is required and no other is allowed, as ``snnbench.results.files.load`` demands.
+    Cross-field conditions (sums, lengths, unique names) are not expressible; ``load`` checks them.
+    """
+    (reference,), components = msgspec.json.schema_components([RunResult])
+    for name, component in components.items():
+        if "properties" in component:
+            _complete(component, _class_of(name))
+        elif "description" in component:
+            component["description"] = _summary(_class_of(name))
+    components["RunResult"]["properties"]["schema_version"] = {
+        "const": SCHEMA_VERSION,
+        "description": "Of the file format.",
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"snnbench result, version {SCHEMA_VERSION}",
+        **reference,
+        "$defs": dict(sorted(components.items())),
+    }
+
+
+def _complete(component: dict[str, Any], record: Any) -> None:
+    component["description"] = _summary(record)
+    described = dict(_ATTRIBUTE.findall(inspect.getdoc(record) or ""))
+    properties = component["properties"]
+    component["properties"] = {name: properties[name] for name in record.__dataclass_fields__}
+    for name, schema in properties.items():
+        schema.pop("default", None)
+        if name in described:
+            schema["description"] = _plain(described[name])
+    component["required"] = list(component["properties"])
+    component["additionalProperties"] = False
+
+
+def _summary(record: type) -> str:
+    return _plain((inspect.getdoc(record) or "").partition("\n\n")[0])
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.replace("``None``", "null").replace("``", "").split())
+
+
+def _class_of(name: str) -> Any:
+    """The record called ``name``, in whichever module it is."""
+    return getattr(run_records, name, None) or getattr(records, name)

@@ -1,0 +1,1 @@
+"""One run: the order of passes, and each pass."""

@@ -1,0 +1,202 @@
+"""What a run does by default, and which arguments make sense."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Literal, cast
+
+import torch
+
+from snnbench.core.errors import UsageError
+from snnbench.data.draw import kind_of
+from snnbench.nn.blocks import Shortcut
+from snnbench.results import environment as env
+from snnbench.results.run import RunConfig
+from snnbench.zoo import registry
+from snnbench.zoo import shipped as trained
+from snnbench.zoo.card import Card
+from snnbench.zoo.registry import Benchmark
+
+EngineMode = Literal["auto", "event", "dense", "off"]
+WeightsDtype = Literal["float32", "int16", "bfloat16"]
+
+# dense MACs that a default run counts: some ten seconds of counting on two slow cores
+_DEFAULT_WORK_MACS = 1.8e11
+_DEFAULT_SAMPLES = range(2, 65)
+# beyond these a value is a typing error that torch would answer with a crash
+_MOST = 10**9
+_MOST_THREADS = 1024
+_MOST_WIDTH = 1000
+
+
+def configure(
+    name: str,
+    *,
+    timesteps: int | None = None,
+    samples: int | None = None,
+    batch_size: int | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+    device: str = "cpu",
+    width: float | None = None,
+    shortcut: Shortcut | None = None,
+    data: str | None = None,
+    weights: str | None = None,
+    twin_weights: str | None = None,
+    untrained: bool = False,
+    strict: bool = False,
+    with_latency: bool = True,
+    latency_batches: tuple[int, ...] | None = None,
+    engine: EngineMode = "auto",
+    weights_dtype: WeightsDtype = "float32",
+) -> RunConfig:
+    """Fill in the defaults of a run.
+
+    Args:
+        name: Benchmark.
+        timesteps: T; by default that of the weights' training, else the card's.
+        samples: Samples to count; by default what some ten seconds of counting allow, 2 to 64.
+        batch_size: Samples at once; 1 for large images, else up to 16.
+        seed: Of weights, data and everything else.
+        threads: Of torch; all cores this process may use by default.
+        device: ``cpu`` or a CUDA device.
+        width: Channel multiplier; by default that of the weights, given or shipped, else 1.
+        shortcut: Shortcut policy; by default that of the weights, else the paper's.
+        data: Path or ``KIND=PATH`` of the user's data; embedded data by default.
+        weights: File of trained weights, or ``shipped:NAME``; by default those that come with the
+            benchmark and fit data, width and shortcut, if there are any.
+        twin_weights: The same for the ANN twin, which else has the SNN's.
+        untrained: Fresh weights, whatever comes with the benchmark.
+        strict: Stop at the first operation without a counting rule.
+        with_latency: Time the networks as well.
+        latency_batches: Samples per timed call; 1 by default, and 32 where that is affordable.
+        engine: How steps run: ``event`` all that can, ``dense`` none, ``auto`` the faster way;
+            ``off`` leaves the engine out.
+        weights_dtype: Number format of the engine's weights.
+
+    Raises:
+        UsageError: Unknown name, a value out of range, an option for timing without timing, or
+            weights of another network.
+        WeightsError: The file of weights cannot be read.
+        DataError: The data's path cannot be read.
+    """
+    benchmark = registry.get(name)
+    card = benchmark.card
+    told = trained.Facts()
+    if weights is not None:
+        told = _told(benchmark, weights, width=width, shortcut=shortcut, untrained=untrained)
+    shortcut = shortcut or cast("Shortcut", told.shortcut or "paper")
+    if weights is None and not untrained:
+        find = partial(trained.find, benchmark, kind=kind_of(card.input, data), shortcut=shortcut)
+        weights = find(width=width, timesteps=timesteps)
+        if weights is not None:
+            told = trained.facts(trained.locate(benchmark, weights))
+            twin_weights = twin_weights or find(width=told.width, twin=True)
+    width = (told.width or 1.0) if width is None else width
+    if not (math.isfinite(width) and width > 0):
+        msg = f"--width must be positive and finite, got {width}"
+        raise UsageError(msg)
+    if width > _MOST_WIDTH:
+        msg = f"--width must be at most {_MOST_WIDTH}, got {width}"
+        raise UsageError(msg)
+    _check_twin(benchmark, twin_weights)
+    timesteps = (told.timesteps or card.timesteps) if timesteps is None else timesteps
+    samples = _default_samples(card, timesteps, width) if samples is None else samples
+    batch_size = _default_batch(card, samples) if batch_size is None else batch_size
+    threads = env.available_cores() if threads is None else threads
+    for label, value, most in (
+        ("timesteps", timesteps, _MOST),
+        ("samples", samples, _MOST),
+        ("batch-size", batch_size, _MOST),
+        ("threads", threads, _MOST_THREADS),
+        *(("latency-batches", batch, _MOST) for batch in latency_batches or ()),
+    ):
+        if value < 1:
+            msg = f"--{label} must be at least 1, got {value}"
+            raise UsageError(msg)
+        if value > most:
+            msg = f"--{label} must be at most {most}, got {value}"
+            raise UsageError(msg)
+    unused = {"engine": engine != "auto", "weights-dtype": weights_dtype != "float32"}
+    if not with_latency and any(unused.values()):
+        named = ", ".join(f"--{option}" for option, given in unused.items() if given)
+        msg = f"{named} have no effect with --no-latency, which only counts; leave one out"
+        raise UsageError(msg)
+    _check_device(device)
+    return RunConfig(
+        benchmark=name,
+        timesteps=timesteps,
+        samples=samples,
+        batch_size=min(batch_size, samples),
+        seed=seed,
+        threads=threads,
+        device=device,
+        width=width,
+        shortcut=shortcut,
+        data=data,
+        weights=weights,
+        twin_weights=twin_weights,
+        strict=strict,
+        latency=with_latency,
+        latency_batches=latency_batches and tuple(sorted(set(latency_batches))),
+        engine=engine,
+        weights_dtype=weights_dtype,
+    )
+
+
+def _told(
+    benchmark: Benchmark,
+    weights: str,
+    *,
+    width: float | None,
+    shortcut: str | None,
+    untrained: bool,
+) -> trained.Facts:
+    """What a file says of its network, which must be the one that is asked for."""
+    if untrained:
+        msg = f"--untrained and --weights {weights} contradict each other; leave one out"
+        raise UsageError(msg)
+    told = trained.facts(trained.locate(benchmark, weights))
+    trained.check(told, benchmark, source=weights, width=width, shortcut=shortcut)
+    if told.twin:
+        msg = f"weights {weights} are those of an ANN twin; give them with --twin-weights"
+        raise UsageError(msg)
+    return told
+
+
+def _check_twin(benchmark: Benchmark, weights: str | None) -> None:
+    """Those of the spiking network would fit, and pass for a trained ANN."""
+    if weights is None:
+        return
+    told = trained.facts(trained.locate(benchmark, weights))
+    trained.check(told, benchmark, source=weights, width=None, shortcut=None)
+    if told.twin is False:
+        msg = f"weights {weights} are those of the spiking network; give them with --weights"
+        raise UsageError(msg)
+
+
+def _default_samples(card: Card, timesteps: int, width: float) -> int:
+    if card.expected is None:
+        return _DEFAULT_SAMPLES.start
+    work = card.expected.twin_dense_macs * max(timesteps, 1) * max(width, 0.01) ** 2
+    affordable = int(_DEFAULT_WORK_MACS / work)
+    return min(max(affordable, _DEFAULT_SAMPLES.start), _DEFAULT_SAMPLES[-1])
+
+
+def _default_batch(card: Card, samples: int) -> int:
+    _, height, width = card.input.shape
+    return 1 if height * width > 64 * 64 else min(samples, 16)
+
+
+def _check_device(device: str) -> None:
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        kind = ""
+    if kind not in {"cpu", "cuda"}:
+        msg = f"unknown device {device!r}; use cpu, cuda or cuda:N"
+        raise UsageError(msg)
+    if kind == "cuda" and not torch.cuda.is_available():
+        msg = f"device {device} is not available: this PyTorch sees no CUDA GPU; use --device cpu"
+        raise UsageError(msg)

@@ -1,0 +1,268 @@
+"""Run the event engine on one batch and record what it executed and how long its steps took."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor, nn
+
+from snnbench.count.profiler import profile
+from snnbench.engine import runtime
+from snnbench.engine.kernels.ceiling import METHOD, measure_adds_per_s
+from snnbench.engine.plan import DenseStep, EventCurrent, NeuronStep, Plan, SpikeScale
+from snnbench.nn.neuron import LIF
+from snnbench.results.counts import LayerRecord
+from snnbench.results.run import Check, EngineLayer, EngineRun, EngineStep, RunConfig
+
+if TYPE_CHECKING:
+    from snnbench.engine.runtime import EventModel, Mode, StepTime, WeightsDtype
+
+_STEP_RUNS = range(3, 10)
+_STEPS_BUDGET_S = 1.0
+
+
+def run_engine(folded: nn.Module, batch: Tensor, config: RunConfig) -> tuple[EventModel, EngineRun]:
+    """Compile a folded network, run it on a batch, and set it against the network.
+
+    Args:
+        folded: The spiking network without batch norms, on the CPU.
+        batch: Its input.
+        config: Of the run; ``engine`` is the mode and not ``off``.
+
+    Returns:
+        The compiled network, its kernels to be made at the next call, and the record of what it
+        did.
+
+    Raises:
+        StructureError: The network cannot be lowered.
+    """
+    start = time.perf_counter()
+    model = _compiled(folded, batch, config, str(config.engine))
+    compile_s = time.perf_counter() - start
+    samples = batch.shape[1 if batch.ndim == 5 else 0]
+    output, spikes = model(batch), model.spikes(batch)
+    expected_output, flipped, sites = _compared(folded, batch, spikes)
+    counted, rounding = _counted(folded, batch, spikes, timesteps=config.timesteps)
+    run = EngineRun(
+        mode=str(config.engine),
+        weights_dtype=str(config.weights_dtype),
+        threads=config.threads,
+        batch_size=samples,
+        compile_s=compile_s,
+        output_max_abs_difference=float((output - expected_output).abs().max()),
+        output_max_abs=float(expected_output.abs().max()),
+        flipped_spikes=flipped,
+        flipped_by_rounding=rounding,
+        spike_sites=sites,
+        adds_ceiling_per_s=measure_adds_per_s(),
+        adds_ceiling_method=METHOD,
+        steps=_steps(
+            model,
+            batch,
+            spikes=spikes,
+            counted=counted,
+            dense_times=_dense_times(folded, batch, config),
+            mode=str(config.engine),
+        ),
+    )
+    return copy.copy(model), run  # as compiled, without the kernels' weights
+
+
+def engine_checks(run: EngineRun | None) -> tuple[Check, ...]:
+    """Additions that event kernels executed against the profiler's effective accumulates.
+
+    None where no layer ran event-driven.
+    """
+    layers = [layer for step in run.steps for layer in step.layers] if run else []
+    compared = [layer for layer in layers if layer.expected_adds is not None]
+    if not compared:
+        return ()
+    differing = [layer.name for layer in compared if layer.executed_adds != layer.expected_adds]
+    check = Check(
+        name="additions the engine executed = effective accumulates of its spikes",
+        expected=sum(layer.expected_adds or 0 for layer in compared),
+        measured=sum(layer.executed_adds for layer in compared),
+        ok=not differing,
+        note=f"first difference in {differing[0]}"
+        if differing
+        else f"layer by layer, {len(compared)} layers; the profiler counted the dense network with "
+        "the engine's spikes put in",
+    )
+    return (check,)
+
+
+def _compiled(folded: nn.Module, batch: Tensor, config: RunConfig, mode: str) -> EventModel:
+    return runtime.compile(
+        folded,
+        batch,
+        weights_dtype=cast("WeightsDtype", config.weights_dtype),
+        mode=cast("Mode", mode),
+        threads=config.threads,
+    )
+
+
+def _compared(
+    folded: nn.Module, batch: Tensor, spikes: Mapping[str, Tensor]
+) -> tuple[Tensor, int, int]:
+    """The network's output, how many of its spikes are others, and neurons compared."""
+    with _watched(folded, {}) as fired:
+        output: Tensor = folded(batch)
+    return output, *_flips(spikes, fired)
+
+
+def _counted(
+    folded: nn.Module, batch: Tensor, spikes: Mapping[str, Tensor], *, timesteps: int
+) -> tuple[dict[str, LayerRecord], int]:
+    """Layers of the network fed with these spikes, by name, and how many others it fires."""
+    samples = batch.shape[1 if batch.ndim == 5 else 0]
+    numbers = {name: fired.to(batch.dtype) for name, fired in spikes.items()}
+    with (
+        profile(folded, timesteps=timesteps, batch_size=samples) as counts,
+        _watched(folded, numbers) as fired,
+    ):
+        folded(batch)
+    return {layer.name: layer for layer in counts.result.layers}, _flips(spikes, fired)[0]
+
+
+@contextmanager
+def _watched(network: nn.Module, replaced: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+    """Collect the outputs of neurons by name of the step; those in ``replaced`` pass that on."""
+    outputs: dict[str, Tensor] = {}
+    calls: Counter[str] = Counter()
+
+    def watch(name: str, output: Tensor) -> Tensor | None:
+        calls[name] += 1
+        step = name if calls[name] == 1 else f"{name}#{calls[name]}"  # as the plan names it
+        outputs[step] = output
+        return replaced.get(step)
+
+    handles = [
+        module.register_forward_hook(lambda _module, _args, output, name=name: watch(name, output))
+        for name, module in network.named_modules()
+        if isinstance(module, LIF)
+    ]
+    try:
+        yield outputs
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _flips(spikes: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> tuple[int, int]:
+    """Neurons, by timestep and sample, that fired in only one of two, and all that both hold."""
+    both = spikes.keys() & outputs.keys()
+    flipped = sum(int(torch.count_nonzero(spikes[name] != (outputs[name] != 0))) for name in both)
+    return flipped, sum(spikes[name].numel() for name in both)
+
+
+def _step_times(model: EventModel, batch: Tensor) -> dict[str, StepTime]:
+    """Times of each step, by name, as many as the budget allows."""
+    start = time.perf_counter()
+    model(batch)
+    affordable = int(_STEPS_BUDGET_S / (time.perf_counter() - start))
+    runs = min(max(affordable, _STEP_RUNS.start), _STEP_RUNS[-1])
+    return {step.name: step for step in model.time_steps(batch, runs)}
+
+
+def _dense_times(folded: nn.Module, batch: Tensor, config: RunConfig) -> dict[str, StepTime]:
+    """Times of each step run densely, by name; none if all of them are anyway.
+
+    The times that ``auto`` chose by are not reported: most are of a single run of one timestep.
+    """
+    if config.engine == "dense":
+        return {}
+    return _step_times(_compiled(folded, batch, config, "dense"), batch)
+
+
+def _steps(
+    model: EventModel,
+    batch: Tensor,
+    *,
+    spikes: Mapping[str, Tensor],
+    counted: Mapping[str, LayerRecord],
+    dense_times: Mapping[str, StepTime],
+    mode: str,
+) -> tuple[EngineStep, ...]:
+    plan = model.plan
+    adds = {layer.layer: (layer.executed, layer.padding) for layer in model.count(batch)}
+    times = _step_times(model, batch)
+    events = {choice.name: choice.event for choice in model.choices}
+    sources = {
+        step.output: spikes[step.name]
+        for step in plan.steps
+        if isinstance(step, NeuronStep) and step.name in spikes
+    }
+    return tuple(
+        EngineStep(
+            name=step.name,
+            kernel=times[step.name].kernel,
+            reason=_reason(step, event=events.get(step.name, False), mode=mode),
+            layers=_layers(step, plan, adds, counted),
+            **_input(step, sources),
+            raw_seconds=times[step.name].seconds,
+            dense_raw_seconds=dense_times[step.name].seconds if step.name in dense_times else (),
+        )
+        for step in plan.steps
+    )
+
+
+def _reason(step: NeuronStep | DenseStep, *, event: bool, mode: str) -> str | None:
+    if isinstance(step, DenseStep):
+        return step.reason
+    if event:
+        return None
+    return "dense was asked for" if mode == "dense" else "dense was measured to be faster"
+
+
+def _layers(
+    step: NeuronStep | DenseStep,
+    plan: Plan,
+    adds: Mapping[str, tuple[int, int]],
+    counted: Mapping[str, LayerRecord],
+) -> tuple[EngineLayer, ...]:
+    layers = []
+    repeats = 1
+    if isinstance(step, DenseStep):
+        inside = f"{step.name}."
+        names = [name for name in counted if name == step.name or name.startswith(inside)]
+        if all(plan.values[index].static for index in step.inputs):
+            repeats = plan.timesteps  # computed once, counted at every timestep
+    else:
+        names = [c.layer for c in step.currents if isinstance(c, EventCurrent | SpikeScale)]
+    for name in names:
+        record = counted.get(name)
+        event = name in adds
+        executed, padding = adds.get(name, (0, 0))
+        dense = 0 if record is None or event else record.dense.synops // repeats
+        expected = record.effective.acs if event and record and record.dense.synops else None
+        if event or dense:
+            layers.append(
+                EngineLayer(
+                    name=name,
+                    executed_adds=executed,
+                    padding_adds=padding,
+                    executed_macs=dense,
+                    expected_adds=expected,
+                )
+            )
+    return tuple(layers)
+
+
+def _input(step: NeuronStep | DenseStep, sources: Mapping[int, Tensor]) -> dict[str, int | None]:
+    """Spikes and sites of what a step's event currents read, each source once."""
+    read: set[int] = set()
+    if isinstance(step, NeuronStep):
+        read = {c.source for c in step.currents if isinstance(c, EventCurrent)}
+    if not read or not read <= sources.keys():
+        return {"input_spikes": None, "input_sites": None}
+    inputs = [sources[index] for index in read]
+    return {
+        "input_spikes": sum(int(torch.count_nonzero(x)) for x in inputs),
+        "input_sites": sum(x.numel() for x in inputs),
+    }

@@ -1,0 +1,194 @@
+"""Measure how fast the event kernels run the convolutions of a benchmark, rate by rate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from snnbench.core.errors import StructureError, UsageError
+from snnbench.core.progress import Reporter
+from snnbench.data.draw import draw_samples
+from snnbench.data.load import Samples
+from snnbench.engine.layer_speed import LayerSpeed
+from snnbench.engine.lowering.lower import lower
+from snnbench.engine.plan import EventCurrent, Plan, Value
+from snnbench.nn.norm import calibrate_batch_norm
+from snnbench.results import environment as env
+from snnbench.results.run import RunConfig, WeightsInfo
+from snnbench.results.speed import LayerShape, SpeedCurve, SpeedPoint, SpeedResult
+from snnbench.zoo import networks, registry
+
+Layers = Literal["all", "unique"]
+
+_ROUNDS = 15
+_FEWEST_SAMPLES = 2
+
+
+def measure_speed(
+    config: RunConfig, rates: Sequence[float], layers: Layers, reporter: Reporter
+) -> SpeedResult:
+    """Speed curves of the convolutions of a benchmark that receive spikes.
+
+    A curve belongs to a layer, never to a network: at which rate a layer fires follows from the
+    layers before it and cannot be chosen for all at once.
+
+    Args:
+        config: Of ``run.config.configure``; ``samples`` are those that layers' own firing rates
+            are measured on.
+        rates: Firing rates in (0, 1].
+        layers: ``unique`` measures one layer of every shape, ``all`` each of them.
+        reporter: Told about progress.
+
+    Raises:
+        SnnbenchError: Anything the user can put right; see the subclasses.
+    """
+    with env.memory_shortage_explained("--batch-size, --timesteps or --width"):
+        return _measure(config, check_rates(rates), layers, reporter)
+
+
+def check_rates(rates: Sequence[float]) -> tuple[float, ...]:
+    """Firing rates in rising order, each once.
+
+    Raises:
+        UsageError: There is none, or one is not in (0, 1].
+    """
+    wrong = [rate for rate in rates if not 0 < rate <= 1]  # nan compares to nothing
+    if wrong or not rates:
+        which = f"got {wrong[0]:g}" if wrong else "got none"
+        msg = f"--rates must be firing rates in (0, 1], such as 0.05,0.1; {which}"
+        raise UsageError(msg)
+    return tuple(sorted(set(rates)))
+
+
+def _measure(
+    config: RunConfig, rates: tuple[float, ...], layers: Layers, reporter: Reporter
+) -> SpeedResult:
+    benchmark = registry.get(config.benchmark)
+    env.set_threads(config.threads)
+    env.seed_everything(config.seed)
+    with reporter.stage("building the network", 1):
+        network, samples, info = _prepare(config)
+    if info.status == "untrained":
+        reporter.note("weights are UNTRAINED: marked rates say nothing about a trained network")
+    with torch.inference_mode(), reporter.stage("finding the layers", 1):
+        groups = _groups(network, samples.inputs, layers)
+    if not groups:
+        msg = f"no convolution of {config.benchmark} receives spikes; there is nothing to measure"
+        raise StructureError(msg)
+    curves: list[SpeedCurve] = []
+    with reporter.stage("measuring", len(groups) * len(rates)) as show:
+        for shape, members in groups:
+            speed = LayerSpeed(
+                shape,
+                timesteps=config.timesteps,
+                batch_size=config.batch_size,
+                weights_dtype=str(config.weights_dtype),
+                threads=config.threads,
+                seed=config.seed,
+            )
+            points: list[SpeedPoint] = []
+            for rate in rates:
+                points.append(speed.measure(rate, rounds=_ROUNDS))
+                show(len(curves) * len(rates) + len(points))
+            names, firing_rates = zip(*members, strict=True)
+            curves.append(
+                SpeedCurve(
+                    layers=names,
+                    layer_firing_rates=firing_rates,
+                    shape=shape,
+                    points=tuple(points),
+                )
+            )
+    return SpeedResult(
+        benchmark=config.benchmark,
+        benchmark_version=benchmark.version,
+        title=benchmark.card.title,
+        config=config,
+        rounds=_ROUNDS,
+        environment=env.capture(config.threads, config.device),
+        weights=info,
+        data=samples.info,
+        curves=tuple(curves),
+        created_utc=datetime.now(tz=UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _prepare(config: RunConfig) -> tuple[nn.Module, Samples, WeightsInfo]:
+    """The network, its input and where its weights come from."""
+    benchmark = registry.get(config.benchmark)
+    network = networks.build(benchmark, config)
+    samples = draw_samples(
+        benchmark.card.input,
+        data=config.data,
+        samples=max(config.samples, _FEWEST_SAMPLES),  # batch statistics want more than one
+        timesteps=config.timesteps,
+        seed=config.seed,
+        classes=benchmark.card.classes,
+    )
+    if config.weights is None:
+        calibrate_batch_norm(network, samples.inputs)
+    description = f"kaiming initialisation, seed {config.seed}; tdBN calibrated on the samples"
+    return network, samples, networks.info(benchmark, network, config.weights, description)
+
+
+def _groups(
+    network: nn.Module, inputs: Tensor, layers: Layers
+) -> list[tuple[LayerShape, list[tuple[str, float | None]]]]:
+    """Shapes to measure, each with its layers and their firing rates."""
+    plan = lower(network, inputs)
+    currents = _event_currents(plan)
+    rates = _input_rates(network, inputs, {current.layer for current in currents})
+    members = [
+        (_shape(current, plan.values[current.source]), (current.layer, rates.get(current.layer)))
+        for current in currents
+    ]
+    if layers == "all":
+        return [(shape, [member]) for shape, member in members]
+    grouped: dict[LayerShape, list[tuple[str, float | None]]] = {}
+    for shape, member in members:
+        grouped.setdefault(shape, []).append(member)
+    return list(grouped.items())
+
+
+def _input_rates(network: nn.Module, inputs: Tensor, names: set[str]) -> dict[str, float]:
+    """Share of non-zero inputs of the named layers, over all their calls."""
+    seen = {name: [0, 0] for name in names}
+
+    def add(name: str, x: Tensor) -> None:
+        seen[name][0] += int(torch.count_nonzero(x))
+        seen[name][1] += x.numel()
+
+    handles = [
+        module.register_forward_pre_hook(lambda _module, args, name=name: add(name, args[0]))
+        for name, module in network.named_modules()
+        if name in names
+    ]
+    try:
+        network(inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {name: spikes / sites for name, (spikes, sites) in seen.items() if sites}
+
+
+def _event_currents(plan: Plan) -> list[EventCurrent]:
+    currents = [current for step in plan.neuron_steps for current in step.currents]
+    return [current for current in currents if isinstance(current, EventCurrent)]
+
+
+def _shape(current: EventCurrent, source: Value) -> LayerShape:
+    outputs, inputs, kernel_y, kernel_x = current.weight.shape
+    _, height, width = (*source.shape, 1, 1)[:3]
+    return LayerShape(
+        in_channels=inputs,
+        out_channels=outputs,
+        kernel=(kernel_y, kernel_x),
+        stride=current.stride,
+        padding=current.padding,
+        height=height,
+        width=width,
+    )

@@ -1,0 +1,1 @@
+"""Wall-clock times, taken in processes of their own."""

@@ -1,0 +1,115 @@
+"""Pass 2 of a run: wall-clock times of the networks against each other, for each batch size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import median
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from snnbench.metrics.frames import TWIN_TIMING
+from snnbench.nn.twin import twin_input
+from snnbench.results.run import RunConfig, Timing
+from snnbench.run.timing import interleaved as latency
+
+if TYPE_CHECKING:
+    from snnbench.core.progress import Reporter
+
+_BUDGET_S = 8.0
+_RUNS = range(5, 31)
+_SHORTEST_RUN_S = 0.1
+_LARGE_BATCH = 32
+_LARGE_BATCH_BUDGET_S = 25.0
+_PERCENT = 100
+_S_PER_MIN = 60
+
+
+def time_networks(
+    networks: Mapping[str, nn.Module],
+    inputs: Tensor,
+    config: RunConfig,
+    reporter: Reporter,
+    *,
+    round_s: float,
+) -> tuple[Timing, ...]:
+    """Time networks for one sample at once, and for more.
+
+    Args:
+        networks: By name; ``ann-twin`` sees the twin's input.
+        inputs: Samples; a larger batch repeats them.
+        config: Of the run. Batch sizes that the user did not ask for are timed only if the
+            estimate from one sample is affordable.
+        reporter: Told about progress and about what is left out.
+        round_s: Guess of the seconds that one call of every network takes, for one sample.
+    """
+    asked = config.latency_batches
+    timings: list[Timing] = []
+    for batch in asked or (1, _LARGE_BATCH):
+        if timings:
+            round_s = _round_s(timings)
+        batch_s = max(round_s * batch, _SHORTEST_RUN_S * len(networks))
+        estimate_s = batch_s * (_runs(batch_s) + 1)
+        if timings and asked is None and estimate_s > _LARGE_BATCH_BUDGET_S:
+            reporter.note(
+                f"latency of batches of {batch} left out: it would take about "
+                f"{estimate_s / _S_PER_MIN:.1f} minutes; ask for it with "
+                f"--latency-batches 1,{batch}"
+            )
+            continue
+        runs = _runs(batch_s)
+        timings += _time_batch(networks, batch_of(inputs, batch), config, reporter, runs=runs)
+    return tuple(timings)
+
+
+def batch_of(inputs: Tensor, samples: int) -> Tensor:
+    """The first samples, from the first again where there are fewer.
+
+    Args:
+        inputs: Static images, [N, C, H, W], or frames, [T, N, C, H, W].
+        samples: Of the batch.
+    """
+    axis = 1 if inputs.ndim == 5 else 0
+    if samples <= inputs.shape[axis]:
+        return inputs.narrow(axis, 0, samples)
+    return inputs.index_select(axis, torch.arange(samples) % inputs.shape[axis])
+
+
+def _time_batch(
+    networks: Mapping[str, nn.Module],
+    batch: Tensor,
+    config: RunConfig,
+    reporter: Reporter,
+    *,
+    runs: int,
+) -> tuple[Timing, ...]:
+    samples = batch.shape[1 if batch.ndim == 5 else 0]
+    inputs = {name: twin_input(batch) if name == TWIN_TIMING else batch for name in networks}
+    with reporter.stage(f"timing, batch of {samples}", _PERCENT) as show:
+        return latency.measure(
+            networks,
+            inputs,
+            runs=runs,
+            warmup=1,
+            threads=config.threads,
+            device=config.device,
+            batch_size=samples,
+            min_run_seconds=_SHORTEST_RUN_S,
+            progress=lambda done, total: show(_PERCENT * done // total),
+            note=reporter.note,
+        )
+
+
+def _runs(round_s: float) -> int:
+    """Rounds that the budget allows, but enough for a median and a spread."""
+    return min(max(int(_BUDGET_S / max(round_s, 1e-3)), _RUNS.start), _RUNS[-1])
+
+
+def _round_s(timings: list[Timing]) -> float:
+    """Seconds of one call of every network, per sample."""
+    return sum(
+        median(timing.raw_seconds) / (timing.number_per_run * timing.batch_size)
+        for timing in timings
+        if timing.batch_size == timings[0].batch_size
+    )

@@ -1,0 +1,173 @@
+"""Trained weights, tested: what a file says of itself, and its accuracy for each T."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from lightning_fabric import Fabric
+
+from snnbench.core.errors import UsageError
+from snnbench.data.dataset import LabelledSet
+from snnbench.data.open import open_set
+from snnbench.nn.blocks import Shortcut
+from snnbench.results import environment as env
+from snnbench.train import batches as networks
+from snnbench.train.evaluation import Scores, evaluate
+from snnbench.train.machine import Machine, launch, lost_processes_explained
+from snnbench.zoo import registry
+from snnbench.zoo import shipped as trained
+from snnbench.zoo import weight_files as weights
+from snnbench.zoo.registry import Benchmark
+from snnbench.zoo.shipped import Facts
+
+_FETCHING_THREADS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tested:
+    """What a test of weights found.
+
+    Attributes:
+        facts: As JSON values.
+        writes: Whether this is the process that writes and speaks.
+    """
+
+    facts: dict[str, Any]
+    writes: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Network:
+    """Which network the weights are for."""
+
+    benchmark: Benchmark
+    width: float
+    shortcut: Shortcut
+    twin: bool
+
+
+@env.memory_shortage_explained("--batch-size, -T or --width")
+@lost_processes_explained()
+def evaluate_weights(
+    name: str,
+    source: str,
+    *,
+    machine: Machine,
+    data: str | None = None,
+    timesteps: Sequence[int] | None = None,
+    width: float | None = None,
+    shortcut: Shortcut | None = None,
+    batch_size: int = 32,
+    samples: int | None = None,
+    cache: Path | None = None,
+) -> Tested:
+    """Test weights on the whole test part, or on ``samples`` of it, for each T.
+
+    Args:
+        name: Benchmark.
+        source: File of weights, or ``shipped:NAME``; what it says of itself is used where nothing
+            is asked.
+        machine: Where to run.
+        data: ``KIND=PATH``; embedded data by default, for weights that were trained on it.
+        timesteps: One test for each T; that of the weights by default, else the card's.
+        width: Channel multiplier.
+        shortcut: Shortcut policy.
+        batch_size: Samples at once in each process.
+        samples: How many, evenly spread; all by default.
+        cache: Where framed events are kept.
+
+    Raises:
+        UsageError: A value is out of range, or the weights say otherwise.
+    """
+    benchmark = registry.get(name)
+    path = trained.locate(benchmark, source)
+    told = trained.facts(path)
+    trained.check(told, benchmark, source=source, width=width, shortcut=shortcut)
+    state = weights.load_state(path)
+    network = _Network(
+        benchmark=benchmark,
+        width=(told.width or 1.0) if width is None else width,
+        shortcut=shortcut or cast("Shortcut", told.shortcut or "paper"),
+        twin=bool(told.twin),
+    )
+    steps = tuple(timesteps or (told.timesteps or benchmark.card.timesteps,))
+    _check_counts({"-T": min(steps), "--batch-size": batch_size, "--samples": samples})
+    sets = {T: _test_set(benchmark, data, T, cache, told) for T in steps}
+    fabric = launch(machine)
+    results = []
+    for T, test in sets.items():
+        model = networks.build(
+            benchmark,
+            timesteps=T,
+            width=network.width,
+            shortcut=network.shortcut,
+            twin=network.twin,
+        )
+        weights.apply_state(model, state, source=f"weights {source}")
+        scores = evaluate(
+            model.to(fabric.device).eval(),
+            test,
+            fabric,
+            batch_size=batch_size,
+            threads=_FETCHING_THREADS,
+            twin=network.twin,
+            samples=samples,
+        )
+        results.append(_row(T, scores))
+    facts = _facts(network, source, sets[steps[0]], fabric)
+    facts |= {"weights_sha256": weights.state_sha256(state), "results": results}
+    return Tested(facts=facts, writes=fabric.is_global_zero)
+
+
+def _check_counts(counts: Mapping[str, int | None]) -> None:
+    for option, value in counts.items():
+        if value is not None and value < 1:
+            msg = f"{option} must be at least 1, got {value}"
+            raise UsageError(msg)
+
+
+def _test_set(
+    benchmark: Benchmark, data: str | None, T: int, cache: Path | None, told: Facts
+) -> LabelledSet:
+    test = open_set(benchmark.card.input, data=data, part="test", timesteps=T, cache=cache)
+    networks.check_classes(benchmark, test)
+    if data is None and told.data not in (None, test.info.name):
+        msg = (
+            f"the weights were trained on {told.data}, not on the embedded {test.info.name}; "
+            "say with --data what to test them on"
+        )
+        raise UsageError(msg)
+    return test
+
+
+def _row(T: int, scores: Scores) -> dict[str, Any]:
+    return {
+        "timesteps": T,
+        "samples": scores.samples,
+        "correct": scores.correct,
+        "top1": scores.accuracy,
+        "interval_95": scores.interval,
+        "top5": None if scores.correct_top5 is None else scores.correct_top5 / scores.samples,
+        "firing_rate": scores.firing_rate,
+    }
+
+
+def _facts(network: _Network, source: str, test: LabelledSet, fabric: Fabric) -> dict[str, Any]:
+    environment = env.capture(torch.get_num_threads(), str(fabric.device))
+    return {
+        "benchmark": network.benchmark.card.name,
+        "benchmark_version": network.benchmark.version,
+        "weights": source,
+        "width": network.width,
+        "shortcut": network.shortcut,
+        "twin": network.twin,
+        "data": test.info.name,
+        "data_description": test.info.description,
+        "data_sha256": test.info.sha256,
+        "processes": fabric.world_size,
+        "environment": asdict(environment),
+    }

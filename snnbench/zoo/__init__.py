@@ -1,0 +1,1 @@
+"""Benchmarks: what they are, who provides them, with which weights."""

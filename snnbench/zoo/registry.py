@@ -1,0 +1,151 @@
+"""Benchmarks by name, from entry points, without importing torch until one is built.
+
+A distribution adds benchmarks through the entry point group ``snnbench.models``; each entry point
+names a ``Benchmark``. The built-in zoo comes the same way.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from snnbench.core.errors import UsageError
+from snnbench.zoo.card import Card, load_card
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from snnbench.nn.blocks import Shortcut
+
+GROUP = "snnbench.models"
+_NN = Path(__file__).parents[1] / "nn"
+_COUNTED = ("blocks.py", "fold.py", "functional.py", "neuron.py", "norm.py", "twin.py")
+"""Files of ``snnbench/nn`` that decide what is counted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """A card and the function that builds its network.
+
+    Attributes:
+        path: The card's TOML file.
+        builder: ``module:function``; called as
+            ``function(card, timesteps=..., width=..., shortcut=...)``, returns the network.
+    """
+
+    path: Path
+    builder: str
+
+    @cached_property
+    def card(self) -> Card:
+        """The card, read on first use.
+
+        Raises:
+            UsageError: The card is missing or not valid.
+        """
+        return load_card(self.path)
+
+    @cached_property
+    def version(self) -> str:
+        """SHA-256 over the card, the builder's module and what of ``snnbench/nn`` decides counts.
+
+        Two checkouts with equal text have equal versions, whatever their place and line endings.
+
+        Raises:
+            UsageError: The builder's module is missing.
+        """
+        layers = [_NN / name for name in _COUNTED]
+        digest = hashlib.sha256()
+        for source in (self.path, self._builder_source(), *layers):
+            text = source.read_bytes().replace(b"\r\n", b"\n")
+            digest.update(f"{source.name}\0{len(text)}\0".encode() + text)
+        return digest.hexdigest()
+
+    def _builder_source(self) -> Path:
+        try:
+            spec = find_spec(self.builder.partition(":")[0])
+        except ModuleNotFoundError:  # a parent package is missing
+            spec = None
+        if spec is None or spec.origin is None:
+            msg = f"{self.path.stem}: builder {self.builder} does not exist"
+            raise UsageError(msg)
+        return Path(spec.origin)
+
+    def build(
+        self, *, timesteps: int | None = None, width: float = 1.0, shortcut: Shortcut = "paper"
+    ) -> nn.Module:
+        """Build the network with fresh weights, reproducible under ``torch.manual_seed``.
+
+        Args:
+            timesteps: T, the card's by default.
+            width: Factor on all channel numbers, rounded to multiples of 8; classes never scale.
+            shortcut: ``paper`` (tdBN on every shortcut) or ``identity`` where the shape is kept.
+
+        Raises:
+            UsageError: An argument is out of range, or the builder cannot be loaded.
+        """
+        timesteps = self.card.timesteps if timesteps is None else timesteps
+        if timesteps < 1:
+            msg = f"{self.card.name}: timesteps must be at least 1, got {timesteps}"
+            raise UsageError(msg)
+        if not (math.isfinite(width) and width > 0):
+            msg = f"{self.card.name}: width must be positive and finite, got {width}"
+            raise UsageError(msg)
+        module, _, function = self.builder.partition(":")
+        try:
+            build = getattr(import_module(module), function)
+        except (ImportError, AttributeError) as error:
+            msg = f"{self.card.name}: builder {self.builder} cannot be loaded: {error}"
+            raise UsageError(msg) from error
+        network: nn.Module = build(self.card, timesteps=timesteps, width=width, shortcut=shortcut)
+        return network
+
+
+def names() -> list[str]:
+    """Names of all installed benchmarks, sorted; nothing is loaded, so nothing can break."""
+    return sorted({point.name for point in entry_points(group=GROUP)})
+
+
+def get(name: str) -> Benchmark:
+    """The benchmark of that name.
+
+    Raises:
+        UsageError: No distribution or more than one provides it, or its entry point is broken.
+    """
+    points = {point.value: point for point in entry_points(group=GROUP, name=name)}
+    if not points:
+        raise UsageError(_unknown(name))
+    if len(points) > 1:
+        providers = " and ".join(sorted(points))
+        msg = f"model '{name}' is provided more than once, by {providers}; uninstall one of them"
+        raise UsageError(msg)
+    (point,) = points.values()
+    return _load(point)
+
+
+def _load(point: EntryPoint) -> Benchmark:
+    where = f"model '{point.name}' (entry point {point.value})"
+    try:
+        benchmark = point.load()
+    except (ImportError, AttributeError, SyntaxError) as error:
+        msg = f"{where} cannot be loaded: {error}; repair or uninstall the package it comes from"
+        raise UsageError(msg) from error
+    if not isinstance(benchmark, Benchmark):
+        msg = f"{where} is a {type(benchmark).__name__}, not a snnbench.zoo.registry.Benchmark"
+        raise UsageError(msg)
+    return benchmark
+
+
+def _unknown(name: str) -> str:
+    known = names()
+    near = difflib.get_close_matches(name, known, n=3)
+    hint = f"nearest: {', '.join(near)}" if near else f"known: {', '.join(known)}"
+    return f"unknown model '{name}'; {hint} (see `snnbench list`)"

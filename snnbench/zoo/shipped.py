@@ -1,0 +1,194 @@
+"""Trained weights: those that come with a benchmark, and what a file says about itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from snnbench.core.errors import UsageError
+from snnbench.zoo.registry import Benchmark
+
+SHIPPED = "shipped:"
+"""Before the name of a file that comes with a benchmark, where a path could stand."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a file says of the network that its weights were trained in; ``None`` is untold.
+
+    Attributes:
+        benchmark: Its name.
+        data: What they were trained on.
+        width: Channel multiplier; ``None`` is any.
+        shortcut: Shortcut policy.
+        timesteps: T.
+        twin: Whether it is an ANN twin.
+    """
+
+    benchmark: str | None = None
+    data: str | None = None
+    width: float | None = None
+    shortcut: str | None = None
+    timesteps: int | None = None
+    twin: bool | None = None
+
+
+def facts(path: Path) -> Facts:
+    """Read them from the metadata of a file.
+
+    Raises:
+        WeightsError: The file is missing, empty or damaged.
+    """
+    told = {name: _value(text) for name, text in _metadata(path).items()}
+
+    def of(name: str, *kinds: type) -> Any:
+        return told[name] if type(told.get(name)) in kinds else None
+
+    return Facts(
+        benchmark=of("benchmark", str),
+        data=of("data", str),
+        width=of("width", int, float),
+        shortcut=of("shortcut", str),
+        timesteps=of("timesteps", int),
+        twin=of("twin", bool),
+    )
+
+
+def shipped(benchmark: Benchmark) -> dict[str, Path]:
+    """Files of trained weights that come with a benchmark, by name, sorted.
+
+    They lie in ``../weights/BENCHMARK`` beside its card and are called ``KIND-wWIDTH``, with
+    ``-twin`` behind for those of the ANN twin; KIND is the kind of the data.
+    """
+    folder = benchmark.path.parent.parent / "weights" / benchmark.path.stem
+    return dict(sorted((path.stem, path) for path in folder.glob("*-w*.safetensors")))
+
+
+def find(
+    benchmark: Benchmark,
+    *,
+    kind: str | None,
+    width: float | None,
+    shortcut: str | None,
+    timesteps: int | None = None,
+    twin: bool = False,
+) -> str | None:
+    """The name, with ``shipped:`` before it, of the weights that fit a run.
+
+    Args:
+        benchmark: To run.
+        kind: Of the data; ``None`` is unknown, for which nothing fits.
+        width: Channel multiplier.
+        shortcut: Shortcut policy.
+        timesteps: T; among weights for several the same T is taken first.
+        twin: Of the ANN twin.
+    """
+    fitting: list[tuple[bool, str]] = []
+    for name, path in shipped(benchmark).items():
+        told = facts(path)
+        fits = width in (None, told.width)
+        fits = fits and (told.shortcut, bool(told.twin)) == (shortcut, twin)
+        if fits and name.startswith(f"{kind}-w"):
+            fitting.append((told.timesteps != timesteps, name))
+    return f"{SHIPPED}{min(fitting)[1]}" if fitting else None
+
+
+def locate(benchmark: Benchmark, weights: str) -> Path:
+    """The file that a path, or ``shipped:NAME``, means.
+
+    Raises:
+        UsageError: No such weights come with the benchmark.
+    """
+    if not weights.startswith(SHIPPED):
+        return Path(weights)
+    known = shipped(benchmark)
+    name = weights.removeprefix(SHIPPED)
+    if name not in known:
+        listed = ", ".join(known) if known else "none"
+        msg = f"no weights {name!r} come with {benchmark.card.name}; there are: {listed}"
+        raise UsageError(msg)
+    return known[name]
+
+
+def check(
+    told: Facts, benchmark: Benchmark, *, source: str, width: float | None, shortcut: str | None
+) -> None:
+    """Prove that weights are for the network that is asked for; what is ``None`` agrees.
+
+    Raises:
+        UsageError: Says what differs.
+    """
+    name = benchmark.card.name
+    if told.benchmark not in (None, name):
+        msg = f"weights {source} are for {told.benchmark}, not for {name}"
+        raise UsageError(msg)
+    for option, asked, theirs in (
+        ("width", width, told.width),
+        ("shortcut", shortcut, told.shortcut),
+    ):
+        if asked is not None and theirs is not None and asked != theirs:
+            msg = f"weights {source} are for --{option} {theirs}, not {asked}; leave the option out"
+            raise UsageError(msg)
+
+
+def evidence(path: Path) -> str | None:
+    """What a file says about the training, in a few sentences; ``None`` if nothing.
+
+    Raises:
+        WeightsError: The file is missing, empty or damaged.
+    """
+    told = _metadata(path)
+    values = {name: _value(text) for name, text in told.items()}
+    score = _score(values)
+    if score is None and told.get("status") != "trained":  # not by `snnbench train`
+        return "; ".join(f"{key}: {told[key]}" for key in sorted(told)) or None
+    return "; ".join([score or "not tested", *_sentences(values)])
+
+
+def _score(told: Mapping[str, Any]) -> str | None:
+    """The accuracy in words; ``None`` if a file says none that makes sense."""
+    match told.get("test_correct"), told.get("test_samples"):
+        case (int() as correct, int() as samples) if 0 <= correct <= samples > 0:
+            score = f"test accuracy {100 * correct / samples:.2f} % ({correct:,} of {samples:,})"
+        case _:
+            return None
+    match told.get("test_accuracy_interval_95"):
+        case [float() as low, float() as high]:
+            score += f", 95 % interval {100 * low:.2f} to {100 * high:.2f} %"
+    return score
+
+
+def _sentences(told: Mapping[str, Any]) -> list[str]:
+    parts = []
+    for label, key in (
+        ("tested on", "test_data_description"),
+        ("trained on", "data_description"),
+        ("training data SHA-256", "data_sha256"),
+        ("T", "timesteps"),
+        ("epochs", "epochs"),
+        ("seed", "seed"),
+        ("made", "created_utc"),
+    ):
+        if told.get(key) is not None:
+            parts.append(f"{label} {told[key]}")
+    command = told.get("command")
+    if isinstance(command, list):
+        parts.append(f"command {' '.join(map(str, command))}")
+    return parts
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    from snnbench.zoo.weight_files import load_metadata  # which loads torch
+
+    return load_metadata(path)
+
+
+def _value(text: str) -> Any:
+    """JSON where it is, else the text itself."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):  # a file from elsewhere may say anything
+        return text

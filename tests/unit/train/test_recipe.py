@@ -1,0 +1,129 @@
+"""Recipes: what overrides what, what is written, and what is refused in one line."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from snnbench.core.errors import OutputError, UsageError
+from snnbench.core.statistics import wilson
+from snnbench.train.recipe import as_dict, differences, resolve, write
+from snnbench.train.schedule import learning_rate
+from snnbench.zoo import registry
+
+CARD = registry.get("resnet19").card
+
+
+def test_data_brings_the_paper_s_recipe() -> None:
+    recipe = resolve(CARD, data="cifar10=there")
+    assert (recipe.lr, recipe.momentum, recipe.lr_factor) == (0.1, 0.9, 0.1)
+    assert (recipe.batch_size, recipe.lr_step_epochs, recipe.schedule) == (36, 35, "step")
+    assert recipe.timesteps == 6
+    assert recipe.weight_decay == 0  # the paper prints none
+
+
+def test_embedded_data_brings_a_short_recipe() -> None:
+    assert resolve(CARD).epochs < 20 < resolve(CARD, data="x").epochs
+    assert resolve(CARD).schedule == "cosine"
+
+
+def test_options_override_the_file_and_the_file_the_card(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('data = "images=x"\nlr = 0.5\nmomentum = 0.5\n')
+    recipe = resolve(CARD, path, lr=0.25, seed=None)
+    assert (recipe.lr, recipe.momentum, recipe.batch_size, recipe.seed) == (0.25, 0.5, 36, 0)
+
+
+@pytest.mark.parametrize("data", [None, "images=/a b", 'images="\\n\t', "images=größe 😀\x7f"])
+def test_a_written_recipe_is_read_as_the_same(tmp_path: Path, data: str | None) -> None:
+    recipe = resolve(CARD, data=data, lr=1e-7, width=1 / 3, twin=True, limit_train=5, test=False)
+    write(recipe, tmp_path / "recipe.toml")
+    assert resolve(CARD, tmp_path / "recipe.toml") == recipe
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("epochs", 0), ("timesteps", 0), ("batch_size", 0), ("limit_train", -1)),
+        *(("lr", math.nan), ("lr", math.inf), ("lr", 0.0), ("lr", -0.1)),
+        *(("width", 0.0), ("width", math.nan), ("momentum", 1.0), ("weight_decay", -1.0)),
+        *(("seed", -1), ("seed", 2**32), ("lr_factor", 0.0), ("lr_step_epochs", 0)),
+        *(("schedule", "linear"), ("precision", "8-bit"), ("shortcut", "none"), ("lr", "fast")),
+    ],
+)
+def test_a_value_out_of_range_is_named_with_its_option(field: str, value: object) -> None:
+    with pytest.raises(UsageError) as caught:
+        resolve(CARD, **{field: value})
+    text = str(caught.value)
+    assert f"{field} (--{field.replace('_', '-')})" in text
+    assert repr(value) in text
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epoch = 3", "no field epoch; known: benchmark, data, timesteps"),
+        ('benchmark = "resnet34"', "is for resnet34, not resnet19"),
+        ("epochs = ", "is no TOML"),
+        ("epochs = 1.5", r"epochs \(--epochs\)"),
+        ("[training]\nepochs = 1", "no field training"),
+    ],
+)
+def test_a_wrong_file_is_one_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=message) as caught:
+        resolve(CARD, path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_path_that_is_no_unicode_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"data \(--data\): 'images=/a\\udcff' is no Unicode"):
+        resolve(CARD, data="images=/a\udcff")
+
+
+def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read: No such file"):
+        resolve(CARD, tmp_path / "none.toml")
+    with pytest.raises(OutputError):
+        write(resolve(CARD), tmp_path / "no folder" / "recipe.toml")
+
+
+def test_differences_name_the_field_and_both_values() -> None:
+    one, other = resolve(CARD, lr=0.1), resolve(CARD, lr=0.2, seed=3)
+    assert differences(one, other) == ["lr 0.1, not 0.2", "seed 0, not 3"]
+    assert list(as_dict(one)) == list(one.__struct_fields__)
+
+
+def test_the_step_schedule_is_the_paper_s() -> None:
+    recipe = resolve(CARD, data="x", epochs=100)
+    rates = [learning_rate(recipe, epoch, 0, 10) for epoch in (0, 34, 35, 69, 70)]
+    assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001])
+
+
+def test_the_cosine_falls_from_the_first_rate_through_half_of_it_to_zero() -> None:
+    recipe = resolve(CARD, schedule="cosine", lr=0.2, epochs=4)
+    rates = [learning_rate(recipe, epoch, step, 5) for epoch in range(4) for step in range(5)]
+    assert rates[0] == 0.2
+    assert rates[10] == pytest.approx(0.1)
+    assert rates == sorted(rates, reverse=True)
+    assert 0 < rates[-1] < 0.01
+
+
+@pytest.mark.parametrize(
+    ("correct", "samples", "low", "high"),
+    [
+        # solutions of (s/n - p)^2 = z^2 p (1 - p) / n with z^2 = 3.841459, worked by hand:
+        # 0 of 10: p = z^2 / (10 + z^2); 10 of 10: its complement; 5 of 10: 1/2 -+ z / (2 sqrt(n +
+        # z^2)); 8 of 10: (8 + z^2/2 -+ z sqrt(1.6 + z^2/4)) / (10 + z^2)
+        (0, 10, 0.0, 0.2775328),
+        (10, 10, 0.7224672, 1.0),
+        (5, 10, 0.2365931, 0.7634069),
+        (8, 10, 0.4901625, 0.9433178),
+    ],
+)
+def test_the_interval_is_wilson_s(correct: int, samples: int, low: float, high: float) -> None:
+    assert wilson(correct, samples) == pytest.approx((low, high), abs=1e-6)

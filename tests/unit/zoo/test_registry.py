@@ -1,0 +1,149 @@
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from snnbench.core.errors import UsageError
+from snnbench.zoo import registry
+from snnbench.zoo.registry import Benchmark
+
+BUILT_IN = [
+    *("plain20", "resnet17", "resnet17-nmnist"),
+    *("resnet19", "resnet34", "resnet34-large", "resnet50"),
+]
+CARD = Path(registry.__file__).parents[2] / "models" / "cards" / "resnet19.toml"
+BUILDER = "snnbench.models.resnet:build"
+
+
+@pytest.fixture
+def install(monkeypatch):
+    """Add entry points ``(name, value)`` to the installed ones."""
+
+    def add(*points: tuple[str, str]) -> None:
+        installed = list(registry.entry_points(group=registry.GROUP))
+        extra = [EntryPoint(name, value, registry.GROUP) for name, value in points]
+
+        def entry_points(*, group: str, name: str | None = None) -> list[EntryPoint]:
+            return [p for p in installed + extra if p.group == group and name in (None, p.name)]
+
+        monkeypatch.setattr(registry, "entry_points", entry_points)
+
+    return add
+
+
+def test_the_zoo_is_listed():
+    assert set(BUILT_IN) <= set(registry.names())
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_a_benchmark_has_the_card_of_its_name(name: str):
+    assert registry.get(name).card.name == name
+
+
+def test_listing_and_versions_load_no_torch():
+    code = (
+        "import sys; from snnbench.zoo import registry\n"
+        "for name in registry.names(): registry.get(name).card, registry.get(name).version\n"
+        "print('torch' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "False"
+
+
+def test_unknown_name_says_what_is_near():
+    with pytest.raises(UsageError) as caught:
+        registry.get("resnet43")
+    assert str(caught.value).startswith("unknown model 'resnet43'; nearest: resnet34, ")
+    assert str(caught.value).endswith("(see `snnbench list`)")
+
+
+def test_unknown_name_like_no_other_lists_all():
+    with pytest.raises(UsageError, match="unknown model 'vgg'; known: plain20, resnet17, "):
+        registry.get("vgg")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("no_such_package:x", r"'theirs' .*no_such_package:x\) cannot be loaded: No module named"),
+        ("snnbench.zoo.registry:nothing", "'theirs' .* cannot be loaded: .*no attribute 'nothing'"),
+        (
+            "snnbench.zoo.registry:GROUP",
+            "'theirs' .* is a str, not a snnbench.zoo.registry.Benchmark",
+        ),
+    ],
+)
+def test_a_broken_entry_point_is_named_and_breaks_no_other(install, value: str, message: str):
+    install(("theirs", value))
+    assert "theirs" in registry.names()
+    assert registry.get("resnet19").card.name == "resnet19"
+    with pytest.raises(UsageError, match=message):
+        registry.get("theirs")
+
+
+def test_a_name_with_two_providers_is_refused(install):
+    install(("resnet19", "snnbench.models.catalog:resnet17"))
+    with pytest.raises(UsageError, match=r"'resnet19' is provided more than once, by .* and "):
+        registry.get("resnet19")
+
+
+def test_version_is_stable_and_follows_the_card_but_not_its_line_endings(tmp_path: Path):
+    def version(name: str, text: bytes) -> str:
+        folder = tmp_path / name
+        folder.mkdir()
+        path = folder / "resnet19.toml"
+        path.write_bytes(text)
+        return Benchmark(path=path, builder=BUILDER).version
+
+    text = CARD.read_bytes()
+    assert version("same", text) == registry.get("resnet19").version
+    assert version("crlf", text.replace(b"\n", b"\r\n")) == version("again", text)
+    assert version("other", text.replace(b"timesteps = 6", b"timesteps = 5", 1)) != version(
+        "third", text
+    )
+
+
+def test_versions_of_different_benchmarks_differ():
+    assert len({registry.get(name).version for name in BUILT_IN}) == len(BUILT_IN)
+
+
+@pytest.mark.parametrize("builder", ["snnbench.models.nothing:build", "nowhere.at.all:build"])
+def test_a_missing_builder_is_named(builder: str):
+    benchmark = Benchmark(path=CARD, builder=builder)
+    with pytest.raises(UsageError, match=f"resnet19: builder {builder} does not exist"):
+        _ = benchmark.version
+    with pytest.raises(UsageError, match=f"resnet19: builder {builder} cannot be loaded"):
+        benchmark.build()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"timesteps": 0}, "resnet19: timesteps must be at least 1, got 0"),
+        ({"width": 0.0}, "resnet19: width must be positive and finite, got 0.0"),
+        ({"width": float("inf")}, "width must be positive and finite, got inf"),
+        ({"shortcut": "none"}, "shortcut must be paper or identity, got 'none'"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(options, message: str):
+    with pytest.raises(UsageError, match=message):
+        registry.get("resnet19").build(**options)
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong", "where"),
+    [
+        ("pool = 2", "pool = 0", "architecture.pool"),
+        ("stem_stride = 1", "stem_stride = 0", "architecture.stem_stride"),
+        ("stem_channels = 128", "stem_channels = 0", "architecture.stem_channels"),
+        ("timesteps = 6\nclasses", "timesteps = 0\nclasses", "timesteps"),
+        ("std = [0.2470", "std = [0.0", "input.std"),
+    ],
+)
+def test_a_card_with_a_number_out_of_range_is_refused(tmp_path: Path, line, wrong, where: str):
+    path = tmp_path / "resnet19.toml"
+    path.write_text(CARD.read_text().replace(line, wrong, 1))
+    with pytest.raises(UsageError, match=rf"resnet19\.toml is not valid: Expected .*`\$\.{where}"):
+        _ = Benchmark(path=path, builder=BUILDER).card

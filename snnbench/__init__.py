@@ -6,14 +6,14 @@ The public names load on first use (PEP 562), so importing snnbench is quick and
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from snnbench.core.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from snnbench.count.profiler import profile
     from snnbench.engine.runtime import EventModel, compile  # noqa: A004 - snnbench.compile
     from snnbench.results.counts import LayerRecord, OpCount, Profile
     from snnbench.results.files import load, save
     from snnbench.results.run import RunResult
-
-__version__ = "0.1.0"
 
 _PUBLIC = {
     "profile": "snnbench.count.profiler",

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snnbench import __version__
 from snnbench.cli.ab import ab_command
 from snnbench.cli.compare import compare_command
 from snnbench.cli.evaluate import evaluate_command
@@ -24,6 +23,7 @@ from snnbench.cli.latency import latency_command
 from snnbench.cli.train import train_command
 from snnbench.core.errors import OutputError, SnnbenchError
 from snnbench.core.signals import SIGNALS
+from snnbench.core.version import __version__
 
 if TYPE_CHECKING:
     from snnbench.results.run import RunResult
@@ -223,7 +223,7 @@ def report_command(result_path: Path, out: Path | None) -> None:
 @cli.command("list")
 def list_command() -> None:
     """Show the benchmarks."""
-    from snnbench.render import terminal
+    from snnbench.cli.info import print_cards
     from snnbench.zoo import registry
     from snnbench.zoo import shipped as trained
 
@@ -234,7 +234,7 @@ def list_command() -> None:
             cards[name] = (benchmark.card, tuple(trained.shipped(benchmark)))
         except SnnbenchError as error:
             click.echo(f"snnbench: warning: {error}", err=True)
-    terminal.print_cards(cards)
+    print_cards(cards)
 
 
 @cli.command("schema")
@@ -252,9 +252,10 @@ def env_command() -> None:
     """Print what a result records of this machine."""
     import msgspec
 
-    from snnbench.results import environment as env
+    from snnbench.core.process import available_cores
+    from snnbench.results.environment import capture
 
-    environment = env.capture(env.available_cores(), "cpu")
+    environment = capture(available_cores(), "cpu")
     click.echo(msgspec.json.format(msgspec.json.encode(environment), indent=2).decode())
 
 

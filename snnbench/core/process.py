@@ -1,14 +1,97 @@
-"""How much of the processors other programs took while something was timed."""
+"""This process and its machine: seeds, threads, cores, GPUs, memory, and the load by others."""
 
 from __future__ import annotations
 
 import os
+import random
+import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from snnbench.core.errors import UsageError
 
 _STAT = Path("/proc/stat")
 _IDLE = slice(3, 5)  # idle, and waiting for a disk
 _COUNTED = 8  # up to time stolen by the hypervisor; guests' time is part of the first
+_NO_MEMORY = re.compile("can't allocate memory|out of memory|Storage size calculation overflowed")
+MAX_SEED = 2**32 - 1
+"""NumPy takes no larger one."""
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the generators of ``random``, NumPy and torch (all devices).
+
+    Raises:
+        UsageError: The seed is not in 0 .. 2**32 - 1.
+    """
+    import numpy as np
+    import torch
+
+    if not 0 <= seed <= MAX_SEED:
+        msg = f"seed {seed} is out of range: choose one from 0 to {MAX_SEED}"
+        raise UsageError(msg)
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def set_threads(threads: int) -> None:
+    """Set torch's intra-operation threads.
+
+    Raises:
+        UsageError: ``threads`` is less than 1.
+    """
+    import torch
+
+    if threads < 1:
+        msg = f"threads is {threads}: choose 1 or more"
+        raise UsageError(msg)
+    torch.set_num_threads(threads)
+
+
+@contextmanager
+def memory_shortage_explained(options: str) -> Iterator[None]:
+    """Turn what Python and torch raise when memory runs out into advice.
+
+    Args:
+        options: What the user can make smaller.
+
+    Raises:
+        UsageError: Memory ran out in the block.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not _NO_MEMORY.search(str(error)):
+            raise
+        msg = f"memory ran out; choose a smaller {options}"
+        raise UsageError(msg) from error
+
+
+def available_cores() -> int:
+    """CPU cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # a container or `taskset` may grant fewer than exist
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def device_label(device: str) -> str:
+    """``device``, with the model's name if it is a GPU: times on different models do not compare.
+
+    Raises:
+        UsageError: There is no such GPU.
+    """
+    if not device.startswith("cuda"):
+        return device
+    import torch
+
+    found = torch.cuda.device_count()
+    if (torch.device(device).index or 0) >= found:
+        msg = f"device {device} does not exist: torch sees {found} GPUs; choose another or cpu"
+        raise UsageError(msg)
+    return f"{device} {torch.cuda.get_device_name(device)}"
 
 
 class OtherLoad:

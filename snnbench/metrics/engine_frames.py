@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from snnbench.core.units import MS_PER_S
-from snnbench.metrics.frames import tidy
 from snnbench.metrics.operations import ratio
 from snnbench.results.run import EngineRun, EngineStep
+from snnbench.results.tidy import tidy
 
 
 def engine_frame(engine: EngineRun) -> pd.DataFrame:

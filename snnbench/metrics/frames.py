@@ -18,8 +18,9 @@ from snnbench.core.units import MS_PER_S
 from snnbench.energy.estimate import EnergyEstimate, estimate
 from snnbench.energy.models import EnergyModel, models
 from snnbench.metrics.operations import SNN, TWIN, divisors, operation_rows, per_sample, ratio
-from snnbench.results.counts import Alphabet, LayerRecord, Profile
+from snnbench.results.counts import Profile
 from snnbench.results.run import EngineRun, RunResult, Timing
+from snnbench.results.tidy import tidy
 
 ZERO_SKIPPING_TWIN = "ANN twin, zero-skipping"
 TWIN_TIMING = "ann-twin"
@@ -42,9 +43,9 @@ def layer_frame(profile: Profile, engine: EngineRun | None = None) -> pd.DataFra
         ``firing_rate`` (spikes per neuron and timestep) and ``spikes_per_neuron`` (over all T);
         with an engine ``executed_acs_per_sample`` and ``executed_macs_per_sample`` of its batch.
     """
-    rows = [_layer_row(layer, profile.timesteps) for layer in profile.layers]
     if engine is None:
-        return tidy(rows)
+        return profile.table()
+    rows = [layer.row(profile.timesteps) for layer in profile.layers]
     executed = executed_operations(engine)
     nothing = dict.fromkeys(("executed_acs_per_sample", "executed_macs_per_sample"))
     return tidy([row | executed.get(row["layer"], nothing) for row in rows])
@@ -59,38 +60,6 @@ def executed_operations(engine: EngineRun) -> dict[str, dict[str, float | None]]
         }
         for step in engine.steps
         for layer in step.layers
-    }
-
-
-def _layer_row(layer: LayerRecord, timesteps: int | None) -> dict[str, Any]:
-    density = None
-    if layer.input_nonzero is not None and layer.input_sites:
-        density = layer.input_nonzero / layer.input_sites
-    return {
-        "layer": layer.name,
-        "type": layer.type_name,
-        "role": layer.role.value,
-        "calls": layer.calls,
-        "params": layer.params,
-        "nonzero_params": layer.nonzero_params,
-        "input_alphabet": _kind(layer.input_alphabet),
-        "operand_alphabet": _kind(layer.operand_alphabet),
-        "input_nonzero": layer.input_nonzero,
-        "input_sites": layer.input_sites,
-        "input_density": density,
-        "dense_macs": layer.dense.macs,
-        "dense_acs": layer.dense.acs,
-        "in_image_macs": layer.in_image.macs,
-        "in_image_acs": layer.in_image.acs,
-        "effective_macs": layer.effective.macs,
-        "effective_acs": layer.effective.acs,
-        "estimated_synops": layer.estimated_synops,
-        **asdict(layer.side),
-        "output_alphabet": _kind(layer.output_alphabet),
-        "output_spikes": layer.output_spikes,
-        "output_sites": layer.output_sites,
-        "firing_rate": layer.firing_rate,
-        "spikes_per_neuron": layer.spikes_per_neuron(timesteps),
     }
 
 
@@ -270,22 +239,3 @@ def _median(times: dict[int, list[float]]) -> float:
 def checks_frame(result: RunResult) -> pd.DataFrame:
     """Cross-checks: ``name``, ``expected``, ``measured``, ``ok``, ``note``."""
     return tidy([asdict(check) for check in result.checks])
-
-
-def _kind(alphabet: Alphabet | None) -> str | None:
-    return None if alphabet is None else alphabet.kind.value
-
-
-def tidy(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """A frame of nullable columns: integers stay exact integers, unknown is ``NA``."""
-    names = list(rows[0]) if rows else []
-    return pd.DataFrame({name: _column([row[name] for row in rows]) for name in names})
-
-
-def _column(values: list[Any]) -> Any:
-    kinds = {type(value) for value in values if value is not None}
-    if str in kinds:
-        return pd.array(values, dtype="string")
-    if kinds == {bool}:
-        return pd.array(values, dtype="boolean")
-    return pd.array(values, dtype="Int64" if kinds == {int} else "Float64")

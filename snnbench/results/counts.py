@@ -8,9 +8,9 @@ rates, ratios, estimates and energies are derived from them (properties here, fu
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -184,6 +184,13 @@ class LayerRecord:
     effective_per_sample: tuple[int, ...] | None = None
 
     @property
+    def input_density(self) -> float | None:
+        """Share of the input's elements that are not zero, 0 to 1."""
+        if self.input_nonzero is None or not self.input_sites:
+            return None
+        return self.input_nonzero / self.input_sites
+
+    @property
     def estimated_synops(self) -> float | None:
         """The papers' shortcut, firing rate of the input x dense operations: an estimate."""
         if self.input_nonzero is None or not self.input_sites:
@@ -201,6 +208,35 @@ class LayerRecord:
         """Spikes per neuron over all ``timesteps`` (ZH21, figure 6)."""
         rate = self.firing_rate
         return None if rate is None or timesteps is None else rate * timesteps
+
+    def row(self, timesteps: int | None) -> dict[str, Any]:
+        """What is stored and what follows from it, as plain values: a row of the layer table."""
+        return {
+            "layer": self.name,
+            "type": self.type_name,
+            "role": self.role.value,
+            "calls": self.calls,
+            "params": self.params,
+            "nonzero_params": self.nonzero_params,
+            "input_alphabet": _kind(self.input_alphabet),
+            "operand_alphabet": _kind(self.operand_alphabet),
+            "input_nonzero": self.input_nonzero,
+            "input_sites": self.input_sites,
+            "input_density": self.input_density,
+            "dense_macs": self.dense.macs,
+            "dense_acs": self.dense.acs,
+            "in_image_macs": self.in_image.macs,
+            "in_image_acs": self.in_image.acs,
+            "effective_macs": self.effective.macs,
+            "effective_acs": self.effective.acs,
+            "estimated_synops": self.estimated_synops,
+            **asdict(self.side),
+            "output_alphabet": _kind(self.output_alphabet),
+            "output_spikes": self.output_spikes,
+            "output_sites": self.output_sites,
+            "firing_rate": self.firing_rate,
+            "spikes_per_neuron": self.spikes_per_neuron(timesteps),
+        }
 
     def without_samples(self) -> LayerRecord:
         """The row without its split by sample, which a merge with other samples leaves unknown."""
@@ -234,6 +270,10 @@ class LayerRecord:
                 self.effective_per_sample, other.effective_per_sample
             ),
         )
+
+
+def _kind(alphabet: Alphabet | None) -> str | None:
+    return None if alphabet is None else alphabet.kind.value
 
 
 def _join_alphabets(a: Alphabet | None, b: Alphabet | None) -> Alphabet | None:
@@ -369,9 +409,9 @@ class Profile:
 
     def table(self) -> pd.DataFrame:
         """One row per layer as a tidy ``pandas.DataFrame`` (see ``docs/metrics.md``)."""
-        from snnbench.metrics.frames import layer_frame
+        from snnbench.results.tidy import tidy
 
-        return layer_frame(self)
+        return tidy([layer.row(self.timesteps) for layer in self.layers])
 
 
 def _total(counts: Iterable[OpCount]) -> OpCount:

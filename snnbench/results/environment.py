@@ -1,29 +1,23 @@
-"""The machine, the versions and the random state a result depends on."""
+"""The machine and the versions that a result depends on."""
 
 from __future__ import annotations
 
 import os
 import platform
-import random
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
-import snnbench
-from snnbench.core.errors import UsageError
+from snnbench.core.process import available_cores, device_label
+from snnbench.core.version import __version__
 from snnbench.results.run import Environment
 
-_PACKAGE = Path(snnbench.__file__).resolve().parent
+_PACKAGE = Path(__file__).resolve().parents[1]
 _CPUINFO = Path("/proc/cpuinfo")
 _COMMAND_TIMEOUT_SECONDS = 10.0
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
-_NO_MEMORY = re.compile("can't allocate memory|out of memory|Storage size calculation overflowed")
-MAX_SEED = 2**32 - 1
-"""NumPy takes no larger one."""
 
 
 def capture(threads: int, device: str) -> Environment:
@@ -31,15 +25,14 @@ def capture(threads: int, device: str) -> Environment:
 
     Args:
         threads: Intra-operation threads of torch the run uses.
-        device: ``cpu``, ``cuda`` or ``cuda:<index>``. A GPU is recorded with its model's name,
-            since times on different models do not compare.
+        device: ``cpu``, ``cuda`` or ``cuda:<index>``; a GPU is recorded with its model's name.
 
     Raises:
         UsageError: There is no such GPU.
     """
     commit, dirty = _checkout()
     return Environment(
-        snnbench=snnbench.__version__,
+        snnbench=__version__,
         python=platform.python_version(),
         torch=metadata.version("torch"),
         numpy=metadata.version("numpy"),
@@ -47,61 +40,11 @@ def capture(threads: int, device: str) -> Environment:
         cpu=_cpu_model(),
         cpu_count=available_cores(),
         threads=threads,
-        device=_device_label(device),
+        device=device_label(device),
         commit=commit,
         dirty=dirty,
         packages=_dependencies(),
     )
-
-
-def seed_everything(seed: int) -> None:
-    """Seed the generators of ``random``, NumPy and torch (all devices).
-
-    Raises:
-        UsageError: The seed is not in 0 .. 2**32 - 1.
-    """
-    import numpy as np
-    import torch
-
-    if not 0 <= seed <= MAX_SEED:
-        msg = f"seed {seed} is out of range: choose one from 0 to {MAX_SEED}"
-        raise UsageError(msg)
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
-
-
-def set_threads(threads: int) -> None:
-    """Set torch's intra-operation threads.
-
-    Raises:
-        UsageError: ``threads`` is less than 1.
-    """
-    import torch
-
-    if threads < 1:
-        msg = f"threads is {threads}: choose 1 or more"
-        raise UsageError(msg)
-    torch.set_num_threads(threads)
-
-
-@contextmanager
-def memory_shortage_explained(options: str) -> Iterator[None]:
-    """Turn what Python and torch raise when memory runs out into advice.
-
-    Args:
-        options: What the user can make smaller.
-
-    Raises:
-        UsageError: Memory ran out in the block.
-    """
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and not _NO_MEMORY.search(str(error)):
-            raise
-        msg = f"memory ran out; choose a smaller {options}"
-        raise UsageError(msg) from error
 
 
 def _dependencies() -> dict[str, str]:
@@ -113,13 +56,6 @@ def _dependencies() -> dict[str, str]:
     matches = (_NAME.match(line) for line in requirements if "extra ==" not in line)
     names = sorted(match.group() for match in matches if match)
     return {name: metadata.version(name) for name in names if name not in ("torch", "numpy")}
-
-
-def available_cores() -> int:
-    """CPU cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # a container or `taskset` may grant fewer than exist
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _cpu_model() -> str:
@@ -134,22 +70,10 @@ def _cpu_model() -> str:
     return match[1].strip() if match else platform.processor() or platform.machine()
 
 
-def _device_label(device: str) -> str:
-    if not device.startswith("cuda"):
-        return device
-    import torch
-
-    found = torch.cuda.device_count()
-    if (torch.device(device).index or 0) >= found:
-        msg = f"device {device} does not exist: torch sees {found} GPUs; choose another or cpu"
-        raise UsageError(msg)
-    return f"{device} {torch.cuda.get_device_name(device)}"
-
-
 def _checkout() -> tuple[str | None, bool | None]:
     """Commit and dirtiness of the checkout this package runs from, if it runs from one."""
     # An environment inside another project's repository must not report that project's commit.
-    if not _output("git", "ls-files", "--error-unmatch", Path(snnbench.__file__).name):
+    if not _output("git", "ls-files", "--error-unmatch", "__init__.py"):
         return None, None
     commit = _output("git", "rev-parse", "HEAD")
     status = _output("git", "status", "--porcelain", "--untracked-files=no")

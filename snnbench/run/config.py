@@ -9,9 +9,9 @@ from typing import Literal, cast
 import torch
 
 from snnbench.core.errors import UsageError
+from snnbench.core.process import available_cores
 from snnbench.data.draw import kind_of
 from snnbench.nn.blocks import Shortcut
-from snnbench.results import environment as env
 from snnbench.results.run import RunConfig
 from snnbench.zoo import registry
 from snnbench.zoo import shipped as trained
@@ -104,7 +104,7 @@ def configure(
     timesteps = (told.timesteps or card.timesteps) if timesteps is None else timesteps
     samples = _default_samples(card, timesteps, width) if samples is None else samples
     batch_size = _default_batch(card, samples) if batch_size is None else batch_size
-    threads = env.available_cores() if threads is None else threads
+    threads = available_cores() if threads is None else threads
     for label, value, most in (
         ("timesteps", timesteps, _MOST),
         ("samples", samples, _MOST),

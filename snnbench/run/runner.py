@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from snnbench.core.errors import StructureError
+from snnbench.core.process import memory_shortage_explained, seed_everything, set_threads
 from snnbench.core.progress import Reporter
 from snnbench.count.profiler import profile
 from snnbench.data.draw import draw_samples
@@ -23,8 +24,8 @@ from snnbench.metrics.frames import DENSE_TIMING, EVENT_TIMING, TWIN_TIMING
 from snnbench.nn.fold import fold_batch_norm
 from snnbench.nn.norm import calibrate_batch_norm
 from snnbench.nn.twin import ann_twin, check_twin, twin_input
-from snnbench.results import environment as env
 from snnbench.results.counts import Profile
+from snnbench.results.environment import capture
 from snnbench.results.run import (
     Accuracy,
     Check,
@@ -78,15 +79,15 @@ def run(config: RunConfig, reporter: Reporter, folder: Path | None = None) -> Ru
     Raises:
         SnnbenchError: Anything the user can put right; see the subclasses.
     """
-    with env.memory_shortage_explained("--batch-size, --samples, --timesteps or --width"):
+    with memory_shortage_explained("--batch-size, --samples, --timesteps or --width"):
         return _run(config, reporter, folder)
 
 
 def _run(config: RunConfig, reporter: Reporter, folder: Path | None) -> RunResult:
     benchmark = registry.get(config.benchmark)
-    environment = env.capture(config.threads, config.device)
-    env.set_threads(config.threads)
-    env.seed_everything(config.seed)
+    environment = capture(config.threads, config.device)
+    set_threads(config.threads)
+    seed_everything(config.seed)
     prepared = _prepare(benchmark, config, reporter)
     # counts depend on nothing of pass 2
     counted = replace(config, latency=False, latency_batches=None, engine=None, weights_dtype=None)

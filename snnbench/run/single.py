@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from snnbench.core.errors import UsageError
+from snnbench.core.process import memory_shortage_explained, seed_everything
 from snnbench.count.clock import Layout
 from snnbench.count.profiler import profile
-from snnbench.results import environment as env
+from snnbench.results.environment import capture
 from snnbench.results.run import DataInfo, RunConfig, RunResult, WeightsInfo
 from snnbench.zoo.weight_files import is_dense, state_sha256
 
@@ -77,9 +78,9 @@ def profile_target(
             msg = f"--{label} must be at least 1, got {number}"
             raise UsageError(msg)
     sample = _parse_shape(shape)
-    env.seed_everything(seed)
+    seed_everything(seed)
     with (
-        env.memory_shortage_explained("--input, --batch-size or --timesteps"),
+        memory_shortage_explained("--input, --batch-size or --timesteps"),
         _current_folder_importable(),
     ):
         model = _import_model(target).eval()
@@ -117,7 +118,7 @@ def profile_target(
             strict=strict,
             latency=False,
         ),
-        environment=env.capture(threads, "cpu"),
+        environment=capture(threads, "cpu"),
         weights=WeightsInfo(status="unknown", description=f"as {target} made them", sha256=sha),
         data=DataInfo(
             name=f"random {values}",

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from snnbench.core.errors import StructureError, UsageError
+from snnbench.core.process import memory_shortage_explained, seed_everything, set_threads
 from snnbench.core.progress import Reporter
 from snnbench.data.draw import draw_samples
 from snnbench.data.load import Samples
@@ -17,7 +18,7 @@ from snnbench.engine.layer_speed import LayerSpeed
 from snnbench.engine.lowering.lower import lower
 from snnbench.engine.plan import EventCurrent, Plan, Value
 from snnbench.nn.norm import calibrate_batch_norm
-from snnbench.results import environment as env
+from snnbench.results.environment import capture
 from snnbench.results.run import RunConfig, WeightsInfo
 from snnbench.results.speed import LayerShape, SpeedCurve, SpeedPoint, SpeedResult
 from snnbench.zoo import networks, registry
@@ -46,7 +47,7 @@ def measure_speed(
     Raises:
         SnnbenchError: Anything the user can put right; see the subclasses.
     """
-    with env.memory_shortage_explained("--batch-size, --timesteps or --width"):
+    with memory_shortage_explained("--batch-size, --timesteps or --width"):
         return _measure(config, check_rates(rates), layers, reporter)
 
 
@@ -68,8 +69,8 @@ def _measure(
     config: RunConfig, rates: tuple[float, ...], layers: Layers, reporter: Reporter
 ) -> SpeedResult:
     benchmark = registry.get(config.benchmark)
-    env.set_threads(config.threads)
-    env.seed_everything(config.seed)
+    set_threads(config.threads)
+    seed_everything(config.seed)
     with reporter.stage("building the network", 1):
         network, samples, info = _prepare(config)
     if info.status == "untrained":
@@ -109,7 +110,7 @@ def _measure(
         title=benchmark.card.title,
         config=config,
         rounds=_ROUNDS,
-        environment=env.capture(config.threads, config.device),
+        environment=capture(config.threads, config.device),
         weights=info,
         data=samples.info,
         curves=tuple(curves),

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from snnbench.core.errors import UsageError
 from snnbench.count.clock import Layout
 from snnbench.count.profiler import profile
-from snnbench.results import environment as env
+from snnbench.results.environment import capture
 from snnbench.results.run import (
     Accuracy,
     DataInfo,
@@ -156,7 +156,7 @@ def _device(model: nn.Module, x: Tensor) -> str:
 
 @cache
 def _environment(threads: int, device: str) -> Environment:
-    return env.capture(threads, device)
+    return capture(threads, device)
 
 
 def _accuracy(correct: int, samples: int) -> Accuracy:

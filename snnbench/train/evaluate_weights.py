@@ -11,10 +11,11 @@ import torch
 from lightning_fabric import Fabric
 
 from snnbench.core.errors import UsageError
+from snnbench.core.process import memory_shortage_explained
 from snnbench.data.dataset import LabelledSet
 from snnbench.data.open import open_set
 from snnbench.nn.blocks import Shortcut
-from snnbench.results import environment as env
+from snnbench.results.environment import capture
 from snnbench.train import batches as networks
 from snnbench.train.evaluation import Scores, evaluate
 from snnbench.train.machine import Machine, launch, lost_processes_explained
@@ -50,7 +51,7 @@ class _Network:
     twin: bool
 
 
-@env.memory_shortage_explained("--batch-size, -T or --width")
+@memory_shortage_explained("--batch-size, -T or --width")
 @lost_processes_explained()
 def evaluate_weights(
     name: str,
@@ -157,7 +158,7 @@ def _row(T: int, scores: Scores) -> dict[str, Any]:
 
 
 def _facts(network: _Network, source: str, test: LabelledSet, fabric: Fabric) -> dict[str, Any]:
-    environment = env.capture(torch.get_num_threads(), str(fabric.device))
+    environment = capture(torch.get_num_threads(), str(fabric.device))
     return {
         "benchmark": network.benchmark.card.name,
         "benchmark_version": network.benchmark.version,

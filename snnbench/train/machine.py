@@ -13,7 +13,7 @@ import torch
 from lightning_fabric import Fabric
 
 from snnbench.core.errors import SnnbenchError, UsageError
-from snnbench.results import environment as env
+from snnbench.core.process import available_cores, set_threads
 from snnbench.train.recipe import Precision
 
 _MOST_THREADS = 1024
@@ -69,8 +69,8 @@ def launch(machine: Machine, precision: Precision = "32-true") -> Fabric:
     except (ValueError, RuntimeError) as error:  # Fabric's own kind of error is a ValueError too
         msg = f"cannot start {local * nodes} processes: {' '.join(str(error).split())}"
         raise UsageError(msg) from error
-    shared = max(1, env.available_cores() // local)
-    env.set_threads(shared if machine.threads is None else machine.threads)
+    shared = max(1, available_cores() // local)
+    set_threads(shared if machine.threads is None else machine.threads)
     return fabric
 
 

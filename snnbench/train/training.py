@@ -14,11 +14,12 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-import snnbench
 from snnbench.core.errors import UsageError
+from snnbench.core.process import memory_shortage_explained, seed_everything
+from snnbench.core.version import __version__
 from snnbench.data.dataset import LabelledSet
 from snnbench.data.open import open_set
-from snnbench.results import environment as env
+from snnbench.results.environment import capture
 from snnbench.train import batches as networks
 from snnbench.train import checkpoint, evidence
 from snnbench.train.checkpoint import State, Sums
@@ -51,7 +52,7 @@ class Outcome:
     state: State
 
 
-@env.memory_shortage_explained("--batch-size, --timesteps or --width")
+@memory_shortage_explained("--batch-size, --timesteps or --width")
 @lost_processes_explained()
 def train(
     recipe: Recipe,
@@ -93,7 +94,7 @@ def train(
     data = _open(benchmark, recipe, cache)
     fabric = launch(machine, recipe.precision)
     with alone(folder) if fabric.is_global_zero else nullcontext():
-        env.seed_everything(recipe.seed)
+        seed_everything(recipe.seed)
         network = networks.build(
             benchmark,
             timesteps=recipe.timesteps,
@@ -126,7 +127,7 @@ def train(
                 train=job.train,
                 test=job.test,
                 command=command,
-                environment=env.capture(torch.get_num_threads(), str(fabric.device)),
+                environment=capture(torch.get_num_threads(), str(fabric.device)),
             )
             evidence.write(folder, job.network, facts, state)
         fabric.barrier()
@@ -217,7 +218,7 @@ def _state(benchmark: Benchmark, recipe: Recipe, job: Job) -> State:
         sums=Sums(),
         history=(),
         best=None,
-        versions={"snnbench": snnbench.__version__, "torch": metadata.version("torch")},
+        versions={"snnbench": __version__, "torch": metadata.version("torch")},
     )
 
 

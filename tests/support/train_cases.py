@@ -10,9 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from snnbench.nn.blocks import SpikingBlock, conv_norm
-from snnbench.nn.neuron import LIF
-from snnbench.results import environment as env
+from snnbench.core.process import seed_everything
 from snnbench.results.run import DataInfo
 from snnbench.train import batches as networks
 from snnbench.train.checkpoint import State, Sums
@@ -73,8 +71,8 @@ def small_recipe(**changes: object) -> Recipe:
     return Recipe(**values)  # type: ignore[arg-type]
 
 
-def small_network(*, twin: bool = False, seed: int = 0, width: float = 0.0625) -> nn.Module:
-    env.seed_everything(seed)
+def small_network(*, twin: bool = False, seed: int = 0) -> nn.Module:
+    seed_everything(seed)
     return networks.build(
         registry.get("resnet19"), timesteps=2, width=width, shortcut="paper", twin=twin
     )

@@ -21,8 +21,7 @@ from typing import Any, TextIO
 import torch
 from torch import Tensor
 
-from snnbench.core.process import OtherLoad
-from snnbench.results.environment import set_threads
+from snnbench.core.process import OtherLoad, set_threads
 from snnbench.run.timing import cuda as _latency_cuda
 
 _MOST_CALLS = 1_000_000

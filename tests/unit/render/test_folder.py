@@ -15,9 +15,8 @@ from snnbench.render.figures import figures
 from snnbench.render.folder import write_report
 from snnbench.render.html import folding_sentence, glossary, remake_command, report_html
 from snnbench.render.tables import tables
-from snnbench.render.terminal import print_cards, print_summary
+from snnbench.render.terminal import print_summary
 from snnbench.render.text import UNKNOWN
-from snnbench.zoo import registry
 
 
 @pytest.fixture(scope="module")
@@ -166,20 +165,6 @@ def test_the_glossary_keeps_the_first_explanation():
 
     assert meanings["Network"].startswith("The spiking network")
     assert set(meanings) >= {"Additions", "Row / SNN", "Firing rate"}
-
-
-def test_cards_are_listed_with_their_size():
-    console = Console(width=120, file=io.StringIO(), color_system=None)
-
-    weights = {"resnet19": ("digits-w0.125", "cifar10-w0.25")}
-
-    print_cards({n: (registry.get(n).card, weights.get(n, ())) for n in registry.names()}, console)
-
-    shown = console.file.getvalue()
-    assert "digits-w0.125" in shown
-    assert "resnet19" in shown
-    assert "CIFAR-10" in shown
-    assert "3x224x224" in shown
 
 
 @pytest.mark.parametrize("width", [80, 100])

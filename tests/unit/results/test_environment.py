@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import random
 import subprocess
 import sys
 from pathlib import Path
@@ -131,31 +130,3 @@ def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(UsageError, match="device cuda does not exist: torch sees 0 GPUs; choose"):
         env.capture(1, "cuda")
-
-
-def test_seeding_repeats_every_generator() -> None:
-    def draw() -> tuple[float, float, float]:
-        return random.random(), float(np.random.random()), float(torch.rand(()))
-
-    env.seed_everything(7)
-    first = draw()
-    assert draw() != first
-    env.seed_everything(7)
-    assert draw() == first
-
-
-@pytest.mark.parametrize("seed", [-1, 2**32])
-def test_seeds_out_of_range(seed: int) -> None:
-    with pytest.raises(UsageError, match=f"seed {seed} is out of range: choose one from 0 to"):
-        env.seed_everything(seed)
-
-
-def test_threads() -> None:
-    before = torch.get_num_threads()
-    try:
-        env.set_threads(2)
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
-    with pytest.raises(UsageError, match="threads is 0: choose 1 or more"):
-        env.set_threads(0)

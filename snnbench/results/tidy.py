@@ -1,0 +1,22 @@
+"""Rows of plain values as a data frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+
+def tidy(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """A frame of nullable columns: integers stay exact integers, unknown is ``NA``."""
+    names = list(rows[0]) if rows else []
+    return pd.DataFrame({name: _column([row[name] for row in rows]) for name in names})
+
+
+def _column(values: list[Any]) -> Any:
+    kinds = {type(value) for value in values if value is not None}
+    if str in kinds:
+        return pd.array(values, dtype="string")
+    if kinds == {bool}:
+        return pd.array(values, dtype="boolean")
+    return pd.array(values, dtype="Int64" if kinds == {int} else "Float64")

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import torch
-from bench import engine_speed as bench
+from experiments import engine_speed as bench
 
 import snnbench
 from snnbench.engine.layer_speed import LayerSpeed

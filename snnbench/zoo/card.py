@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -125,7 +125,20 @@ def load_card(path: Path) -> Card:
         UsageError: The file is missing, no TOML, or does not fit; says where.
     """
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=Card)
+        return msgspec.convert(read_table(path), Card)
+    except msgspec.ValidationError as error:
+        msg = f"card {path} is not valid: {error}"
+        raise UsageError(msg) from error
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """What a card's file says, before anything is checked.
+
+    Raises:
+        UsageError: The file is missing or not TOML.
+    """
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=dict[str, Any])
     except FileNotFoundError:
         msg = f"card {path} does not exist"
         raise UsageError(msg) from None

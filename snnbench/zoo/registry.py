@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import io
+import json
 import math
+import tokenize
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -18,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snnbench.core.errors import UsageError
-from snnbench.zoo.card import Card, load_card
+from snnbench.zoo.card import Card, load_card, read_table
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,8 +30,9 @@ if TYPE_CHECKING:
 
 GROUP = "snnbench.models"
 _NN = Path(__file__).parents[1] / "nn"
-_COUNTED = ("blocks.py", "fold.py", "functional.py", "neuron.py", "norm.py", "twin.py")
+COUNTED = ("blocks.py", "fold.py", "functional.py", "neuron.py", "norm.py", "twin.py")
 """Files of ``snnbench/nn`` that decide what is counted."""
+_LAYOUT = (tokenize.NL, tokenize.INDENT, tokenize.DEDENT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,18 +59,21 @@ class Benchmark:
 
     @cached_property
     def version(self) -> str:
-        """SHA-256 over the card, the builder's module and what of ``snnbench/nn`` decides counts.
+        """SHA-256 over the card's values, the builder's module and the counted part of ``nn``.
 
-        Two checkouts with equal text have equal versions, whatever their place and line endings.
+        Comments, docstrings, blank lines, line endings and the place of the files leave it as it
+        is, under any version of Python.
 
         Raises:
-            UsageError: The builder's module is missing.
+            UsageError: The card is missing or not TOML, or the builder's module is missing.
         """
-        layers = [_NN / name for name in _COUNTED]
+        card = json.dumps(read_table(self.path), sort_keys=True, default=str)  # TOML has dates
+        texts = [(self.path.name, card)]
+        sources = [self._builder_source(), *(_NN / name for name in COUNTED)]
+        texts += [(source.name, _code(source.read_text("utf-8"))) for source in sources]
         digest = hashlib.sha256()
-        for source in (self.path, self._builder_source(), *layers):
-            text = source.read_bytes().replace(b"\r\n", b"\n")
-            digest.update(f"{source.name}\0{len(text)}\0".encode() + text)
+        for name, text in texts:
+            digest.update(f"{name}\0{len(text)}\0{text}".encode())
         return digest.hexdigest()
 
     def _builder_source(self) -> Path:
@@ -129,6 +136,26 @@ def get(name: str) -> Benchmark:
         raise UsageError(msg)
     (point,) = points.values()
     return _load(point)
+
+
+def _code(text: str) -> str:
+    """Python source without comments, docstrings and blank lines.
+
+    As text, because tokens and syntax trees of one source differ between versions of Python.
+    """
+    lines, statement = text.split("\n"), list[tokenize.TokenInfo]()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
+        elif token.type != tokenize.NEWLINE:
+            statement += [] if token.type in _LAYOUT else [token]
+        else:
+            if [part.type for part in statement] == [tokenize.STRING]:
+                first, last = statement[0].start[0] - 1, statement[0].end[0]
+                lines[first:last] = [""] * (last - first)
+            statement.clear()
+    return "\n".join(stripped for line in lines if (stripped := line.rstrip()))
 
 
 def _load(point: EntryPoint) -> Benchmark:

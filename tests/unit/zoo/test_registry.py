@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -89,20 +90,68 @@ def test_a_name_with_two_providers_is_refused(install):
         registry.get("resnet19")
 
 
-def test_version_is_stable_and_follows_the_card_but_not_its_line_endings(tmp_path: Path):
-    def version(name: str, text: bytes) -> str:
-        folder = tmp_path / name
-        folder.mkdir()
-        path = folder / "resnet19.toml"
-        path.write_bytes(text)
-        return Benchmark(path=path, builder=BUILDER).version
+def version_of(folder: Path, text: str) -> str:
+    """The version of ResNet-19 with another card."""
+    path = folder / "resnet19.toml"
+    path.write_text(text, newline="")
+    return Benchmark(path=path, builder=BUILDER).version
 
-    text = CARD.read_bytes()
-    assert version("same", text) == registry.get("resnet19").version
-    assert version("crlf", text.replace(b"\n", b"\r\n")) == version("again", text)
-    assert version("other", text.replace(b"timesteps = 6", b"timesteps = 5", 1)) != version(
-        "third", text
-    )
+
+def test_the_version_follows_the_values_of_the_card(tmp_path: Path):
+    text, version = CARD.read_text(), registry.get("resnet19").version
+    assert version_of(tmp_path, text) == version
+    assert version_of(tmp_path, text.replace("\n", "\r\n")) == version
+    assert version_of(tmp_path, f"# a remark\n{text}") == version
+    assert version_of(tmp_path, text.replace("timesteps = 6", "timesteps = 5", 1)) != version
+
+
+@pytest.fixture
+def layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of ``snnbench``'s sources that versions are made of."""
+    package = Path(registry.__file__).parents[1]
+    folder = tmp_path / "snnbench"
+    shutil.copytree(package, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(registry, "_NN", folder / "nn")
+    return folder
+
+
+def changed(path: Path, old: str, new: str) -> str:
+    """The version of ResNet-19 with another text in a file."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    return Benchmark(path=CARD, builder=BUILDER).version
+
+
+def test_the_version_follows_the_layers_that_are_counted(layers: Path):
+    version = registry.get("resnet19").version
+    for name in registry.COUNTED:
+        assert changed(layers / "nn" / name, "import annotations", "import division") != version
+        assert changed(layers / "nn" / name, "import division", "import annotations") == version
+
+
+def test_what_is_not_counted_leaves_the_version(layers: Path):
+    version = registry.get("resnet19").version
+    neuron = layers / "nn" / "neuron.py"
+    for path in (
+        layers / "train" / "fast" / "kernels.py",
+        layers / "render" / "text.py",
+        layers / "nn" / "meters.py",
+    ):
+        assert changed(path, "import annotations", "import division") == version
+    assert changed(neuron, "from torch", "# PyTorch's\n\nfrom torch") == version
+    assert changed(neuron, '    """', '    """Other words.\n\n    ') == version
+    assert changed(neuron, "import UsageError", "import UsageError  # a remark") == version
+    assert changed(neuron, 'f"LIF: ', 'f"LIF#: ') != version  # a text is no comment
+
+
+def test_the_version_follows_the_builder_s_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    versions = []
+    for body in ("return 1", "return 1  # a remark", "return 2"):
+        (tmp_path / "zoo_of_a_test.py").write_text(f'def build():\n    """Make."""\n    {body}\n')
+        versions.append(Benchmark(path=CARD, builder="zoo_of_a_test:build").version)
+    assert versions[0] == versions[1] != versions[2]
 
 
 def test_versions_of_different_benchmarks_differ():

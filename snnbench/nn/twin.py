@@ -43,18 +43,6 @@ def ann_twin(snn: nn.Module) -> nn.Module:
     return twin
 
 
-def twin_input(inputs: Tensor) -> Tensor:
-    """What the twin sees of a spiking network's input.
-
-    Args:
-        inputs: Static images, [N, C, H, W], or frames of events, [T, N, C, H, W].
-
-    Returns:
-        [N, C, H, W]: the images themselves, or the events' mean over time.
-    """
-    return inputs.mean(dim=0) if inputs.ndim == 5 else inputs
-
-
 def _replace(
     module: nn.Module,
     convert: Callable[[nn.Module], nn.Module],

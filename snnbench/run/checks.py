@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from snnbench.nn.fold import FoldedNetwork, fold_batch_norm, measure_folding
+from snnbench.nn.layout import layout_of
 from snnbench.nn.twin import fvcore_macs
 from snnbench.results.counts import Profile
 from snnbench.results.run import Check, Folding, RunConfig
@@ -57,7 +58,7 @@ def folding_check(network: nn.Module, one: Tensor) -> Check:
     for module in exact.modules():
         if isinstance(getattr(module, "timesteps", None), int):
             module.timesteps = 1  # type: ignore[assignment]
-    step = (one[:1] if one.ndim == 5 else one).double()
+    step = layout_of(one).first_timestep(one).double()
     folding = measure_folding(exact, fold_batch_norm(exact), step)
     difference = folding.output_max_abs_difference / max(folding.output_max_abs, 1e-300)
     return Check(

@@ -16,6 +16,7 @@ from snnbench.count.profiler import profile
 from snnbench.engine import runtime
 from snnbench.engine.kernels.ceiling import METHOD, measure_adds_per_s
 from snnbench.engine.plan import DenseStep, EventCurrent, NeuronStep, Plan, SpikeScale
+from snnbench.nn.layout import layout_of
 from snnbench.nn.neuron import LIF
 from snnbench.results.counts import LayerRecord
 from snnbench.results.run import Check, EngineLayer, EngineRun, EngineStep, RunConfig
@@ -45,7 +46,6 @@ def run_engine(folded: nn.Module, batch: Tensor, config: RunConfig) -> tuple[Eve
     start = time.perf_counter()
     model = _compiled(folded, batch, config, str(config.engine))
     compile_s = time.perf_counter() - start
-    samples = batch.shape[1 if batch.ndim == 5 else 0]
     output, spikes = model(batch), model.spikes(batch)
     expected_output, flipped, sites = _compared(folded, batch, spikes)
     counted, rounding = _counted(folded, batch, spikes, timesteps=config.timesteps)
@@ -53,7 +53,7 @@ def run_engine(folded: nn.Module, batch: Tensor, config: RunConfig) -> tuple[Eve
         mode=str(config.engine),
         weights_dtype=str(config.weights_dtype),
         threads=config.threads,
-        batch_size=samples,
+        batch_size=layout_of(batch).samples(batch),
         compile_s=compile_s,
         output_max_abs_difference=float((output - expected_output).abs().max()),
         output_max_abs=float(expected_output.abs().max()),
@@ -120,7 +120,7 @@ def _counted(
     folded: nn.Module, batch: Tensor, spikes: Mapping[str, Tensor], *, timesteps: int
 ) -> tuple[dict[str, LayerRecord], int]:
     """Layers of the network fed with these spikes, by name, and how many others it fires."""
-    samples = batch.shape[1 if batch.ndim == 5 else 0]
+    samples = layout_of(batch).samples(batch)
     numbers = {name: fired.to(batch.dtype) for name, fired in spikes.items()}
     with (
         profile(folded, timesteps=timesteps, batch_size=samples) as counts,

@@ -22,8 +22,9 @@ from snnbench.data.load import Samples
 from snnbench.engine.dense.packed import prepack
 from snnbench.metrics.frames import DENSE_TIMING, EVENT_TIMING, TWIN_TIMING
 from snnbench.nn.fold import fold_batch_norm
+from snnbench.nn.layout import layout_of
 from snnbench.nn.norm import calibrate_batch_norm
-from snnbench.nn.twin import ann_twin, check_twin, twin_input
+from snnbench.nn.twin import ann_twin, check_twin
 from snnbench.results.counts import Profile
 from snnbench.results.environment import capture
 from snnbench.results.run import (
@@ -38,7 +39,7 @@ from snnbench.results.run import (
 from snnbench.run import checks as run_checks
 from snnbench.run.counting_pass import Partial
 from snnbench.run.engine_pass import engine_checks, run_engine
-from snnbench.run.timing_pass import batch_of, time_networks
+from snnbench.run.timing_pass import time_networks
 from snnbench.zoo import networks, registry
 from snnbench.zoo import shipped as trained
 from snnbench.zoo.registry import Benchmark
@@ -108,7 +109,7 @@ def _run(config: RunConfig, reporter: Reporter, folder: Path | None) -> RunResul
             twin_accuracy = Accuracy(correct=counts.twin_correct, samples=counts.done)
     snn, twin = cast("Profile", counts.snn), cast("Profile", counts.twin)
     with reporter.stage("checking", 1):
-        example = twin_input(batch_of(samples.inputs, 1).to(config.device))
+        example = layout_of(samples.inputs).twin_input(_one(prepared, config))
         count_checks = run_checks.count_checks(
             benchmark.card, config, prepared.network, prepared.twin, example, snn=snn, ann=twin
         )
@@ -152,7 +153,9 @@ def _prepare(benchmark: Benchmark, config: RunConfig, reporter: Reporter) -> Pre
             classes=benchmark.card.classes,
         )
     untrained = config.weights is None
-    calibration = batch_of(samples.inputs, _calibration_size(config)).to(config.device)
+    layout = layout_of(samples.inputs)
+    calibration = layout.first_samples(samples.inputs, _calibration_size(config))
+    calibration = calibration.to(config.device)
     with (
         reporter.stage("calibrating batch norm", 2 * len(_ticking_modules(twin))) as show,
         _ticking(show, network, twin),
@@ -160,7 +163,7 @@ def _prepare(benchmark: Benchmark, config: RunConfig, reporter: Reporter) -> Pre
         if untrained:
             calibrate_batch_norm(network, calibration)
         if config.twin_weights is None:
-            calibrate_batch_norm(twin, twin_input(calibration))
+            calibrate_batch_norm(twin, layout.twin_input(calibration))
     description = (
         f"kaiming initialisation, seed {config.seed}; tdBN statistics calibrated on the "
         f"first {_calibration_size(config)} of the counted samples"
@@ -190,23 +193,19 @@ def _calibration_size(config: RunConfig) -> int:
     return min(config.samples, max(config.batch_size, 2))
 
 
-def _sample_axis(inputs: Tensor) -> int:
-    return 1 if inputs.ndim == 5 else 0  # event frames lead with time
-
-
 def _batches(
     samples: Samples, config: RunConfig, start: int
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
-    axis = _sample_axis(samples.inputs)
+    layout = layout_of(samples.inputs)
     for first in range(start, config.samples, config.batch_size):
         size = min(config.batch_size, config.samples - first)
-        inputs = samples.inputs.narrow(axis, first, size).to(config.device)
+        inputs = layout.batch(samples.inputs, first, size).to(config.device)
         yield inputs, None if samples.labels is None else samples.labels[first : first + size]
 
 
 def _count(prepared: Prepared, config: RunConfig, reporter: Reporter, partial: Partial) -> None:
     """Pass 1: count the network and its twin batch by batch, on the same input."""
-    start = partial.counts.done
+    start, layout = partial.counts.done, layout_of(prepared.samples.inputs)
     batches = -(-(config.samples - start) // config.batch_size)
     ticks = batches * 2 * len(_ticking_modules(prepared.network))
     with (
@@ -215,7 +214,7 @@ def _count(prepared: Prepared, config: RunConfig, reporter: Reporter, partial: P
         partial.kept(),
     ):
         for inputs, labels in _batches(prepared.samples, config, start):
-            size = inputs.shape[_sample_axis(inputs)]
+            size = layout.samples(inputs)
             with profile(
                 prepared.network,
                 timesteps=config.timesteps,
@@ -226,7 +225,7 @@ def _count(prepared: Prepared, config: RunConfig, reporter: Reporter, partial: P
             with profile(
                 prepared.twin, timesteps=1, batch_size=size, strict=config.strict, dense=True
             ) as ann:
-                twin_output = prepared.twin(twin_input(inputs))
+                twin_output = prepared.twin(layout.twin_input(inputs))
             correct = _correct(output, labels), _correct(twin_output, labels)
             partial.add(spiking.result, ann.result, samples=len(output), correct=correct)
 
@@ -235,8 +234,13 @@ def _correct(output: Tensor, labels: Tensor | None) -> int:
     return 0 if labels is None else int((output.argmax(1).cpu() == labels).sum())
 
 
+def _one(prepared: Prepared, config: RunConfig) -> Tensor:
+    inputs = prepared.samples.inputs
+    return layout_of(inputs).first_samples(inputs, 1).to(config.device)
+
+
 def _fold(prepared: Prepared, config: RunConfig, reporter: Reporter) -> run_checks.Fold:
-    one = batch_of(prepared.samples.inputs, 1).to(config.device)
+    one = _one(prepared, config)
     folded = fold_batch_norm(prepared.network)
     ticks = 3 * len(_ticking_modules(prepared.network))  # copies made below tick as well
     with reporter.stage("folding tdBN", ticks) as show, _ticking(show, prepared.network):
@@ -250,7 +254,7 @@ def _run_fast(
     if not config.latency:
         return None, ()
     inputs = prepared.samples.inputs
-    one = batch_of(inputs, 1).to(config.device)
+    one = _one(prepared, config)
     networks: dict[str, nn.Module] = {}
     engine: EngineRun | None = None
     if config.engine != "off" and torch.device(config.device).type == "cpu":

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from statistics import median
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor, nn
 
 from snnbench.metrics.frames import TWIN_TIMING
-from snnbench.nn.twin import twin_input
+from snnbench.nn.layout import layout_of
 from snnbench.results.run import RunConfig, Timing
 from snnbench.run.timing import interleaved as latency
 
@@ -46,6 +45,7 @@ def time_networks(
     """
     asked = config.latency_batches
     timings: list[Timing] = []
+    layout = layout_of(inputs)
     for batch in asked or (1, _LARGE_BATCH):
         if timings:
             round_s = _round_s(timings)
@@ -59,21 +59,10 @@ def time_networks(
             )
             continue
         runs = _runs(batch_s)
-        timings += _time_batch(networks, batch_of(inputs, batch), config, reporter, runs=runs)
+        timings += _time_batch(
+            networks, layout.first_samples(inputs, batch), config, reporter, runs=runs
+        )
     return tuple(timings)
-
-
-def batch_of(inputs: Tensor, samples: int) -> Tensor:
-    """The first samples, from the first again where there are fewer.
-
-    Args:
-        inputs: Static images, [N, C, H, W], or frames, [T, N, C, H, W].
-        samples: Of the batch.
-    """
-    axis = 1 if inputs.ndim == 5 else 0
-    if samples <= inputs.shape[axis]:
-        return inputs.narrow(axis, 0, samples)
-    return inputs.index_select(axis, torch.arange(samples) % inputs.shape[axis])
 
 
 def _time_batch(
@@ -84,8 +73,9 @@ def _time_batch(
     *,
     runs: int,
 ) -> tuple[Timing, ...]:
-    samples = batch.shape[1 if batch.ndim == 5 else 0]
-    inputs = {name: twin_input(batch) if name == TWIN_TIMING else batch for name in networks}
+    layout = layout_of(batch)
+    samples = layout.samples(batch)
+    inputs = {name: layout.twin_input(batch) if name == TWIN_TIMING else batch for name in networks}
     with reporter.stage(f"timing, batch of {samples}", _PERCENT) as show:
         return latency.measure(
             networks,

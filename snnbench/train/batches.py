@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from snnbench.core.errors import DataError
 from snnbench.data.dataset import LabelledSet, normalise
 from snnbench.nn.blocks import Shortcut
-from snnbench.nn.twin import ann_twin, twin_input
+from snnbench.nn.layout import layout_of
+from snnbench.nn.twin import ann_twin
 from snnbench.zoo.registry import Benchmark
 
 
@@ -47,7 +48,7 @@ def network_input(values: Tensor, data: LabelledSet, device: torch.device, *, tw
         float32, images in channels_last.
     """
     inputs = normalise(values.to(device, non_blocking=True), data)
-    inputs = twin_input(inputs) if twin else inputs
+    inputs = layout_of(inputs).twin_input(inputs) if twin else inputs
     if inputs.ndim == 4:
         return inputs.contiguous(memory_format=torch.channels_last)
     return inputs

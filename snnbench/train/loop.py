@@ -19,6 +19,7 @@ from snnbench.core.errors import SnnbenchError
 from snnbench.core.signals import StopRequest
 from snnbench.data.dataset import LabelledSet
 from snnbench.data.feed import batches, feed
+from snnbench.nn.layout import layout_of
 from snnbench.nn.meters import probe
 from snnbench.train import checkpoint
 from snnbench.train.batches import network_input
@@ -199,8 +200,8 @@ class Loop:
 
     def _probe(self, inputs: Tensor, sums: Sums) -> None:
         """Sample the firing rate on a few images; every process on its own, the first tells."""
-        axis = 1 if inputs.ndim == 5 else 0
-        few = inputs.narrow(axis, 0, max(1, inputs.shape[axis] // _PROBE_SHARE))
+        layout = layout_of(inputs)
+        few = layout.first_samples(inputs, max(1, layout.samples(inputs) // _PROBE_SHARE))
         rate = probe(self._job.network, self._cast(few))
         if rate is not None:
             sums.rate += rate

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 GROUP = "snnbench.models"
 _NN = Path(__file__).parents[1] / "nn"
-COUNTED = ("blocks.py", "fold.py", "functional.py", "neuron.py", "norm.py", "twin.py")
+COUNTED = ("blocks.py", "fold.py", "functional.py", "layout.py", "neuron.py", "norm.py", "twin.py")
 """Files of ``snnbench/nn`` that decide what is counted."""
 _LAYOUT = (tokenize.NL, tokenize.INDENT, tokenize.DEDENT)
 

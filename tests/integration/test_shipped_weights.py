@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from snnbench.data.draw import draw_samples
-from snnbench.nn.twin import ann_twin, twin_input
+from snnbench.nn.layout import layout_of
+from snnbench.nn.twin import ann_twin
 from snnbench.run.config import configure
 from snnbench.zoo import networks, registry
 from snnbench.zoo import shipped as trained
@@ -57,7 +58,7 @@ def test_trained_digits_are_recognised_as_the_evidence_says():
     with torch.inference_mode():
         answers = {
             "digits-w0.125": network(samples.inputs),
-            "digits-w0.125-twin": twin(twin_input(samples.inputs)),
+            "digits-w0.125-twin": twin(layout_of(samples.inputs).twin_input(samples.inputs)),
         }
     for stem, output in answers.items():
         correct = int((output.argmax(1) == samples.labels).sum())

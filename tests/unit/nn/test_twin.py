@@ -6,7 +6,7 @@ from snnbench.core.errors import StructureError
 from snnbench.nn.blocks import PerTimestep, SpikingBlock
 from snnbench.nn.neuron import IF, LIF
 from snnbench.nn.norm import ThresholdDependentBatchNorm2d
-from snnbench.nn.twin import ann_twin, check_twin, fvcore_macs, twin_input
+from snnbench.nn.twin import ann_twin, check_twin, fvcore_macs
 from snnbench.zoo import registry
 
 
@@ -73,12 +73,6 @@ def test_generic_trees_shared_and_root_neurons():
 def test_a_network_without_our_neurons_has_no_twin():
     with pytest.raises(StructureError, match=r"Sequential has no LIF or IF of snnbench.nn"):
         ann_twin(nn.Sequential(nn.Linear(2, 2)))
-
-
-def test_twin_input_is_the_image_or_the_mean_frame():
-    image, events = torch.rand(2, 3, 4, 4), torch.rand(5, 2, 3, 4, 4)
-    assert twin_input(image) is image
-    torch.testing.assert_close(twin_input(events), events.sum(dim=0) / 5)
 
 
 def test_checks_hold_for_a_twin():

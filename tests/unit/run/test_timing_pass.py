@@ -9,7 +9,7 @@ from snnbench.engine.kernels.ceiling import measure_adds_per_s
 from snnbench.results.run import Timing
 from snnbench.run import config as run_config
 from snnbench.run import timing_pass
-from snnbench.run.timing_pass import batch_of, time_networks
+from snnbench.run.timing_pass import time_networks
 
 
 class Notes:
@@ -79,14 +79,6 @@ def test_a_batch_that_was_asked_for_is_timed_whatever_it_takes(asked: list[tuple
     notes, _ = timed(3, (4, 1, 32, 32))
     assert [batch for batch, _ in asked] == [1, 4, 32]
     assert notes == []
-
-
-def test_a_batch_larger_than_the_data_repeats_it():
-    images = torch.arange(3.0).reshape(3, 1, 1, 1)
-    assert batch_of(images, 7).flatten().tolist() == [0, 1, 2, 0, 1, 2, 0]
-    assert batch_of(images, 2).flatten().tolist() == [0, 1]
-    frames = torch.arange(6.0).reshape(2, 3, 1, 1, 1)
-    assert batch_of(frames, 4).flatten().tolist() == [0, 1, 2, 0, 3, 4, 5, 3]
 
 
 def test_the_ceiling_is_that_of_vector_additions():

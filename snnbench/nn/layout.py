@@ -1,0 +1,56 @@
+"""Where timesteps and samples stand in the input of a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Axes of an input.
+
+    Attributes:
+        sample: Axis of the samples.
+        time: Axis of the timesteps; ``None`` if every timestep sees the same input.
+    """
+
+    sample: int
+    time: int | None = None
+
+    def samples(self, inputs: Tensor) -> int:
+        """Number of samples in an input."""
+        return inputs.shape[self.sample]
+
+    def batch(self, inputs: Tensor, first: int, samples: int) -> Tensor:
+        """The samples from ``first`` on, as a view."""
+        return inputs.narrow(self.sample, first, samples)
+
+    def first_samples(self, inputs: Tensor, samples: int) -> Tensor:
+        """The first samples; if there are fewer, they repeat from the first on."""
+        found = self.samples(inputs)
+        if samples <= found:
+            return self.batch(inputs, 0, samples)
+        repeated = torch.arange(samples, device=inputs.device) % found
+        return inputs.index_select(self.sample, repeated)
+
+    def first_timestep(self, inputs: Tensor) -> Tensor:
+        """An input of the first timestep alone, with as many axes."""
+        return inputs if self.time is None else inputs.narrow(self.time, 0, 1)
+
+    def twin_input(self, inputs: Tensor) -> Tensor:
+        """What the ANN twin sees of an input: its mean over time, [N, ...]."""
+        return inputs if self.time is None else inputs.mean(dim=self.time)
+
+
+IMAGES = Layout(sample=0)
+"""[N, C, H, W], the same at every timestep."""
+FRAMES = Layout(time=0, sample=1)
+"""[T, N, C, H, W]."""
+
+
+def layout_of(inputs: Tensor) -> Layout:
+    """The layout of a benchmark's input: frames of events have five axes, images have four."""
+    return FRAMES if inputs.ndim == 5 else IMAGES

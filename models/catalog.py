@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from snnbench.zoo.registry import Benchmark
+from snnbench.zoo import Benchmark
 
 _CARDS = Path(__file__).parent / "cards"
 

@@ -13,10 +13,9 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from snnbench.core.errors import StructureError, UsageError
-from snnbench.nn.blocks import PerTimestep, Shortcut, SpikingBlock, conv_norm, output_channels
-from snnbench.nn.neuron import LIF
-from snnbench.zoo.card import ArchitectureSpec, Card
+from snnbench.core import StructureError, UsageError
+from snnbench.nn import LIF, PerTimestep, Shortcut, SpikingBlock, conv_norm, output_channels
+from snnbench.zoo import ArchitectureSpec, Card
 
 
 def build(card: Card, *, timesteps: int, width: float, shortcut: Shortcut) -> SpikingResNet:

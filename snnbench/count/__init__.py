@@ -1,1 +1,29 @@
-"""Counting: exact operations and spikes of any PyTorch network."""
+"""Exact operations and spikes of any PyTorch network.
+
+profiler        snnbench.profile: hooks in, hooks out, the result
+audit           the dispatch mode: sees every operation and judges it
+rules           the register of counting rules
+synapse_rules   convolutions, products, attention, LSTM
+side_rules      norms, additions, pools
+free            operations that do nothing that is counted
+attribution     which row an operation belongs to
+weights_map     which tensors are weights
+neurons         which modules are neurons
+masks           which elements are non-zero, which values they take
+fanout          synapses per input position
+clock           which slice is which timestep and sample
+ledger          the running sums
+"""
+
+from typing import TYPE_CHECKING
+
+from snnbench.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from snnbench.count.fanout import axis_fanout as axis_fanout
+    from snnbench.count.profiler import profile as profile
+    from snnbench.count.rules import rule as rule
+else:
+    __getattr__, __dir__, __all__ = lazy(
+        __name__, profiler="profile", rules="rule", fanout="axis_fanout"
+    )

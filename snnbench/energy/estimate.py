@@ -48,7 +48,7 @@ class EnergyEstimate:
     reason: str | None = None
 
 
-def estimate(
+def estimate_energy(
     profile: Profile, model: EnergyModel, *, counting: Counting = "effective"
 ) -> EnergyEstimate:
     """Price the operations of ``profile`` with ``model``.

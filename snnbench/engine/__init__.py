@@ -1,1 +1,25 @@
-"""Event-driven inference: a network compiled to few typed steps, its spikes kept as bit masks."""
+"""Event-driven inference: a network compiled to few typed steps, its spikes as bit masks.
+
+runtime       snnbench.compile, EventModel
+plan          values and steps: the intermediate representation
+choose        event or dense, timed step by step
+program       a plan made ready to run
+execute       ways to run a step
+store         values of one call, as masks or tensors
+synapses      how many additions spikes cause
+explain       the plan for people
+layer_speed   one layer at a chosen firing rate, event against dense
+lowering/     from a module to a plan; nothing else here knows PyTorch's modules
+kernels/      compiled loops; nothing else here knows addresses
+dense/        the dense baseline, and dense steps
+"""
+
+from typing import TYPE_CHECKING
+
+from snnbench.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from snnbench.engine.runtime import EventModel as EventModel
+    from snnbench.engine.runtime import compile as compile  # noqa: A004 - snnbench.compile
+else:
+    __getattr__, __dir__, __all__ = lazy(__name__, runtime="compile EventModel")

@@ -12,7 +12,7 @@ from enum import StrEnum
 from fractions import Fraction
 from functools import cache
 
-from snnbench.energy.estimate import estimate
+from snnbench.energy.estimate import estimate_energy
 from snnbench.energy.models import models
 from snnbench.results.counts import LayerRecord, OpCount, Profile, Role, SideOps
 from snnbench.results.run import Accuracy, EngineRun, RunResult
@@ -152,7 +152,7 @@ class Measured:
 def measured(result: RunResult) -> Measured:
     """Every metric of the whole run."""
     pooled = _pooled(result.snn)
-    estimates = {f"energy.{model.name}": estimate(pooled, model) for model in models()}
+    estimates = {f"energy.{model.name}": estimate_energy(pooled, model) for model in models()}
     return Measured(
         values=_network_values(result)
         | {name: guess.total_pj for name, guess in estimates.items()},

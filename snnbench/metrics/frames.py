@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from snnbench.core.units import MS_PER_S
-from snnbench.energy.estimate import EnergyEstimate, estimate
+from snnbench.energy.estimate import EnergyEstimate, estimate_energy
 from snnbench.energy.models import EnergyModel, models
 from snnbench.metrics.operations import SNN, TWIN, divisors, operation_rows, per_sample, ratio
 from snnbench.results.counts import Profile
@@ -119,13 +119,13 @@ def energy_frame(
     divisor = divisors(result)
     rows = []
     for model in models() if cost_tables is None else cost_tables:
-        spiking = estimate(result.snn, model)
+        spiking = estimate_energy(result.snn, model)
         snn = _energy_row(SNN, spiking, divisor[SNN])
         rows.append(snn | {"over_snn": ratio(snn["pj"], snn["pj"])})
         if result.twin is None:
             continue
-        dense = estimate(result.twin, model, counting="dense")
-        effective = estimate(result.twin, model)
+        dense = estimate_energy(result.twin, model, counting="dense")
+        effective = estimate_energy(result.twin, model)
         for network, guess in ((TWIN, dense), (ZERO_SKIPPING_TWIN, effective)):
             row = _energy_row(network, guess, divisor[TWIN])
             rows.append(row | {"over_snn": ratio(row["pj"], snn["pj"])})

@@ -1,1 +1,34 @@
-"""Spiking building blocks: neurons, threshold-dependent batch norm, residual blocks."""
+"""Spiking networks, and networks made of networks.
+
+functional   LIF step, surrogate gradient
+neuron       LIF, IF
+norm         tdBN and its calibration
+layout       where time and batch stand in an input
+blocks       residual blocks, PerTimestep
+twin         the ReLU twin, and the check of its structure
+fold         folding of batch norm, and what it changed
+meters       firing rates
+"""
+
+from typing import TYPE_CHECKING
+
+from snnbench.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from snnbench.nn.blocks import PerTimestep as PerTimestep
+    from snnbench.nn.blocks import Shortcut as Shortcut
+    from snnbench.nn.blocks import SpikingBlock as SpikingBlock
+    from snnbench.nn.blocks import conv_norm as conv_norm
+    from snnbench.nn.blocks import output_channels as output_channels
+    from snnbench.nn.fold import fold_batch_norm as fold_batch_norm
+    from snnbench.nn.neuron import IF as IF
+    from snnbench.nn.neuron import LIF as LIF
+    from snnbench.nn.twin import ann_twin as ann_twin
+else:
+    __getattr__, __dir__, __all__ = lazy(
+        __name__,
+        blocks="PerTimestep Shortcut SpikingBlock conv_norm output_channels",
+        fold="fold_batch_norm",
+        neuron="IF LIF",
+        twin="ann_twin",
+    )

@@ -1,1 +1,7 @@
-"""What the pytest plugin does once a test asks for its fixture."""
+"""The pytest plugin: counts a model inside a test and holds it against a baseline.
+
+plugin      hooks and options; the entry point
+fixture     the fixture snn_benchmark
+count       one call of a test's model, counted
+baselines   one file per test
+"""

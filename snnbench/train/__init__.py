@@ -1,1 +1,31 @@
-"""Training and evaluation of benchmarks on labelled data."""
+"""Training and evaluation of benchmarks on labelled data.
+
+training           a training from recipe to weights
+recipe             what decides the outcome of a training
+schedule           learning rates
+machine            device, processes and threads, through Lightning Fabric
+batches            what a network sees of a batch
+loop               steps and epochs
+checkpoint         complete or not there at all
+folder             one training per folder at a time
+log                a line per epoch
+progress           a progress bar
+evaluation         accuracy on a whole part of a data set
+evaluate_weights   accuracy of weight files, for each T
+evidence           what goes with trained weights
+divergence         where numbers stop being finite
+fast/              faster training on a CPU
+"""
+
+from typing import TYPE_CHECKING
+
+from snnbench.core.lazy import lazy
+
+if TYPE_CHECKING:
+    from snnbench.train.machine import Machine as Machine
+    from snnbench.train.recipe import Recipe as Recipe
+    from snnbench.train.training import train as train
+else:
+    __getattr__, __dir__, __all__ = lazy(
+        __name__, machine="Machine", recipe="Recipe", training="train"
+    )

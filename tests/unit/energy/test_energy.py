@@ -5,7 +5,7 @@ import pytest
 from support.factories import make_result, neuron, snn_profile, synapse, with_uncounted
 
 from snnbench.core.errors import UsageError
-from snnbench.energy.estimate import estimate
+from snnbench.energy.estimate import estimate_energy
 from snnbench.energy.models import DEFAULT_MODEL, get, load_model, models
 from snnbench.results.counts import OpCount, Profile, SideOps
 
@@ -52,21 +52,21 @@ def test_the_tables_hold_the_published_figures():
 def test_the_estimate_is_counts_times_costs():
     counted = profile(layer("a", macs=10), layer("b", acs=100), neuron("n", rate=0.1))
 
-    got = estimate(counted, get("horowitz-45nm-fp32"))
+    got = estimate_energy(counted, get("horowitz-45nm-fp32"))
 
     assert got.total_pj == pytest.approx(10 * 4.6 + 100 * 0.9)
     assert [name for name, _ in got.per_layer_pj] == ["a", "b", "n"]
     assert [pj for _, pj in got.per_layer_pj] == pytest.approx([46.0, 90.0, 0.0])
     assert got.complete
     assert got.excluded == ("memory traffic", "neuron updates")
-    dense = estimate(counted, get("horowitz-45nm-fp32"), counting="dense")
+    dense = estimate_energy(counted, get("horowitz-45nm-fp32"), counting="dense")
     assert dense.total_pj == pytest.approx(3 * got.total_pj)
 
 
 def test_loihi_prices_spikes_and_neuron_updates_and_names_the_macs_it_leaves_out():
     counted = profile(layer("conv1", macs=25), layer("conv2", acs=75, updates=7))
 
-    got = estimate(counted, get("loihi-14nm"))
+    got = estimate_energy(counted, get("loihi-14nm"))
 
     assert got.total_pj == pytest.approx(75 * 27.1 + 7 * 81)
     assert dict(got.per_layer_pj)["conv1"] is None
@@ -79,13 +79,13 @@ def test_loihi_has_no_estimate_for_a_network_of_macs():
     twin = make_result().twin
 
     for counting in ("dense", "effective"):
-        got = estimate(twin, get("loihi-14nm"), counting=counting)
+        got = estimate_energy(twin, get("loihi-14nm"), counting=counting)
         assert got.total_pj is None
         assert "no price for a multiply-accumulate" in got.reason
 
 
 def test_nothing_counted_is_unknown_not_free():
-    got = estimate(profile(), get("horowitz-45nm-fp32"))
+    got = estimate_energy(profile(), get("horowitz-45nm-fp32"))
 
     assert got.total_pj is None
     assert got.reason == "no synaptic operation was counted"
@@ -94,14 +94,14 @@ def test_nothing_counted_is_unknown_not_free():
 def test_uncounted_operations_make_the_total_a_lower_bound():
     result = with_uncounted(make_result())
 
-    got = estimate(result.snn, get("horowitz-45nm-int8"))
+    got = estimate_energy(result.snn, get("horowitz-45nm-int8"))
 
     assert not got.complete
     assert "uncounted operations (aten.cdist)" in got.excluded
 
 
 def test_the_total_is_the_sum_of_the_layers():
-    got = estimate(snn_profile(blocks=5), get("horowitz-45nm-fp16"))
+    got = estimate_energy(snn_profile(blocks=5), get("horowitz-45nm-fp16"))
 
     assert got.total_pj == pytest.approx(sum(pj for _, pj in got.per_layer_pj))
 

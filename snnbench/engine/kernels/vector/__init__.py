@@ -7,4 +7,12 @@ on processors with narrower registers, so nothing here depends on one instructio
 
 The type of a *witness* argument selects the weight format: float32, float64, int16 (fixed point)
 or uint16 (the bits of bfloat16).
+
+formats   formats of weights
+windows   sums by window
+rows      sums by row
+spikes    lists of events, neurons
+words     loaded weights as words
+memory    loads, stores, counters
+emit      small pieces of LLVM IR
 """

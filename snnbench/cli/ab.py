@@ -10,13 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from snnbench.cli.compare import (
-    allow_option,
-    append_summary,
-    exact_option,
-    format_option,
-    write_report,
-)
+from snnbench.cli import options, output
 from snnbench.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +18,6 @@ if TYPE_CHECKING:
     from snnbench.compare.ab.turns import Side
     from snnbench.compare.compare import Report
 
-_DEFAULT_FOLDER = Path("results/ab")
 _OWN_OPTIONS = ("--out",)
 
 
@@ -33,37 +26,47 @@ _OWN_OPTIONS = ("--out",)
 @click.argument("head", metavar="HEAD_REF")
 @click.argument("command", metavar="-- run NAME ...", nargs=-1, required=True)
 @click.option(
-    "--processes", type=click.IntRange(1), default=3, show_default=True, help="Runs of each side."
+    "--processes",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    metavar="N",
+    help="Number of runs of each revision.",
 )
-@click.option(
-    "--fail-above",
-    "asked",
-    multiple=True,
-    metavar="METRIC:TOL",
-    help="Gate METRIC at TOL, such as latency.event:15%, beside the defaults.",
+@options.fail_above(
+    "Fail if METRIC is worse by more than TOL, such as latency.event:15%; adds to the default "
+    "limits; may be repeated."
 )
-@exact_option
-@allow_option
+@options.exact
+@options.allow
 @click.option(
     "--detect",
     default="25%",
     show_default=True,
     metavar="PERCENT",
-    help="Smallest slowdown that must not go unseen: inconclusive where it may have.",
+    help=(
+        "Smallest slowdown that must not go unnoticed; where times vary too much to exclude it, "
+        "the verdict is inconclusive."
+    ),
 )
-@click.option("--fail-inconclusive", is_flag=True, help="Exit with 3 where times are inconclusive.")
+@click.option(
+    "--fail-inconclusive", is_flag=True, help="Exit with code 3 if times are inconclusive."
+)
 @click.option(
     "--repo",
     default=".",
     type=click.Path(path_type=Path),
-    help="Folder in the git repository.  [default: this one]",
+    metavar="FOLDER",
+    help="Any folder of the git repository.  [default: the current folder]",
 )
-@click.option("--install", is_flag=True, help="Give each side its own dependencies (downloads).")
-@click.option("--keep", is_flag=True, help="Keep the environments of both sides.")
-@format_option
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="New folder.  [default: results/ab/...]"
+    "--install",
+    is_flag=True,
+    help="Install the dependencies of each revision separately (downloads packages).",
 )
+@click.option("--keep", is_flag=True, help="Keep the environments of both revisions afterwards.")
+@options.report_format
+@options.out("New folder for the results of all runs.  [default: results/ab/BASE-HEAD-TIME]")
 def ab_command(
     base: str,
     head: str,
@@ -81,17 +84,20 @@ def ab_command(
     format_name: str,
     out: Path | None,
 ) -> int:
-    """Compare BASE_REF with HEAD_REF (`.`: the working tree) by running both in turns.
+    """Compare two revisions by running both in turns.
+
+    BASE_REF and HEAD_REF are commits, branches or tags of a git repository; `.` is its working
+    tree. The command after `--` is run by both.
 
     Example: snnbench ab main . -- run resnet19 --samples 4 --threads 1
 
-    Exit codes: 0 ok or inconclusive, 1 regression, 2 usage, 3 not comparable, 4 missing.
+    Exit codes: 0 no regression or inconclusive, 1 regression, 2 wrong usage, 3 not comparable, 4
+    the benchmark is missing.
     """
     from snnbench.cli.progress import RichReporter
     from snnbench.compare.ab import revisions, turns, verdict
     from snnbench.compare.compare import Report
     from snnbench.compare.identity import check_allowed
-    from snnbench.core.files import ensure_writable_folder
 
     name, command = _benchmark(command), with_fixed_batches(command)
     _check_processes(processes, command)
@@ -99,7 +105,7 @@ def ab_command(
     rules, keys = verdict.rules(asked, smallest, exact=exact), check_allowed(allowed)
     top = revisions.top_of(repo)
     old, new = revisions.resolve(top, base), revisions.resolve(top, head)
-    folder = ensure_writable_folder(_new_folder(out, old, new))
+    folder = output.writable(_new_folder(out, old, new))
     with RichReporter() as reporter:
         if old.commit == new.commit and not (old.changed or new.changed):
             reporter.note(f"base and head are identical ({old}): this shows the machine's noise")
@@ -122,8 +128,7 @@ def ab_command(
                     labels=(str(old), str(new)),
                 )
                 report = Report(comparisons=(comparison,))
-    write_report(report, format_name, None)
-    append_summary(report)
+    output.show_comparison(report, format_name, None)
     if report.comparisons:
         click.echo(f"results of all runs: {folder}", err=True)
     code = report.exit_code
@@ -179,7 +184,7 @@ def _share(text: str) -> Fraction:
 def _new_folder(out: Path | None, base: Revision, head: Revision) -> Path:
     if out is None:
         now = datetime.now(tz=UTC).strftime("%Y%m%dT%H%M%SZ")
-        return _DEFAULT_FOLDER / f"{base.commit[:7]}-{head.commit[:7]}-{now}"
+        return output.RESULTS / "ab" / f"{base.commit[:7]}-{head.commit[:7]}-{now}"
     if any((out / side).exists() for side in ("base", "head")):
         msg = f"{out} holds runs of an earlier comparison; choose another folder with --out"
         raise UsageError(msg)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from snnbench.cli import options, output
 from snnbench.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,47 +18,61 @@ if TYPE_CHECKING:
 
 
 @click.command("evaluate")
-@click.argument("name")
+@options.benchmark
 @click.option(
-    "--weights", "source", required=True, metavar="FILE", help="Trained weights, or shipped:NAME."
+    "--weights",
+    "source",
+    required=True,
+    metavar="FILE",
+    help="Trained weights: a file, or shipped:WEIGHTS as listed by `snnbench list`.",
 )
-@click.option("--data", metavar="[KIND=]PATH", help="Labelled data.  [default: embedded data]")
+@options.data("Labelled data set, of which the test part is used.")
 @click.option(
-    "-T", "--timesteps", metavar="T,...", help="One or more T.  [default: the weights', the card's]"
+    "-T",
+    "--timesteps",
+    callback=options.numbers(int, "2,4,6"),
+    metavar="N,...",
+    help=options.described(
+        "Numbers of timesteps T to test, one after another.",
+        "as the weights were trained, else as the benchmark says",
+    ),
 )
-@click.option("--width", type=float, help="Channel multiplier.  [default: the weights', 1]")
+@options.width("as the weights were trained, else 1")
+@options.shortcut("as the weights were trained, else paper")
 @click.option(
-    "--shortcut",
-    type=click.Choice(["paper", "identity"]),
-    help="Shortcut policy.  [default: the weights', paper]",
+    "--batch-size",
+    type=int,
+    default=32,
+    show_default=True,
+    metavar="N",
+    help="Samples per forward pass in each process.",
 )
-@click.option("--batch-size", type=int, default=32, show_default=True, help="Samples per process.")
-@click.option("--samples", type=int, help="Test N samples, evenly spread.  [default: all]")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
-@click.option("--devices", type=int, help="Processes on this node.  [default: 1]")
-@click.option("--num-nodes", type=int, help="Nodes.  [default: 1]")
-@click.option("--threads", type=int, help="Threads of torch per process.  [default: all cores]")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE.json", help="Write them too.")
-def evaluate_command(name: str, timesteps: str | None, out: Path | None, **options: Any) -> None:
-    """Test trained weights of the benchmark NAME: accuracy with its 95 % interval, firing rate."""
+@click.option(
+    "--samples",
+    type=int,
+    metavar="N",
+    help="Test only N samples, spread evenly over the test part.  [default: all]",
+)
+@options.machine
+@options.out("File to write the results to as well.", metavar="FILE.json")
+def evaluate_command(name: str, out: Path | None, **given: Any) -> None:
+    """Measure the accuracy of trained weights of the benchmark NAME.
+
+    Tests them on the test part of a labelled data set, and prints accuracy with its 95 % interval
+    and the firing rate. `snnbench list` shows the names.
+    """
     from snnbench.zoo import registry
 
-    registry.get(name)  # an unknown name is told before torch takes its seconds to load
-    asked = None if timesteps is None else _parse(timesteps)
+    registry.get(name)  # an unknown name is reported before torch takes its seconds to load
     if out is not None:
-        from snnbench.core.files import ensure_writable_folder
-
         if out.is_dir():
             msg = f"--out {out} is a folder; name a file such as {out / 'evaluation.json'}"
             raise UsageError(msg)
-        ensure_writable_folder(out.parent)
+        output.writable(out.parent)
     from snnbench.train.evaluate_weights import evaluate_weights
-    from snnbench.train.machine import Machine
 
-    machine = Machine(
-        **{key: options.pop(key) for key in ("device", "devices", "num_nodes", "threads")}
-    )
-    tested = evaluate_weights(name, machine=machine, timesteps=asked, **options)
+    machine = options.take_machine(given)
+    tested = evaluate_weights(name, machine=machine, **given)
     if not tested.writes:
         return
     if out is not None:
@@ -66,14 +81,6 @@ def evaluate_command(name: str, timesteps: str | None, out: Path | None, **optio
         text = json.dumps(tested.facts, indent=2, ensure_ascii=False)
         write_atomically(out, text.encode(errors="backslashreplace"))
     _print(tested)
-
-
-def _parse(timesteps: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in timesteps.split(","))
-    except ValueError:
-        msg = f"-T must be numbers separated by commas, such as 2,4,6; got {timesteps!r}"
-        raise UsageError(msg) from None
 
 
 def _print(tested: Tested) -> None:

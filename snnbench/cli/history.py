@@ -6,33 +6,40 @@ from pathlib import Path
 
 import click
 
+from snnbench.cli import options, output
+
 
 @click.command("history")
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path))
 @click.option(
     "--metric",
     "asked",
     multiple=True,
     metavar="METRIC",
-    help="Metric or group, such as synops or energy.  [default: SynOps, rate, accuracy, times]",
+    help=(
+        "Metric or group of metrics, such as synops or energy; may be repeated.  [default: synops, "
+        "firing rate, accuracy, times]"
+    ),
 )
-@click.option("--skip-unreadable", is_flag=True, help="Leave out damaged and foreign files.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for a table and plots.")
+@click.option(
+    "--skip-unreadable", is_flag=True, help="Skip files that are damaged or are not results."
+)
+@options.out("Folder for a table and plots.  [default: print only]")
 def history_command(
     folder: Path, *, asked: tuple[str, ...], skip_unreadable: bool, out: Path | None
 ) -> None:
-    """Show the results in DIR over time, and at which commit a value stepped.
+    """Show the results in FOLDER over time.
 
-    DIR holds one file per commit at any depth: results of `snnbench`, or what pytest-benchmark
-    stored of tests that use the fixture snn_benchmark.
+    Names the commits at which a value stepped. FOLDER holds one file per commit, at any depth:
+    results of `snnbench run`, or what pytest-benchmark stored of tests that use the fixture
+    snn_benchmark.
     """
     from snnbench.compare.history.files import read_folder
     from snnbench.compare.history.series import choose, tracks
     from snnbench.compare.history.tables import print_tracks
-    from snnbench.core.files import ensure_writable_folder
 
     chosen = choose(asked)
-    target = None if out is None else ensure_writable_folder(out)
+    target = None if out is None else output.writable(out)
     files = read_folder(folder, skip_unreadable=skip_unreadable)
     for reason in files.skipped:
         click.echo(f"snnbench: warning: skipped: {reason}", err=True)

@@ -1,14 +1,54 @@
-"""The table of ``snnbench list``."""
+"""``snnbench list``, ``schema`` and ``env``: what this installation offers and runs on."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
+
+import click
+
+from snnbench.core.errors import SnnbenchError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from snnbench.zoo.card import Card
+
+
+@click.command("list")
+def list_command() -> None:
+    """List the benchmarks and their trained weights."""
+    from snnbench.zoo import registry, shipped
+
+    cards = {}
+    for name in registry.names():
+        try:
+            benchmark = registry.get(name)
+            cards[name] = (benchmark.card, tuple(shipped.shipped(benchmark)))
+        except SnnbenchError as error:
+            click.echo(f"snnbench: warning: {error}", err=True)
+    print_cards(cards)
+
+
+@click.command("schema")
+def schema_command() -> None:
+    """Print the JSON Schema of result files."""
+    from snnbench.results.files import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2))
+
+
+@click.command("env")
+def env_command() -> None:
+    """Print the facts about this machine that a result records."""
+    import msgspec
+
+    from snnbench.core.process import available_cores
+    from snnbench.results.environment import capture
+
+    environment = capture(available_cores(), "cpu")
+    click.echo(msgspec.json.format(msgspec.json.encode(environment), indent=2).decode())
 
 
 def print_cards(

@@ -10,72 +10,106 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from snnbench.cli import options, output
+
 if TYPE_CHECKING:
     from snnbench.train.recipe import Recipe
     from snnbench.train.training import Outcome
 
 _INTERRUPTED = 130
-_DEFAULT_FOLDER = Path("results")
+_CARD = "as the benchmark says; the data that comes with snnbench has its own"
 # Idle threads of PyTorch's OpenMP spin for milliseconds on the cores that the fused kernels'
 # threads need. Read when torch is loaded; measured: ten percent more images/s on two cores.
 _SPINS = ("GOMP_SPINCOUNT", "20000")
 
 
 @click.command("train")
-@click.argument("name")
-@click.option("--data", metavar="[KIND=]PATH", help="Labelled data.  [default: embedded data]")
+@options.benchmark
+@options.data("Labelled data set.")
 @click.option(
     "--recipe",
     "recipe_path",
     metavar="FILE.toml",
     type=click.Path(path_type=Path),
-    help="A recipe, such as the recipe.toml of another training; options override it.",
+    help="Recipe to start from, such as recipe.toml of another training; options override it.",
 )
-@click.option("--epochs", type=int, help="Epochs.  [default: 100; embedded data: a few]")
-@click.option("-T", "--timesteps", type=int, help="Timesteps T.  [default: the card's]")
-@click.option("--width", type=float, help="Channel multiplier.  [default: 1]")
 @click.option(
-    "--shortcut",
-    type=click.Choice(["paper", "identity"]),
-    help="tdBN on shape-keeping shortcuts too, or none.  [default: paper]",
+    "--epochs",
+    type=int,
+    metavar="N",
+    help="Number of epochs.  [default: 100, or a few on the data that comes with snnbench]",
 )
-@click.option("--twin/--no-twin", default=None, help="Train the ANN twin instead.")
+@options.timesteps("as the benchmark says")
+@options.width("1")
+@options.shortcut("paper")
+@click.option(
+    "--twin/--no-twin",
+    default=None,
+    help="Train the ANN twin instead of the spiking network.  [default: no-twin]",
+)
 @click.option(
     "--batch-size",
     type=int,
-    help="Samples per process.  [default: the card's; embedded data: its own]",
+    metavar="N",
+    help=f"Samples per step in each process.  [default: {_CARD}]",
 )
 @click.option(
-    "--lr",
-    type=float,
-    help="First learning rate of SGD.  [default: the card's; embedded data: its own]",
+    "--lr", type=float, metavar="RATE", help=f"Initial learning rate.  [default: {_CARD}]"
 )
-@click.option("--momentum", type=float, help="Of SGD.  [default: the card's]")
-@click.option("--weight-decay", type=float, help="Of SGD.  [default: 0]")
+@click.option(
+    "--momentum",
+    type=float,
+    metavar="FACTOR",
+    help="Momentum of SGD.  [default: as the benchmark says]",
+)
+@click.option(
+    "--weight-decay", type=float, metavar="FACTOR", help="Weight decay of SGD.  [default: 0]"
+)
 @click.option(
     "--schedule",
     type=click.Choice(["step", "cosine"]),
-    help="Learning rate in steps, or to 0 along a cosine.  [default: step; embedded data: cosine]",
+    help=(
+        "Lower the learning rate in steps, or along a cosine to 0.  [default: step, or cosine on "
+        "the data that comes with snnbench]"
+    ),
 )
 @click.option(
     "--lr-step-epochs",
     type=int,
-    help="Epochs of a step.  [default: the card's; embedded data: 100]",
+    metavar="N",
+    help=(
+        "Epochs between two steps of the learning rate.  [default: as the benchmark says, or 100 "
+        "on the data that comes with snnbench]"
+    ),
 )
-@click.option("--lr-factor", type=float, help="Factor at a step.  [default: the card's]")
+@click.option(
+    "--lr-factor",
+    type=float,
+    metavar="FACTOR",
+    help="Factor on the learning rate at each step.  [default: as the benchmark says]",
+)
 @click.option(
     "--precision",
     type=click.Choice(["32-true", "64-true", "bf16-mixed", "16-mixed"]),
-    help="Of the training steps.  [default: 32-true]",
+    help="Number format of the training steps.  [default: 32-true]",
 )
-@click.option("--seed", type=int, help="Of weights, order and augmentation.  [default: 0]")
-@click.option("--limit-train", type=int, metavar="N", help="Train on N samples, evenly spread.")
-@click.option("--test/--no-test", default=None, help="Test after every epoch.  [default: test]")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
-@click.option("--devices", type=int, help="Processes on this node.  [default: 1]")
-@click.option("--num-nodes", type=int, help="Nodes.  [default: 1]")
-@click.option("--threads", type=int, help="Threads of torch per process.  [default: all cores]")
-@click.option("--resume", is_flag=True, help="Go on from the last checkpoint in the folder.")
+@click.option(
+    "--seed",
+    type=int,
+    metavar="N",
+    help="Seed of initial weights, sample order and augmentation.  [default: 0]",
+)
+@click.option(
+    "--limit-train",
+    type=int,
+    metavar="N",
+    help="Train on N samples only, spread evenly over the training part.  [default: all]",
+)
+@click.option(
+    "--test/--no-test", default=None, help="Measure the accuracy after each epoch.  [default: test]"
+)
+@options.machine
+@click.option("--resume", is_flag=True, help="Continue from the last checkpoint in the folder.")
 @click.option(
     "--checkpoint-every",
     "checkpoint_every_s",
@@ -83,52 +117,49 @@ _SPINS = ("GOMP_SPINCOUNT", "20000")
     default=300.0,
     show_default=True,
     metavar="SECONDS",
-    help="Between checkpoints within an epoch.",
+    help="Time between checkpoints within an epoch.",
 )
-@click.option("--tensorboard", is_flag=True, help="Write TensorBoard's files too.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder.  [default: results/NAME/train]"
-)
-def train_command(name: str, recipe_path: Path | None, out: Path | None, **options: Any) -> None:
-    """Train the benchmark NAME: directly, by backpropagation through time.
+@click.option("--tensorboard", is_flag=True, help="Write event files for TensorBoard as well.")
+@options.out("Folder for weights, log and checkpoints.  [default: results/NAME/train]")
+def train_command(name: str, recipe_path: Path | None, out: Path | None, **given: Any) -> None:
+    """Train the network of the benchmark NAME on labelled data.
 
-    `snnbench list` shows the names. Ctrl-C saves a checkpoint; --resume goes on from it.
+    Trains the spiking network directly, by backpropagation through time. Ctrl-C saves a
+    checkpoint, from which --resume continues. `snnbench list` shows the names.
     """
-    from snnbench.core.files import ensure_writable_folder
     from snnbench.zoo import registry
 
     card = registry.get(name).card
-    running = {key: options.pop(key) for key in ("resume", "checkpoint_every_s", "tensorboard")}
-    place = {key: options.pop(key) for key in ("device", "devices", "num_nodes", "threads")}
-    folder = _DEFAULT_FOLDER / name / "train" if out is None else out
-    recipe = _recipe(card, recipe_path, folder, options, resume=running["resume"])
-    ensure_writable_folder(folder)
+    running = {key: given.pop(key) for key in ("resume", "checkpoint_every_s", "tensorboard")}
+    machine = options.take_machine(given)
+    folder = out or output.RESULTS / name / "train"
+    recipe = _recipe(card, recipe_path, folder, given, resume=running["resume"])
+    output.writable(folder)
     if running["tensorboard"]:
         from snnbench.train.log import check_tensorboard
 
         check_tensorboard()
     os.environ.setdefault(*_SPINS)
-    from snnbench.train.machine import Machine
     from snnbench.train.training import train
 
     command = ["snnbench", *sys.argv[1:]]
-    outcome = train(recipe, Machine(**place), folder, command=command, **running)
+    outcome = train(recipe, machine, folder, command=command, **running)
     if outcome.writes:
-        _tell(outcome, folder, command)
+        _print(outcome, folder, command)
 
 
 def _recipe(
-    card: Any, path: Path | None, folder: Path, options: dict[str, Any], *, resume: bool
+    card: Any, path: Path | None, folder: Path, given: dict[str, Any], *, resume: bool
 ) -> Recipe:
-    """The recipe that is asked for; resuming needs no options again."""
+    """The recipe as options and files say; to resume, the folder's own recipe is enough."""
     from snnbench.train.recipe import FILE, resolve
 
     if resume and path is None and (folder / FILE).is_file():
         path = folder / FILE
-    return resolve(card, path, **options)
+    return resolve(card, path, **given)
 
 
-def _tell(outcome: Outcome, folder: Path, command: list[str]) -> None:
+def _print(outcome: Outcome, folder: Path, command: list[str]) -> None:
     state = outcome.state
     if not outcome.finished:
         again = shlex.join([*(word for word in command if word != "--resume"), "--resume"])

@@ -209,7 +209,11 @@ BAD_INPUT = {
         (*SMALL, "--latency-batches", "1,0"),
         "latency-batches must be at least 1, got 0",
     ),
-    "latency batch x": (None, (*SMALL, "--latency-batches", "1,x"), "no list of numbers such as"),
+    "latency batch x": (
+        None,
+        (*SMALL, "--latency-batches", "1,x"),
+        "must be numbers separated by commas",
+    ),
     "weights dtype": (None, (*SMALL, "--weights-dtype", "int4"), "not one of"),
     "engine": (None, (*SMALL, "--engine", "on"), "not one of"),
     "engine, but no latency": (

@@ -15,7 +15,14 @@ from functools import cache
 from snnbench.energy.estimate import estimate_energy
 from snnbench.energy.models import models
 from snnbench.results.counts import LayerRecord, OpCount, Profile, Role, SideOps
-from snnbench.results.run import Accuracy, EngineRun, RunResult
+from snnbench.results.run import (
+    DENSE_TIMING,
+    EVENT_TIMING,
+    TWIN_TIMING,
+    Accuracy,
+    EngineRun,
+    RunResult,
+)
 
 Number = int | float | Fraction
 Values = Mapping[str, Number | None]
@@ -78,11 +85,11 @@ LAYER_COUNTS: dict[str, Callable[[LayerRecord], int | None]] = {
 """Count -> its value in one layer; ``None`` where the layer has no such count."""
 
 LATENCY = {
-    "latency.event": "snn-event",
-    "latency.dense": "snn-dense-fused",
-    "latency.twin": "ann-twin",
+    "latency.event": EVENT_TIMING,
+    "latency.dense": DENSE_TIMING,
+    "latency.twin": TWIN_TIMING,
 }
-"""Metric -> ``Timing.name``, as ``snnbench.metrics.frames`` has them (which would load pandas)."""
+"""Metric -> ``Timing.name``."""
 
 _UNITS = {
     "acs": "ACs",

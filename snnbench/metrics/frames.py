@@ -19,15 +19,10 @@ from snnbench.energy.estimate import EnergyEstimate, estimate_energy
 from snnbench.energy.models import EnergyModel, models
 from snnbench.metrics.operations import SNN, TWIN, divisors, operation_rows, per_sample, ratio
 from snnbench.results.counts import Profile
-from snnbench.results.run import EngineRun, RunResult, Timing
+from snnbench.results.run import DENSE_TIMING, TWIN_TIMING, EngineRun, RunResult, Timing
 from snnbench.results.tidy import tidy
 
 ZERO_SKIPPING_TWIN = "ANN twin, zero-skipping"
-TWIN_TIMING = "ann-twin"
-DENSE_TIMING = "snn-dense-fused"
-"""``Timing.name`` of the twin and of the dense SNN, the denominators of latency ratios."""
-EVENT_TIMING = "snn-event"
-"""``Timing.name`` of the SNN in the event engine."""
 
 
 def layer_frame(profile: Profile, engine: EngineRun | None = None) -> pd.DataFrame:

@@ -14,7 +14,6 @@ from matplotlib.ticker import MaxNLocator
 from snnbench.core.units import PJ_PER
 from snnbench.energy.models import models
 from snnbench.metrics.frames import (
-    TWIN_TIMING,
     ZERO_SKIPPING_TWIN,
     energy_frame,
     sample_milliseconds,
@@ -26,7 +25,7 @@ from snnbench.render.canvas import Plot
 from snnbench.render.engine import speedup_figure
 from snnbench.render.table import records
 from snnbench.results.counts import LayerRecord
-from snnbench.results.run import RunResult
+from snnbench.results.run import TWIN_TIMING, RunResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

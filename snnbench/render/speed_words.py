@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from snnbench.metrics.engine_frames import engine_frame
-from snnbench.metrics.frames import EVENT_TIMING, TWIN_TIMING, timing_frame
+from snnbench.metrics.frames import timing_frame
 from snnbench.render import text
 from snnbench.render.table import records
-from snnbench.results.run import RunResult
+from snnbench.results.run import EVENT_TIMING, TWIN_TIMING, RunResult
 
 SAME = 0.02
 """Two values whose ratio is closer to 1 than this are called about equal."""

@@ -9,12 +9,12 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from snnbench.metrics.frames import TWIN_TIMING, energy_frame, timing_frame
+from snnbench.metrics.frames import energy_frame, timing_frame
 from snnbench.metrics.operations import SNN, TWIN, operation_rows, per_sample
 from snnbench.render import text
 from snnbench.render.findings import coverage, notices, verdict
 from snnbench.render.table import records
-from snnbench.results.run import Accuracy, RunResult
+from snnbench.results.run import TWIN_TIMING, Accuracy, RunResult
 
 Row = tuple[str, str, str, str]
 

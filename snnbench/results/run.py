@@ -12,12 +12,19 @@ from snnbench.results.counts import Profile
 from snnbench.results.engine import EngineLayer, EngineRun, EngineStep
 
 __all__ = [
-    "Accuracy", "Check", "DataInfo", "EnergyMeasurement", "EngineLayer", "EngineRun", "EngineStep",
-    "Environment", "Folding", "MUST_MATCH", "Published", "RunConfig", "RunResult",
-    "SCHEMA_VERSION", "Timing", "WeightsInfo",
+    "Accuracy", "Check", "DENSE_TIMING", "DataInfo", "EVENT_TIMING", "EnergyMeasurement",
+    "EngineLayer", "EngineRun", "EngineStep", "Environment", "Folding", "MUST_MATCH", "Published",
+    "RunConfig", "RunResult", "SCHEMA_VERSION", "TWIN_TIMING", "Timing", "WeightsInfo",
 ]  # fmt: skip
 
 SCHEMA_VERSION = 1
+
+EVENT_TIMING = "snn-event"
+"""``Timing.name`` of the SNN in the event engine."""
+DENSE_TIMING = "snn-dense-fused"
+"""``Timing.name`` of the SNN in prepacked dense kernels."""
+TWIN_TIMING = "ann-twin"
+"""``Timing.name`` of the ANN twin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

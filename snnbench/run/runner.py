@@ -20,7 +20,6 @@ from snnbench.count.profiler import profile
 from snnbench.data.draw import draw_samples
 from snnbench.data.load import Samples
 from snnbench.engine.dense.packed import prepack
-from snnbench.metrics.frames import DENSE_TIMING, EVENT_TIMING, TWIN_TIMING
 from snnbench.nn.fold import fold_batch_norm
 from snnbench.nn.layout import layout_of
 from snnbench.nn.norm import calibrate_batch_norm
@@ -28,6 +27,9 @@ from snnbench.nn.twin import ann_twin, check_twin
 from snnbench.results.counts import Profile
 from snnbench.results.environment import capture
 from snnbench.results.run import (
+    DENSE_TIMING,
+    EVENT_TIMING,
+    TWIN_TIMING,
     Accuracy,
     Check,
     EngineRun,

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from snnbench.metrics.frames import TWIN_TIMING
 from snnbench.nn.layout import layout_of
-from snnbench.results.run import RunConfig, Timing
+from snnbench.results.run import TWIN_TIMING, RunConfig, Timing
 from snnbench.run.timing import interleaved as latency
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ layout       where time and batch stand in an input
 blocks       residual blocks, PerTimestep
 twin         the ReLU twin, and the check of its structure
 fold         folding of batch norm, and what it changed
-meters       firing rates
+meters       hooks in a with block: spikes, firing rates, densities
 """
 
 from typing import TYPE_CHECKING

@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 from snnbench.nn.blocks import PerTimestep
-from snnbench.nn.neuron import LIF
+from snnbench.nn.meters import record_spikes
 from snnbench.nn.norm import ChannelAffine, ThresholdDependentBatchNorm2d
 from snnbench.results.run import Folding
 
@@ -160,14 +160,6 @@ def measure_folding(model: nn.Module, folded: FoldedNetwork, inputs: Tensor) -> 
 
 
 def _output_and_spikes(model: nn.Module, inputs: Tensor) -> tuple[Tensor, list[Tensor]]:
-    spikes: list[Tensor] = []
-
-    def keep(_module: nn.Module, _args: tuple[Tensor], output: Tensor) -> None:
-        spikes.append(output != 0)
-
-    handles = [m.register_forward_hook(keep) for m in model.modules() if isinstance(m, LIF)]
-    try:
-        return model(inputs), spikes
-    finally:
-        for handle in handles:
-            handle.remove()
+    with record_spikes(model) as spikes:
+        output: Tensor = model(inputs)
+    return output, list(spikes.values())

@@ -1,66 +1,144 @@
-"""How often neurons fire."""
+"""Hooks in a ``with`` block: the spikes, firing rates and densities of a running network."""
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from itertools import count
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from snnbench.nn.neuron import LIF
 
+Hook = Callable[[str, nn.Module, tuple[Any, ...], Any], Tensor | None]
 
-class FiringMeter:
-    """Context in which the spikes of a network's LIF layers are counted.
+
+@contextmanager
+def hooked(modules: Iterable[tuple[str, nn.Module]], hook: Hook) -> Iterator[None]:
+    """Let ``hook(name, module, args, output)`` see every call of modules.
 
     Args:
-        network: One without an LIF has no firing rate.
+        modules: With their names, as ``named_modules`` gives them.
+        hook: A tensor that it returns takes the place of the output.
+    """
+    with ExitStack() as undo:
+        for name, module in modules:
+            undo.callback(module.register_forward_hook(partial(hook, name)).remove)
+        yield
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode; every module gets its own mode back."""
+    training = [module for module in network.modules() if module.training]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+class Tally:
+    """How many elements of tensors are not zero; adding a tensor does not wait for its device.
+
+    Attributes:
+        total: Elements so far.
     """
 
-    def __init__(self, network: nn.Module) -> None:
-        self._neurons = [module for module in network.modules() if isinstance(module, LIF)]
-        self._handles: list[torch.utils.hooks.RemovableHandle] = []
-        self._spikes: Tensor | None = None
-        self.sites = 0
+    def __init__(self) -> None:
+        self._nonzero: Tensor | int = 0
+        self.total = 0
 
-    def __enter__(self) -> Self:
-        self._handles = [module.register_forward_hook(self._add) for module in self._neurons]
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        for handle in self._handles:
-            handle.remove()
+    def add(self, x: Tensor) -> None:
+        """Count the elements of one more tensor."""
+        self._nonzero = self._nonzero + torch.count_nonzero(x.detach())
+        self.total += x.numel()
 
     @property
-    def spikes(self) -> int:
-        """Spikes so far; waits for the device."""
-        return 0 if self._spikes is None else int(self._spikes)
+    def nonzero(self) -> int:
+        """Elements so far that are not zero; waits for the device."""
+        return int(self._nonzero)
 
     @property
-    def rate(self) -> float | None:
-        """Spikes per neuron and timestep over all layers; ``None`` if no neuron has run."""
-        return self.spikes / self.sites if self.sites else None
+    def share(self) -> float | None:
+        """Share of elements that are not zero; ``None`` if there are no elements."""
+        return self.nonzero / self.total if self.total else None
 
-    def _add(self, _module: nn.Module, _inputs: object, spikes: Tensor) -> None:
-        count = torch.count_nonzero(spikes.detach())
-        self._spikes = count if self._spikes is None else self._spikes + count
-        self.sites += spikes.numel()
+
+@contextmanager
+def record_spikes(
+    network: nn.Module, replaced: Mapping[str, Tensor] | None = None
+) -> Iterator[dict[str, Tensor]]:
+    """Record which neurons fire, in the order of calls.
+
+    Args:
+        network: Any network.
+        replaced: Outputs to pass on instead of those of some calls.
+
+    Yields:
+        A mask of [T, N, ...] for every call of a layer of neurons, by the layer's name; ``#2`` is
+        appended for the second call, and so on.
+    """
+    fired: dict[str, Tensor] = {}
+    calls: Counter[str] = Counter()
+
+    def record(name: str, _module: nn.Module, _args: object, output: Tensor) -> Tensor | None:
+        calls[name] += 1
+        call = name if calls[name] == 1 else f"{name}#{calls[name]}"
+        fired[call] = output != 0
+        return None if replaced is None else replaced.get(call)
+
+    with hooked(_neurons(network), record):
+        yield fired
+
+
+@contextmanager
+def measure_firing(network: nn.Module) -> Iterator[Tally]:
+    """Count the spikes of all neurons; ``share`` is the firing rate, per neuron and timestep."""
+    tally = Tally()
+    with hooked(_neurons(network), lambda _name, _module, _args, spikes: tally.add(spikes)):
+        yield tally
+
+
+@contextmanager
+def measure_inputs(network: nn.Module, names: Iterable[str]) -> Iterator[dict[str, Tally]]:
+    """Count what is not zero in the first argument of the named modules, by name."""
+    tallies = {name: Tally() for name in names}
+    modules = [(name, module) for name, module in network.named_modules() if name in tallies]
+    with hooked(modules, lambda name, _module, args, _output: tallies[name].add(args[0])):
+        yield tallies
+
+
+@contextmanager
+def tick(show: Callable[[int], None], *networks: nn.Module) -> Iterator[None]:
+    """Show how many layers with weights have run; ``ticks`` says how many a call runs."""
+    done = count(1)
+    modules = [("", module) for network in networks for module in _weighted(network)]
+    with hooked(modules, lambda *_: show(next(done))):
+        yield
+
+
+def ticks(*networks: nn.Module) -> int:
+    """Layers with weights that run if each network is called once."""
+    return sum(len(_weighted(network)) for network in networks)
 
 
 @torch.no_grad()
-def probe(network: nn.Module, inputs: Tensor) -> float | None:
-    """Firing rate of a network in evaluation mode on a few samples; modes stay as they were."""
-    modes = {module: module.training for module in network.modules()}
-    try:
-        with FiringMeter(network.eval()) as meter:
-            network(inputs)
-    finally:
-        for module, training in modes.items():
-            module.training = training
-    return meter.rate
+def firing_rate(network: nn.Module, inputs: Tensor) -> float | None:
+    """Spikes per neuron and timestep in evaluation mode; ``None`` if no neuron runs."""
+    with evaluating(network), measure_firing(network) as firing:
+        network(inputs)
+    return firing.share
+
+
+def _neurons(network: nn.Module) -> list[tuple[str, nn.Module]]:
+    return [(name, module) for name, module in network.named_modules() if isinstance(module, LIF)]
+
+
+def _weighted(network: nn.Module) -> list[nn.Module]:
+    return [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -17,7 +15,7 @@ from snnbench.engine import runtime
 from snnbench.engine.kernels.ceiling import METHOD, measure_adds_per_s
 from snnbench.engine.plan import DenseStep, EventCurrent, NeuronStep, Plan, SpikeScale
 from snnbench.nn.layout import layout_of
-from snnbench.nn.neuron import LIF
+from snnbench.nn.meters import record_spikes
 from snnbench.results.counts import LayerRecord
 from snnbench.results.run import Check, EngineLayer, EngineRun, EngineStep, RunConfig
 
@@ -111,7 +109,7 @@ def _compared(
     folded: nn.Module, batch: Tensor, spikes: Mapping[str, Tensor]
 ) -> tuple[Tensor, int, int]:
     """The network's output, how many of its spikes are others, and neurons compared."""
-    with _watched(folded, {}) as fired:
+    with record_spikes(folded) as fired:
         output: Tensor = folded(batch)
     return output, *_flips(spikes, fired)
 
@@ -124,40 +122,16 @@ def _counted(
     numbers = {name: fired.to(batch.dtype) for name, fired in spikes.items()}
     with (
         profile(folded, timesteps=timesteps, batch_size=samples) as counts,
-        _watched(folded, numbers) as fired,
+        record_spikes(folded, numbers) as fired,
     ):
         folded(batch)
     return {layer.name: layer for layer in counts.result.layers}, _flips(spikes, fired)[0]
 
 
-@contextmanager
-def _watched(network: nn.Module, replaced: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
-    """Collect the outputs of neurons by name of the step; those in ``replaced`` pass that on."""
-    outputs: dict[str, Tensor] = {}
-    calls: Counter[str] = Counter()
-
-    def watch(name: str, output: Tensor) -> Tensor | None:
-        calls[name] += 1
-        step = name if calls[name] == 1 else f"{name}#{calls[name]}"  # as the plan names it
-        outputs[step] = output
-        return replaced.get(step)
-
-    handles = [
-        module.register_forward_hook(lambda _module, _args, output, name=name: watch(name, output))
-        for name, module in network.named_modules()
-        if isinstance(module, LIF)
-    ]
-    try:
-        yield outputs
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _flips(spikes: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> tuple[int, int]:
+def _flips(spikes: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> tuple[int, int]:
     """Neurons, by timestep and sample, that fired in only one of two, and all that both hold."""
-    both = spikes.keys() & outputs.keys()
-    flipped = sum(int(torch.count_nonzero(spikes[name] != (outputs[name] != 0))) for name in both)
+    both = spikes.keys() & others.keys()
+    flipped = sum(int(torch.count_nonzero(spikes[name] != others[name])) for name in both)
     return flipped, sum(spikes[name].numel() for name in both)
 
 

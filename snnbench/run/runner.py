@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +20,7 @@ from snnbench.data.load import Samples
 from snnbench.engine.dense.packed import prepack
 from snnbench.nn.fold import fold_batch_norm
 from snnbench.nn.layout import layout_of
+from snnbench.nn.meters import tick, ticks
 from snnbench.nn.norm import calibrate_batch_norm
 from snnbench.nn.twin import ann_twin, check_twin
 from snnbench.results.counts import Profile
@@ -159,8 +158,8 @@ def _prepare(benchmark: Benchmark, config: RunConfig, reporter: Reporter) -> Pre
     calibration = layout.first_samples(samples.inputs, _calibration_size(config))
     calibration = calibration.to(config.device)
     with (
-        reporter.stage("calibrating batch norm", 2 * len(_ticking_modules(twin))) as show,
-        _ticking(show, network, twin),
+        reporter.stage("calibrating batch norm", ticks(network, twin)) as show,
+        tick(show, network, twin),
     ):
         if untrained:
             calibrate_batch_norm(network, calibration)
@@ -209,10 +208,10 @@ def _count(prepared: Prepared, config: RunConfig, reporter: Reporter, partial: P
     """Pass 1: count the network and its twin batch by batch, on the same input."""
     start, layout = partial.counts.done, layout_of(prepared.samples.inputs)
     batches = -(-(config.samples - start) // config.batch_size)
-    ticks = batches * 2 * len(_ticking_modules(prepared.network))
+    layers = ticks(prepared.network, prepared.twin)
     with (
-        reporter.stage("counting", ticks) as show,
-        _ticking(show, prepared.network, prepared.twin),
+        reporter.stage("counting", batches * layers) as show,
+        tick(show, prepared.network, prepared.twin),
         partial.kept(),
     ):
         for inputs, labels in _batches(prepared.samples, config, start):
@@ -244,8 +243,8 @@ def _one(prepared: Prepared, config: RunConfig) -> Tensor:
 def _fold(prepared: Prepared, config: RunConfig, reporter: Reporter) -> run_checks.Fold:
     one = _one(prepared, config)
     folded = fold_batch_norm(prepared.network)
-    ticks = 3 * len(_ticking_modules(prepared.network))  # copies made below tick as well
-    with reporter.stage("folding tdBN", ticks) as show, _ticking(show, prepared.network):
+    layers = 3 * ticks(prepared.network)  # copies made below tick as well
+    with reporter.stage("folding tdBN", layers) as show, tick(show, prepared.network):
         return run_checks.check_fold(prepared.network, folded, one)
 
 
@@ -273,23 +272,3 @@ def _run_fast(
     networks[TWIN_TIMING] = prepack(fold_batch_norm(prepared.twin).model)
     timings = time_networks(networks, inputs, config, reporter, round_s=fold.seconds)
     return engine, timings
-
-
-def _ticking_modules(network: nn.Module) -> list[nn.Module]:
-    return [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-
-
-@contextmanager
-def _ticking(show: Callable[[int], None], *networks: nn.Module) -> Iterator[None]:
-    """Show how many convolutions and linear layers have run."""
-    ticks = itertools.count(1)
-    handles = [
-        module.register_forward_hook(lambda *_: show(next(ticks)))
-        for network in networks
-        for module in _ticking_modules(network)
-    ]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()

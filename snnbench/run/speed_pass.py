@@ -17,6 +17,7 @@ from snnbench.data.load import Samples
 from snnbench.engine.layer_speed import LayerSpeed
 from snnbench.engine.lowering.lower import lower
 from snnbench.engine.plan import EventCurrent, Plan, Value
+from snnbench.nn.meters import measure_inputs
 from snnbench.nn.norm import calibrate_batch_norm
 from snnbench.results.environment import capture
 from snnbench.results.run import RunConfig, WeightsInfo
@@ -142,9 +143,10 @@ def _groups(
     """Shapes to measure, each with its layers and their firing rates."""
     plan = lower(network, inputs)
     currents = _event_currents(plan)
-    rates = _input_rates(network, inputs, {current.layer for current in currents})
+    with measure_inputs(network, (current.layer for current in currents)) as rates:
+        network(inputs)
     members = [
-        (_shape(current, plan.values[current.source]), (current.layer, rates.get(current.layer)))
+        (_shape(current, plan.values[current.source]), (current.layer, rates[current.layer].share))
         for current in currents
     ]
     if layers == "all":
@@ -153,27 +155,6 @@ def _groups(
     for shape, member in members:
         grouped.setdefault(shape, []).append(member)
     return list(grouped.items())
-
-
-def _input_rates(network: nn.Module, inputs: Tensor, names: set[str]) -> dict[str, float]:
-    """Share of non-zero inputs of the named layers, over all their calls."""
-    seen = {name: [0, 0] for name in names}
-
-    def add(name: str, x: Tensor) -> None:
-        seen[name][0] += int(torch.count_nonzero(x))
-        seen[name][1] += x.numel()
-
-    handles = [
-        module.register_forward_pre_hook(lambda _module, args, name=name: add(name, args[0]))
-        for name, module in network.named_modules()
-        if name in names
-    ]
-    try:
-        network(inputs)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return {name: spikes / sites for name, (spikes, sites) in seen.items() if sites}
 
 
 def _event_currents(plan: Plan) -> list[EventCurrent]:

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from snnbench.nn.meters import hooked
+
 
 @torch.no_grad()
 def first_not_finite(network: nn.Module, inputs: Tensor) -> str | None:
@@ -23,16 +25,9 @@ def first_not_finite(network: nn.Module, inputs: Tensor) -> str | None:
     if not bool(inputs.isfinite().all()):
         return "the input"
     found: list[str] = []
-    handles = [
-        module.register_forward_hook(partial(_look, found, name))
-        for name, module in network.named_modules()
-        if name and not list(module.children())
-    ]
-    try:
+    leaves = [(n, m) for n, m in network.named_modules() if n and not list(m.children())]
+    with hooked(leaves, partial(_look, found)):
         network(inputs)
-    finally:
-        for handle in handles:
-            handle.remove()
     return found[0] if found else None
 
 

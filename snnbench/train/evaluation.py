@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from snnbench.core.statistics import wilson
 from snnbench.data.dataset import LabelledSet
 from snnbench.data.feed import feed
-from snnbench.nn.meters import FiringMeter
+from snnbench.nn.meters import evaluating, measure_firing
 from snnbench.train.batches import network_input
 
 _TOP = 5
@@ -83,21 +83,16 @@ def evaluate(
     Raises:
         DataError: A sample cannot be read.
     """
-    training = network.training
     dtype = next(network.parameters()).dtype
     sums = torch.zeros(5, dtype=torch.int64, device=fabric.device)
-    network.eval()
     indices = spread(len(data), samples)
     batches = list(_share(indices, batch_size, fabric.global_rank, fabric.world_size))
-    try:
-        with FiringMeter(network) as meter:
-            for values, labels in feed(data, [(batch, None) for batch in batches], threads=threads):
-                inputs = network_input(values, data, fabric.device, twin=twin).to(dtype)
-                sums[:3] += _count(network(inputs), labels.to(fabric.device))
-                tick(len(labels))
-    finally:
-        network.train(training)
-    sums[3], sums[4] = meter.spikes, meter.sites
+    with evaluating(network), measure_firing(network) as firing:
+        for values, labels in feed(data, [(batch, None) for batch in batches], threads=threads):
+            inputs = network_input(values, data, fabric.device, twin=twin).to(dtype)
+            sums[:3] += _count(network(inputs), labels.to(fabric.device))
+            tick(len(labels))
+    sums[3], sums[4] = firing.nonzero, firing.total
     tested, correct, top5, spikes, sites = _added(sums, fabric).tolist()
     return Scores(
         samples=tested,

@@ -20,7 +20,7 @@ from snnbench.core.signals import StopRequest
 from snnbench.data.dataset import LabelledSet
 from snnbench.data.feed import batches, feed
 from snnbench.nn.layout import layout_of
-from snnbench.nn.meters import probe
+from snnbench.nn.meters import firing_rate
 from snnbench.train import checkpoint
 from snnbench.train.batches import network_input
 from snnbench.train.checkpoint import State, Sums
@@ -202,7 +202,7 @@ class Loop:
         """Sample the firing rate on a few images; every process on its own, the first tells."""
         layout = layout_of(inputs)
         few = layout.first_samples(inputs, max(1, layout.samples(inputs) // _PROBE_SHARE))
-        rate = probe(self._job.network, self._cast(few))
+        rate = firing_rate(self._job.network, self._cast(few))
         if rate is not None:
             sums.rate += rate
             sums.rates += 1

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from snnbench.core.errors import SnnbenchError, UsageError
 from snnbench.core.signals import StopRequest
-from snnbench.nn.meters import FiringMeter, probe
 from snnbench.nn.neuron import LIF
 from snnbench.train import checkpoint
 from snnbench.train.divergence import bad_gradient, first_not_finite
@@ -162,21 +161,6 @@ def test_a_gradient_that_is_not_finite_is_named() -> None:
     network[1].bias.grad = torch.tensor([math.nan])
     assert bad_gradient(network) == "the gradient of '1.bias'"
     assert bad_gradient(nn.Linear(1, 1)) is None
-
-
-def test_the_firing_rate_is_spikes_per_neuron_and_timestep() -> None:
-    network = nn.Sequential(LIF(), nn.Flatten(2), LIF())
-    x = torch.tensor([2.0, 0.0, 0.0, 2.0]).view(2, 1, 2)  # T = 2, N = 1
-    with FiringMeter(network) as meter:
-        network(x)
-    assert (meter.spikes, meter.sites) == (2, 8)  # spikes of 1 do not cross the threshold of 1
-    assert meter.rate == 0.25
-    network(x)
-    assert meter.sites == 8
-    assert probe(nn.Sequential(nn.ReLU()), x) is None
-    assert network.training
-    assert probe(network, x) == 0.25
-    assert network.training
 
 
 class Constant(nn.Module):

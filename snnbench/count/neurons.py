@@ -10,8 +10,7 @@ from torch import Tensor, nn
 # (top-level package, class name) of a base class -> its instances are neurons
 NEURON_BASES = frozenset(
     {
-        ("snnbench", "LIF"),
-        ("snnbench", "IF"),
+        ("snnbench", "Neuron"),
         ("spikingjelly", "BaseNode"),
         ("snntorch", "SpikingNeuron"),
         ("norse", "SNN"),

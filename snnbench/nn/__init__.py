@@ -1,11 +1,11 @@
 """Spiking networks, and networks made of networks.
 
 functional   LIF step, surrogate gradient
-neuron       LIF, IF
+neuron       the base of all neurons and their NeuronSpec; LIF, IF
 norm         tdBN and its calibration
 layout       where time and batch stand in an input
 blocks       residual blocks, PerTimestep
-twin         the ReLU twin, and the check of its structure
+twin         the ANN twin, and the check of its structure
 fold         folding of batch norm, and what it changed
 meters       hooks in a with block: spikes, firing rates, densities
 """
@@ -21,14 +21,18 @@ if TYPE_CHECKING:
     from snnbench.nn.blocks import conv_norm as conv_norm
     from snnbench.nn.blocks import output_channels as output_channels
     from snnbench.nn.fold import fold_batch_norm as fold_batch_norm
+    from snnbench.nn.functional import spike as spike
     from snnbench.nn.neuron import IF as IF
     from snnbench.nn.neuron import LIF as LIF
+    from snnbench.nn.neuron import Neuron as Neuron
+    from snnbench.nn.neuron import NeuronSpec as NeuronSpec
     from snnbench.nn.twin import ann_twin as ann_twin
 else:
     __getattr__, __dir__, __all__ = lazy(
         __name__,
         blocks="PerTimestep Shortcut SpikingBlock conv_norm output_channels",
         fold="fold_batch_norm",
-        neuron="IF LIF",
+        functional="spike",
+        neuron="IF LIF Neuron NeuronSpec",
         twin="ann_twin",
     )

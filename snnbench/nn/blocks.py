@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from torch import Tensor, nn
 
 from snnbench.core.errors import UsageError
-from snnbench.nn.neuron import LIF
+from snnbench.nn.neuron import LIF, Neuron
 from snnbench.nn.norm import ThresholdDependentBatchNorm2d
 
 BlockKind = Literal["basic", "bottleneck", "plain"]
@@ -85,9 +85,9 @@ def _shortcut(
 
 
 class SpikingBlock(nn.Module):
-    """Convolution, tdBN, LIF in series; the shortcut joins before the last LIF (ZH21 fig. 5b).
+    """Convolution, tdBN, neurons in series; a shortcut joins before the last ones (ZH21 fig. 5b).
 
-    The addition joins pre-activations, so every LIF, and with it the block, puts out spikes.
+    The addition joins pre-activations, so all neurons, and with them the block, put out spikes.
 
     Args:
         kind: ``basic`` (3x3, 3x3), ``bottleneck`` (1x1, 3x3, 1x1 with four times the channels),
@@ -95,7 +95,7 @@ class SpikingBlock(nn.Module):
         in_channels: C of the input [T, N, C, H, W].
         channels: Of the 3x3 convolutions.
         stride: Of the block.
-        neuron: Makes a fresh LIF.
+        neuron: Makes a fresh layer of neurons.
         shortcut: Where the shape is kept, ``paper`` puts tdBN(1/sqrt 2) on the shortcut and
             ``identity`` nothing. Where it changes, a 1x1 convolution with tdBN(1/sqrt 2) always.
 
@@ -110,7 +110,7 @@ class SpikingBlock(nn.Module):
         channels: int,
         *,
         stride: int = 1,
-        neuron: Callable[[], LIF] = LIF,
+        neuron: Callable[[], Neuron] = LIF,
         shortcut: Shortcut = "paper",
     ) -> None:
         super().__init__()

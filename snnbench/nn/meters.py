@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from snnbench.nn.neuron import LIF
+from snnbench.nn.neuron import Neuron
 
 Hook = Callable[[str, nn.Module, tuple[Any, ...], Any], Tensor | None]
 
@@ -137,7 +137,9 @@ def firing_rate(network: nn.Module, inputs: Tensor) -> float | None:
 
 
 def _neurons(network: nn.Module) -> list[tuple[str, nn.Module]]:
-    return [(name, module) for name, module in network.named_modules() if isinstance(module, LIF)]
+    return [
+        (name, module) for name, module in network.named_modules() if isinstance(module, Neuron)
+    ]
 
 
 def _weighted(network: nn.Module) -> list[nn.Module]:

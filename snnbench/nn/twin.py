@@ -1,4 +1,4 @@
-"""The ReLU twin of a spiking network: the same graph with other neurons, run once (T = 1)."""
+"""The ANN twin of a spiking network: the same graph with other neurons, run once (T = 1)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from snnbench.core.errors import StructureError
-from snnbench.nn.neuron import LIF
+from snnbench.nn.neuron import Neuron
 from snnbench.nn.norm import ThresholdDependentBatchNorm2d
 from snnbench.results.run import Check
 
@@ -17,22 +17,22 @@ from snnbench.results.run import Check
 def ann_twin(snn: nn.Module) -> nn.Module:
     """Structural copy of a spiking network as an ordinary ANN.
 
-    Convolutions and linear layers keep their weights; every LIF or IF becomes a ``ReLU``; every
-    tdBN becomes a ``BatchNorm2d`` with the same scale and shift but fresh running statistics,
-    since those of spikes say nothing about ReLU activations (see ``calibrate_batch_norm``); every
-    ``timesteps`` attribute becomes 1. The forward code is the spiking network's own, so the
-    twin's dense MACs are those of one timestep.
+    Convolutions and linear layers keep their weights; every ``Neuron`` becomes its ``twin()``, a
+    ``ReLU`` unless it says otherwise; every tdBN becomes a ``BatchNorm2d`` with the same scale and
+    shift but fresh running statistics, since those of spikes say nothing about activations (see
+    ``calibrate_batch_norm``); every ``timesteps`` attribute becomes 1. The forward code is the
+    spiking network's own, so the twin's dense MACs are those of one timestep.
 
     Args:
         snn: Network built of ``snnbench.nn`` and stateless PyTorch modules; left as it is.
 
     Raises:
-        StructureError: There is no LIF or IF to replace.
+        StructureError: There is no neuron to replace.
     """
     twin = copy.deepcopy(snn)
-    if not any(isinstance(module, LIF) for module in twin.modules()):
+    if not any(isinstance(module, Neuron) for module in twin.modules()):
         msg = (
-            f"{type(snn).__name__} has no LIF or IF of snnbench.nn, so it has no ReLU twin; "
+            f"{type(snn).__name__} has no neurons of snnbench.nn, so it has no ANN twin; "
             "pass a twin of your own"
         )
         raise StructureError(msg)
@@ -58,8 +58,8 @@ def _replace(
 
 
 def _to_ann(module: nn.Module) -> nn.Module:
-    if isinstance(module, LIF):
-        return nn.ReLU().train(module.training)
+    if isinstance(module, Neuron):
+        return module.twin().train(module.training)
     if isinstance(module, ThresholdDependentBatchNorm2d):
         norm = nn.BatchNorm2d(
             module.num_features,
@@ -81,15 +81,19 @@ def check_twin(snn: nn.Module, twin: nn.Module) -> tuple[Check, ...]:
         twin: What is to be compared with it.
 
     Returns:
-        Three checks: parameters equal one to one in name and shape, as many activations as
-        neurons, no neuron and no tdBN left.
+        Three checks: parameters outside neurons equal one to one in name and shape, as many
+        activations as neurons, no neuron and no tdBN left.
     """
-    ours = {name: tuple(p.shape) for name, p in snn.named_parameters()}
-    theirs = {name: tuple(p.shape) for name, p in twin.named_parameters()}
+    neurons = {name: m for name, m in snn.named_modules() if isinstance(m, Neuron)}
+    inside = tuple(f"{name}." for name in neurons)
+    ours, theirs = (
+        {n: tuple(p.shape) for n, p in model.named_parameters() if not n.startswith(inside)}
+        for model in (snn, twin)
+    )
     unequal = sorted(n for n in ours.keys() | theirs.keys() if ours.get(n) != theirs.get(n))
-    neurons = _count(snn, LIF)
-    activations = _count(twin, nn.ReLU) - _count(snn, nn.ReLU)
-    left = _count(twin, LIF, ThresholdDependentBatchNorm2d)
+    kinds = {type(neuron.twin()) for neuron in neurons.values()}
+    activations = _count(twin, *kinds) - _count(snn, *kinds)
+    left = _count(twin, Neuron, ThresholdDependentBatchNorm2d)
     return (
         Check(
             name="twin parameter shapes",
@@ -100,9 +104,9 @@ def check_twin(snn: nn.Module, twin: nn.Module) -> tuple[Check, ...]:
         ),
         Check(
             name="twin activations for neurons",
-            expected=neurons,
+            expected=len(neurons),
             measured=activations,
-            ok=neurons == activations,
+            ok=len(neurons) == activations,
         ),
         Check(name="twin spiking layers left", expected=0, measured=left, ok=left == 0),
     )

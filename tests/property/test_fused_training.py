@@ -70,7 +70,7 @@ def test_equals_the_plain_layers(case: dict):
         mine = copy.deepcopy(norms[:branches])
         currents = [view for _, view in leaves]
         if fused:
-            spikes = spikes_of(currents, mine, case["neuron"])
+            spikes = spikes_of(currents, mine, case["neuron"].spec)
         else:
             spikes = case["neuron"](
                 sum(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from snnbench.engine.runtime import EventModel
 from snnbench.nn.blocks import PerTimestep, SpikingBlock, conv_norm
 from snnbench.nn.fold import fold_batch_norm
-from snnbench.nn.neuron import IF, LIF
+from snnbench.nn.neuron import IF, LIF, Neuron
 
 
 class Residual(nn.Module):
@@ -93,7 +93,7 @@ def dense_run(model: nn.Module, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
     folded = fold_batch_norm(model).model
     spikes: dict[str, Tensor] = {}
     for name, module in folded.named_modules():
-        if isinstance(module, LIF):
+        if isinstance(module, Neuron):
             module.register_forward_hook(
                 lambda _m, _x, y, name=name: spikes.__setitem__(name, y.bool())
             )

@@ -18,7 +18,7 @@ from torch import distributed as dist
 from torch.autograd.function import once_differentiable
 
 from snnbench.core.threads import run_on_threads
-from snnbench.nn.neuron import LIF
+from snnbench.nn.neuron import Neuron, NeuronSpec
 from snnbench.nn.norm import ThresholdDependentBatchNorm2d
 from snnbench.train.fast import kernels
 from snnbench.train.fast.sync import Moments, SynchronisedBatchNorm2d, input_gradient, joined
@@ -38,6 +38,17 @@ _SMALL = 1 << 15
 """Elements that are not worth a second thread."""
 
 
+def known_spec(neuron: Neuron) -> NeuronSpec | None:
+    """The spec of neurons whose spikes and gradients the kernels compute; ``None`` for others.
+
+    Those are the dynamics of an ``LIF``, without parameters that gradients would have to reach.
+    """
+    spec = neuron.spec
+    if spec is None or spec.kind != NeuronSpec().kind or neuron.state_dict():
+        return None
+    return None if spec.detach_reset or spec.surrogate_width is None else spec
+
+
 def is_supported(currents: Sequence[Tensor]) -> bool:
     """Whether ``spikes_of`` takes these: gradients are wanted, of real numbers on a CPU."""
     first = currents[0]
@@ -52,17 +63,17 @@ def is_supported(currents: Sequence[Tensor]) -> bool:
     )
 
 
-def spikes_of(currents: Sequence[Tensor], norms: Sequence[Norm], neuron: LIF) -> Tensor:
+def spikes_of(currents: Sequence[Tensor], norms: Sequence[Norm], spec: NeuronSpec) -> Tensor:
     """Spikes of neurons whose current is the sum of one or two normalised branches.
 
-    Equal up to rounding to ``neuron(norm(x) + other_norm(other))``; so are its gradients and what
-    it does to the norms' running statistics.
+    Equal up to rounding to neurons of ``norm(x) + other_norm(other)``; so are its gradients and
+    what it does to the norms' running statistics.
 
     Args:
         currents: One or two, [T, N, C, H, W]; see ``is_supported``. The first may be expanded
             along T: what is the same at every timestep is then computed once.
         norms: One for each, ``None`` for a current that is not normalised.
-        neuron: Its constants are used.
+        spec: Of the neurons; see ``known_spec``.
 
     Returns:
         0.0 or 1.0, [T, N, C, H, W], channels last in memory.
@@ -74,7 +85,7 @@ def spikes_of(currents: Sequence[Tensor], norms: Sequence[Norm], neuron: LIF) ->
     spikes: Tensor = _Fused.apply(  # type: ignore[no-untyped-call]
         x[:1] if x.stride(0) == 0 and not others else x,
         others[0] if others else None,
-        (len(x), neuron, tuple(norms)),
+        (len(x), spec, tuple(norms)),
         *parameters,
     )
     return spikes
@@ -169,10 +180,10 @@ class _Fused(torch.autograd.Function):
         ctx: Any,
         x: Tensor,
         other: Tensor | None,
-        call: tuple[int, LIF, tuple[Norm, ...]],
+        call: tuple[int, NeuronSpec, tuple[Norm, ...]],
         *parameters: Tensor | None,
     ) -> Tensor:
-        T, neuron, norms = call
+        T, spec, norms = call
         spikes = _like_rows(x.new_empty(0), (T, *x.shape[1:]))
         layout = _Layout(spikes.shape, _REAL[x.dtype])
         inputs = [_by_rows(branch) for branch in (x, other) if branch is not None]
@@ -183,7 +194,7 @@ class _Fused(torch.autograd.Function):
             )
         ]
         rows = [row for affine in affines for row in affine.rows]
-        constants = np.array([neuron.decay, neuron.threshold, neuron.surrogate_width], layout.real)
+        constants = np.array([spec.decay, spec.threshold, spec.surrogate_width], layout.real)
         ctx.call = layout.repeated(*rows, *rows[: 4 - len(rows)]), constants
         ctx.layout, ctx.affines = layout, affines
         ctx.save_for_backward(*inputs)

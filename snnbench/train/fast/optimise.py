@@ -11,20 +11,21 @@ import torch
 from torch import Tensor, nn
 
 from snnbench.nn.blocks import PerTimestep, SpikingBlock
-from snnbench.nn.neuron import LIF
+from snnbench.nn.neuron import Neuron
 from snnbench.nn.norm import ThresholdDependentBatchNorm2d
-from snnbench.train.fast.fused import Norm, is_supported, spikes_of
+from snnbench.train.fast.fused import Norm, is_supported, known_spec, spikes_of
 
 
 def optimise(network: nn.Module) -> nn.Module:
     """A view of a network that trains faster and in less memory on a CPU.
 
-    The neurons of every ``SpikingBlock``, and every ``LIF`` in a ``Sequential`` that directly
-    follows a ``PerTimestep`` with a tdBN at its end, take over the tdBN before them
-    (``snnbench.train.fast.fused``). Convolutions before such neurons run with the channel fastest
-    in memory, and once for all timesteps if their input is the same at all of them. Results and
-    gradients are those of the network up to rounding. What is not float32, float64 or bfloat16 on
-    a CPU, and what needs no gradients, is computed as the network computes it.
+    The neurons of every ``SpikingBlock``, and those in a ``Sequential`` that directly follow a
+    ``PerTimestep`` with a tdBN at its end, take over the tdBN before them
+    (``snnbench.train.fast.fused``), if they have the dynamics of an ``LIF``. Convolutions before
+    such neurons run with the channel fastest in memory, and once for all timesteps if their input
+    is the same at all of them. Results and gradients are those of the network up to rounding. What
+    is not float32, float64 or bfloat16 on a CPU, and what needs no gradients, is computed as the
+    network computes it.
 
     The network stays as it is. The view has its parameters and buffers, under the same names.
     Hooks on convolutions run in both; the view has neurons and containers of its own, which can
@@ -45,31 +46,33 @@ def optimise(network: nn.Module) -> nn.Module:
     return _view(network, views)
 
 
-class FusedLIF(LIF):
-    """An ``LIF`` that normalises its own currents.
+class FusedLIF(Neuron):
+    """Neurons that normalise their own currents.
 
     Args:
-        neuron: Whose constants it takes.
-        norms: Of its currents, in order. They keep their place in the network, and are no children.
+        neuron: Computes what kernels do not support. Like the norms, it keeps its place in the
+            network and is no child.
+        norms: Of the currents, in order.
     """
 
-    def __init__(self, neuron: LIF, *norms: Norm) -> None:
-        super().__init__(
-            decay=neuron.decay, threshold=neuron.threshold, surrogate_width=neuron.surrogate_width
-        )
+    def __init__(self, neuron: Neuron, *norms: Norm) -> None:
+        super().__init__()
+        self._fire = neuron.forward
+        self._spec = known_spec(neuron)
         self._norms = norms
 
     def forward(self, *currents: Tensor) -> Tensor:
         """Spikes of one or two currents before their norms, all [T, N, C, H, W]."""
-        if is_supported(currents):
-            return spikes_of(currents, self._norms, self)
+        if self._spec is not None and is_supported(currents):
+            return spikes_of(currents, self._norms, self._spec)
         total, *others = (
             x if norm is None else norm(x.flatten(0, 1)).view_as(x)
             for x, norm in zip(currents, self._norms, strict=True)
         )
         for other in others:
             total = total + other
-        return super().forward(total)
+        spikes: Tensor = self._fire(total)
+        return spikes
 
 
 class _Synapse(PerTimestep):
@@ -144,7 +147,7 @@ def _fused(
     neuron: nn.Module, branches: Sequence[nn.Module]
 ) -> tuple[FusedLIF, list[nn.Module]] | None:
     """A neuron with the norms at the ends of its branches, and the branches without them."""
-    if not isinstance(neuron, LIF) or type(neuron).forward is not LIF.forward:
+    if not isinstance(neuron, Neuron) or known_spec(neuron) is None:
         return None
     norms: list[Norm] = []
     views: list[nn.Module] = []

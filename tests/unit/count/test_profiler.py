@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from support.counting import count, rows_of
+from support.neurons import Adaptive, Louder
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrizations, prune
@@ -271,3 +272,13 @@ def test_a_result_taken_inside_the_block_does_not_change() -> None:
         snapshot = p.result
         model(torch.ones(1, 3))
     assert (snapshot.samples, p.result.samples) == (1, 2)
+
+
+@pytest.mark.parametrize("neuron", [Adaptive(), Louder(), LIF()])
+def test_a_subclass_of_our_neuron_is_recognised_by_its_base(neuron: nn.Module):
+    x = torch.ones(3, 2, 4)
+    with torch.no_grad():
+        spikes = neuron(x)
+    row = count(nn.Sequential(neuron, nn.Linear(4, 2)), x).neurons[0]
+    assert (row.output_spikes, row.output_sites) == (spikes.count_nonzero(), 24)
+    assert row.side.membrane_updates == 24

@@ -1,9 +1,12 @@
+from dataclasses import FrozenInstanceError
+
 import pytest
 import torch
+from support.neurons import Adaptive, AtThreshold, Louder, Named, SoftReset
 
 from snnbench.core.errors import UsageError
 from snnbench.nn.functional import if_step, lif_step, spike
-from snnbench.nn.neuron import IF, LIF
+from snnbench.nn.neuron import IF, LIF, Neuron, NeuronSpec
 
 
 def one_neuron(*values: float) -> torch.Tensor:
@@ -119,3 +122,69 @@ def test_repeated_frames_may_share_memory():
 def test_constants_out_of_range_are_refused(constants: dict[str, float], message: str):
     with pytest.raises(UsageError, match=message):
         LIF(**constants)
+
+
+def test_the_spec_has_the_constants_and_cannot_be_changed():
+    spec = LIF(decay=0.5, threshold=2.0, surrogate_width=3.0).spec
+    assert spec == NeuronSpec(decay=0.5, threshold=2.0, surrogate_width=3.0)
+    assert IF(threshold=2.0).spec == NeuronSpec(threshold=2.0, surrogate_width=1.0)
+    with pytest.raises(FrozenInstanceError):
+        spec.decay = 1.0  # type: ignore[misc]
+
+
+def test_the_spec_follows_the_neuron():
+    lif = LIF()
+    lif.threshold = torch.tensor(0.5)
+    assert lif.spec.threshold == 0.5
+    lif.threshold = torch.tensor([0.5, 1.0]).view(2, 1, 1)
+    assert lif.spec is None
+
+
+class _Mixin:
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+class _Mixed(_Mixin, LIF):
+    pass
+
+
+class _Described(Louder):
+    @property
+    def spec(self) -> NeuronSpec:
+        return NeuronSpec(reset="none")
+
+
+def test_a_spec_belongs_to_one_forward():
+    assert Named(decay=0.5).spec == LIF(decay=0.5).spec
+    assert Adaptive().spec is None
+    assert Louder().spec is None  # with another forward than the LIF it inherits from
+    assert _Mixed().spec is None
+    assert _Described().spec == NeuronSpec(reset="none")
+
+
+@pytest.mark.parametrize(
+    ("spec", "kind"),
+    [
+        (LIF().spec, "reset to zero"),
+        (IF(threshold=0.3).spec, "reset to zero"),
+        (NeuronSpec(detach_reset=True), "reset to zero"),
+        (NeuronSpec(reset_value=0.5), "reset to a value"),
+        (NeuronSpec(reset_value=(0.0, 0.5)), "reset to a value, reset value per channel"),
+        (NeuronSpec(reset="none", input_gain=0.5), "no reset, input gain"),
+        (AtThreshold().spec, "reset to zero, fires at the threshold"),
+        (SoftReset(3).spec, "reset by subtraction, decay per channel"),
+    ],
+)
+def test_kinds_of_dynamics_leave_constants_out(spec: NeuronSpec, kind: str):
+    assert spec.kind == kind
+
+
+def test_an_unknown_reset_is_refused():
+    with pytest.raises(UsageError, match="reset must be one of value, subtract, none, got 'soft'"):
+        NeuronSpec(reset="soft")  # type: ignore[arg-type]
+
+
+def test_a_neuron_needs_a_forward():
+    with pytest.raises(NotImplementedError, match="forward"):
+        Neuron()(torch.zeros(1, 1))

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from support.neurons import SoftReset
 from torch import nn
 
 from snnbench.core.errors import StructureError
@@ -71,8 +72,23 @@ def test_generic_trees_shared_and_root_neurons():
 
 
 def test_a_network_without_our_neurons_has_no_twin():
-    with pytest.raises(StructureError, match=r"Sequential has no LIF or IF of snnbench.nn"):
+    with pytest.raises(StructureError, match=r"Sequential has no neurons of snnbench.nn"):
         ann_twin(nn.Sequential(nn.Linear(2, 2)))
+
+
+class Clipped(SoftReset):
+    def twin(self) -> nn.Module:
+        return nn.Hardtanh(0, 1)
+
+
+def test_neurons_say_what_their_twin_has_instead():
+    snn = nn.Sequential(PerTimestep(nn.Conv2d(3, 4, 3)), Clipped(4), LIF())
+    twin = ann_twin(snn)
+    assert [type(module) for module in twin] == [PerTimestep, nn.Hardtanh, nn.ReLU]
+    # the decay is the neurons' own: their twin needs none
+    assert [check.ok for check in check_twin(snn, twin)] == [True] * 3
+    shapes, activations, left = check_twin(snn, nn.Sequential(twin[0], snn[1], twin[2]))
+    assert (shapes.ok, activations.measured, left.measured) == (True, 1, 1)
 
 
 def test_checks_hold_for_a_twin():

@@ -4,11 +4,12 @@ import copy
 
 import pytest
 import torch
+from support.neurons import Adaptive, AtThreshold, Louder, Named, SoftReset
 from torch import Tensor, nn
 
 from snnbench.nn.blocks import PerTimestep, Shortcut, SpikingBlock, conv_norm
 from snnbench.nn.functional import lif_sequence
-from snnbench.nn.neuron import IF, LIF
+from snnbench.nn.neuron import LIF, Neuron, NeuronSpec
 from snnbench.nn.norm import ChannelAffine, ThresholdDependentBatchNorm2d
 from snnbench.train.fast.fused import spikes_of
 from snnbench.train.fast.optimise import FusedLIF, optimise
@@ -114,7 +115,7 @@ def test_the_network_is_left_alone():
 def test_neurons_of_the_view_can_be_watched():
     view = optimise(small())
     rates = []
-    neurons = [module for module in view.modules() if isinstance(module, LIF)]
+    neurons = [module for module in view.modules() if isinstance(module, Neuron)]
     for neuron in neurons:
         neuron.register_forward_hook(lambda _m, _args, spikes: rates.append(spikes.mean().item()))
     y = view(torch.randn(T, N, 3, 6, 6))
@@ -122,23 +123,56 @@ def test_neurons_of_the_view_can_be_watched():
     assert rates[-1] == y.mean()
 
 
-class Louder(LIF):
-    def forward(self, x: Tensor) -> Tensor:
-        return 2 * super().forward(x)
+class Detached(LIF):
+    @property
+    def spec(self) -> NeuronSpec:
+        return NeuronSpec(decay=self.decay, surrogate_width=1.0, detach_reset=True)
+
+
+class OtherSurrogate(LIF):
+    @property
+    def spec(self) -> NeuronSpec:
+        return NeuronSpec(decay=self.decay)
+
+
+def with_buffer() -> LIF:
+    lif = LIF()
+    lif.register_buffer("seen", torch.zeros(1))
+    return lif
+
+
+UNKNOWN = (
+    *(Adaptive(), SoftReset(4), AtThreshold(), Louder()),
+    *(Detached(), OtherSurrogate(), with_buffer()),
+)
 
 
 @pytest.mark.parametrize(
     "network",
     [
         nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()),
-        nn.Sequential(conv_norm(3, 4, 3), Louder()),
+        *(nn.Sequential(conv_norm(3, 4, 3), neuron) for neuron in UNKNOWN),
         nn.Sequential(PerTimestep(nn.Conv2d(3, 4, 3)), LIF()),
         nn.Sequential(conv_norm(3, 4, 3), nn.Identity(), LIF()),
-        SpikingBlock("basic", 3, 3, neuron=Louder),
+        *(SpikingBlock("basic", 3, 3, neuron=lambda n=n: n) for n in UNKNOWN),
     ],
 )
 def test_what_is_not_recognised_is_shared(network: nn.Module):
     assert optimise(network) is network
+
+
+def test_dynamics_decide_and_not_the_class():
+    network = nn.Sequential(conv_norm(3, 4, 3), Named(decay=0.5)).double()
+    assert isinstance(optimise(network)[1], FusedLIF)
+    check_equal(network, torch.randn(T, N, 3, 6, 6, dtype=torch.float64))
+
+
+def test_neurons_without_kernels_train_through_their_own_forward():
+    torch.manual_seed(0)
+    network = nn.Sequential(conv_norm(3, 4, 3), LIF(), conv_norm(4, 4, 3), SoftReset(4)).double()
+    assert isinstance(optimise(network)[1], FusedLIF)
+    check_equal(network, torch.randn(T, N, 3, 6, 6, dtype=torch.float64))
+    assert network[3].decay.grad.count_nonzero() == 4
 
 
 def test_a_folded_block_is_shared():
@@ -176,7 +210,7 @@ def test_bfloat16_elements_are_computed_in_float32():
     wide = x.detach().float().requires_grad_()
     norm = ThresholdDependentBatchNorm2d(7)
     other = copy.deepcopy(norm)
-    y = spikes_of([x], [norm], LIF())
+    y = spikes_of([x], [norm], LIF().spec)
     want = lif_sequence(other(wide.flatten(0, 1)).view_as(wide))
     g = torch.randn(y.shape).bfloat16()
     y.backward(g)
@@ -221,8 +255,3 @@ def test_results_do_not_depend_on_the_number_of_threads():
     for name, value in found[0].items():
         for other in found[1:]:
             torch.testing.assert_close(other[name], value, rtol=1e-9, atol=1e-9)
-
-
-def test_integrate_and_fire_keeps_its_constants():
-    fused = FusedLIF(IF(threshold=0.5, surrogate_width=2.0))
-    assert (fused.decay, fused.threshold, fused.surrogate_width) == (1.0, 0.5, 2.0)

@@ -78,7 +78,7 @@ def plain(x: Tensor) -> Tensor:
 
 def fused(x: Tensor) -> Tensor:
     neuron = LIF(decay=DECAY, threshold=THRESHOLD, surrogate_width=WIDTH)
-    return spikes_of([x.view(*x.shape, 1, 1, 1)], [None], neuron).view(x.shape)
+    return spikes_of([x.view(*x.shape, 1, 1, 1)], [None], neuron.spec).view(x.shape)
 
 
 @pytest.mark.parametrize("neurons", [plain, fused])

@@ -25,13 +25,8 @@ _OWN_OPTIONS = ("--out",)
 @click.argument("base", metavar="BASE_REF")
 @click.argument("head", metavar="HEAD_REF")
 @click.argument("command", metavar="-- run NAME ...", nargs=-1, required=True)
-@click.option(
-    "--processes",
-    type=click.IntRange(1),
-    default=3,
-    show_default=True,
-    metavar="N",
-    help="Number of runs of each revision.",
+@options.integer(
+    "--processes", "Number of runs of each revision.", type=click.IntRange(1), default=3
 )
 @options.fail_above(
     "Fail if METRIC is worse by more than TOL, such as latency.event:15%; adds to the default "
@@ -39,34 +34,25 @@ _OWN_OPTIONS = ("--out",)
 )
 @options.exact
 @options.allow
-@click.option(
+@options.option(
     "--detect",
+    "Smallest slowdown that must not go unnoticed; if times vary too much to exclude it, the "
+    "verdict is inconclusive.",
     default="25%",
-    show_default=True,
     metavar="PERCENT",
-    help=(
-        "Smallest slowdown that must not go unnoticed; where times vary too much to exclude it, "
-        "the verdict is inconclusive."
-    ),
 )
-@click.option(
-    "--fail-inconclusive", is_flag=True, help="Exit with code 3 if times are inconclusive."
-)
-@click.option(
+@options.flag("--fail-inconclusive", "Exit with code 3 if times are inconclusive.")
+@options.option(
     "--repo",
+    "Any folder of the git repository.",
+    type=options.PATH,
     default=".",
-    type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="Any folder of the git repository.  [default: the current folder]",
 )
-@click.option(
-    "--install",
-    is_flag=True,
-    help="Install the dependencies of each revision separately (downloads packages).",
-)
-@click.option("--keep", is_flag=True, help="Keep the environments of both revisions afterwards.")
+@options.flag("--install", "Install the dependencies of each revision separately (downloads them).")
+@options.flag("--keep", "Keep the environments of both revisions.")
 @options.report_format
-@options.out("New folder for the results of all runs.  [default: results/ab/BASE-HEAD-TIME]")
+@options.out("New folder for the results of all runs.", otherwise="results/ab/BASE-HEAD-TIME")
 def ab_command(
     base: str,
     head: str,

@@ -10,18 +10,16 @@ from snnbench.cli import options, output
 
 
 @click.command("compare")
-@click.argument("base", metavar="BASE", type=click.Path(path_type=Path))
-@click.argument(
-    "heads", metavar="HEAD...", nargs=-1, required=True, type=click.Path(path_type=Path)
-)
+@click.argument("base", metavar="BASE", type=options.PATH)
+@click.argument("heads", metavar="HEAD...", nargs=-1, required=True, type=options.PATH)
 @options.fail_above(
-    "Fail if METRIC is worse by more than TOL, such as synops:1% or accuracy:0.5pt; replaces the "
-    "default limits; may be repeated."
+    "Fail if METRIC is worse by more than TOL, such as synops:1% or accuracy:0.5pt; replaces "
+    "the default limits; may be repeated."
 )
 @options.exact
 @options.allow
 @options.report_format
-@options.out("File for the comparison.  [default: print it]", metavar="FILE")
+@options.out("File for the comparison.", metavar="FILE", otherwise="none, print only")
 def compare_command(
     base: Path,
     heads: tuple[Path, ...],

@@ -19,42 +19,18 @@ if TYPE_CHECKING:
 
 @click.command("evaluate")
 @options.benchmark
-@click.option(
-    "--weights",
-    "source",
-    required=True,
-    metavar="FILE",
-    help="Trained weights: a file, or shipped:WEIGHTS as listed by `snnbench list`.",
+@options.weights("--weights source", required=True)
+@options.data("Labelled data set; its test part is used.")
+@options.numbers(
+    *("-T --timesteps", "Numbers of timesteps T, tested one after another.", int, "2,4,6"),
+    otherwise="that of the weights, else of the benchmark",
 )
-@options.data("Labelled data set, of which the test part is used.")
-@click.option(
-    "-T",
-    "--timesteps",
-    callback=options.numbers(int, "2,4,6"),
-    metavar="N,...",
-    help=options.described(
-        "Numbers of timesteps T to test, one after another.",
-        "as the weights were trained, else as the benchmark says",
-    ),
-)
-@options.width("as the weights were trained, else 1")
-@options.shortcut("as the weights were trained, else paper")
-@click.option(
-    "--batch-size",
-    type=int,
-    default=32,
-    show_default=True,
-    metavar="N",
-    help="Samples per forward pass in each process.",
-)
-@click.option(
-    "--samples",
-    type=int,
-    metavar="N",
-    help="Test only N samples, spread evenly over the test part.  [default: all]",
-)
+@options.width(otherwise="that of the weights, else 1")
+@options.shortcut(otherwise="that of the weights, else paper")
+@options.integer("--batch-size", "Samples per forward pass in each process.", default=32)
+@options.integer("--samples", "Number of test samples, spread evenly.", otherwise="all")
 @options.machine
-@options.out("File to write the results to as well.", metavar="FILE.json")
+@options.out("File for the results as JSON.", metavar="FILE.json", otherwise="none, print only")
 def evaluate_command(name: str, out: Path | None, **given: Any) -> None:
     """Measure the accuracy of trained weights of the benchmark NAME.
 

@@ -10,21 +10,15 @@ from snnbench.cli import options, output
 
 
 @click.command("history")
-@click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path))
-@click.option(
-    "--metric",
-    "asked",
-    multiple=True,
+@click.argument("folder", metavar="FOLDER", type=options.PATH)
+@options.repeated(
+    "--metric asked",
+    "Metric or group of metrics, such as synops or energy; may be repeated.",
     metavar="METRIC",
-    help=(
-        "Metric or group of metrics, such as synops or energy; may be repeated.  [default: synops, "
-        "firing rate, accuracy, times]"
-    ),
+    otherwise="synops, firing rate, accuracy, times",
 )
-@click.option(
-    "--skip-unreadable", is_flag=True, help="Skip files that are damaged or are not results."
-)
-@options.out("Folder for a table and plots.  [default: print only]")
+@options.flag("--skip-unreadable", "Skip files that are damaged or hold no results.")
+@options.out("Folder for a table and plots.", otherwise="none, print only")
 def history_command(
     folder: Path, *, asked: tuple[str, ...], skip_unreadable: bool, out: Path | None
 ) -> None:

@@ -15,45 +15,30 @@ _SAMPLES = 2
 
 @click.command("latency")
 @options.benchmark
-@click.option(
+@options.numbers(
     "--rates",
-    callback=options.numbers(float, "0.05,0.1"),
+    "Firing rates to time, in spikes per neuron and timestep, above 0 and at most 1.",
+    *(float, "0.05,0.1"),
     default=_RATES,
-    show_default=True,
-    metavar="P,...",
-    help="Firing rates to time, in spikes per neuron and timestep, each above 0 and at most 1.",
 )
-@options.timesteps("as the weights were trained, else as the benchmark says")
-@click.option(
-    "--batch-size",
-    type=int,
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Samples per timed call.",
+@options.timesteps(otherwise="that of the weights, else of the benchmark")
+@options.integer("--batch-size", "Samples per timed call.", default=1)
+@options.integer("--threads", "Threads used by event-driven and by dense layers.", default=1)
+@options.weights_dtype(
+    "Number format of event-driven layers' weights.", *("float32", "float64", "int16", "bfloat16")
 )
-@click.option(
-    "--threads",
-    type=int,
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Threads used by event-driven and by dense layers.",
-)
-@options.weights_dtype("float32", "float64", "int16", "bfloat16", user="event-driven layers")
-@click.option(
+@options.choice(
     "--layers",
-    type=click.Choice(["unique", "all"]),
+    "Time one layer of each shape (unique), or every layer (all).",
+    *("unique", "all"),
     default="unique",
-    show_default=True,
-    help="Time one layer of each shape (unique), or every layer (all).",
 )
 @options.data("Samples on which the layers' own firing rates are measured.")
-@options.weights
+@options.fitting_weights
 @options.untrained
 @options.seed("Seed of random weights, random spikes and the choice of samples.")
-@options.width("as the weights were trained, else 1")
-@options.out("Folder for the figure and its data.  [default: results/NAME]")
+@options.width(otherwise="that of the weights, else 1")
+@options.out("Folder for the figure and its data.", otherwise="results/NAME")
 def latency_command(name: str, rates: Any, layers: Any, out: Path | None, **given: Any) -> None:
     """Time single layers of the benchmark NAME by firing rate.
 

@@ -1,14 +1,14 @@
 """Options and arguments that several commands share, each declared and parsed in one place.
 
-What differs between commands is an argument: the default that help shows, or the wording.
+What differs between commands is an argument: the text of the help, or the default in it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import reduce
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
@@ -18,171 +18,134 @@ if TYPE_CHECKING:
     from snnbench.train.machine import Machine
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-_MACHINE = ("device", "devices", "num_nodes", "threads")
+PATH = click.Path(path_type=Path)
 
 
-def numbers(number: type[int] | type[float], example: str) -> Callable[..., Any]:
-    """Callback of an option whose value is numbers separated by commas, given as a tuple.
+class Option(Protocol):
+    """A decorator that adds an option to a command."""
+
+    def __call__(self, command: _Command, /) -> _Command:
+        """Return ``command`` with the option."""
+
+
+def option(names: str, text: str, *, otherwise: str = "", **details: Any) -> Option:
+    """An option, which shows its default.
 
     Args:
-        number: The type of each number.
-        example: What a user may write, for the message about anything else.
+        names: Separated by spaces.
+        text: Its help.
+        otherwise: In words, what holds if the option is not given and has no fixed default.
+        **details: As in ``click.option``.
     """
+    text += f"  [default: {otherwise}]" if otherwise else ""
+    details.setdefault("show_default", details.get("default") is not None)
+    return click.option(*names.split(), help=text, **details)
 
-    def parse(_: click.Context, option: click.Parameter, text: str | None) -> Any:
-        if text is None:
+
+integer = partial(option, type=int, metavar="N")
+number = partial(option, type=float, metavar="X")
+flag = partial(option, is_flag=True, show_default=False)
+repeated = partial(option, multiple=True)
+
+
+def choice(names: str, text: str, *values: str, **details: Any) -> Option:
+    """An option that takes one of some values."""
+    return option(names, text, type=click.Choice(values), **details)
+
+
+def numbers(
+    names: str, text: str, kind: type[int] | type[float], example: str, **details: Any
+) -> Option:
+    """An option that takes numbers separated by commas, such as ``example``, as a tuple."""
+
+    def parse(_: click.Context, option: click.Parameter, given: str | None) -> Any:
+        if given is None:
             return None
         try:
-            return tuple(number(part) for part in text.split(","))
+            return tuple(kind(part) for part in given.split(","))
         except ValueError:
             name = option.opts[0]
-            msg = f"{name} must be numbers separated by commas, such as {example}; got {text!r}"
+            msg = f"{name} must be numbers separated by commas, such as {example}; got {given!r}"
             raise UsageError(msg) from None
 
-    return parse
+    return option(names, text, callback=parse, metavar="N,...", **details)
 
 
-def described(text: str, default: str) -> str:
-    """Help of an option whose default is decided later and so described in words."""
-    return f"{text}  [default: {default}]"
-
-
-def _together(*options: Callable[[Any], Any]) -> Callable[[_Command], _Command]:
-    """Several options as one decorator; help shows them in this order."""
-    return lambda command: reduce(lambda inner, add: add(inner), reversed(options), command)
-
-
-# --- which network ---
-
+# the network
 benchmark = click.argument("name", metavar="NAME")
-
-
-def timesteps(default: str) -> Callable[[_Command], _Command]:
-    """``-T``, for a network whose number of timesteps is known elsewhere if it is not given."""
-    text = described("Number of timesteps T.", default)
-    return click.option("-T", "--timesteps", type=int, metavar="N", help=text)
-
-
-def width(default: str) -> Callable[[_Command], _Command]:
-    """``--width``."""
-    text = described("Factor on the number of channels of every layer.", default)
-    return click.option("--width", type=float, metavar="FACTOR", help=text)
-
-
-def shortcut(default: str) -> Callable[[_Command], _Command]:
-    """``--shortcut``."""
-    text = described(
-        "Residual shortcuts with tdBN: all of them (paper), or only those that change the shape "
-        "(identity).",
-        default,
-    )
-    return click.option("--shortcut", type=click.Choice(["paper", "identity"]), help=text)
-
-
-weights = click.option(
-    "--weights",
+timesteps = partial(integer, "-T --timesteps", "Number of timesteps T.")
+width = partial(
+    number, "--width", "Factor on the number of channels in every layer.", metavar="FACTOR"
+)
+shortcut = partial(
+    choice,
+    "--shortcut",
+    "Residual shortcuts with batch norm: all (paper), or only those that change the shape "
+    "(identity).",
+    "paper",
+    "identity",
+)
+weights = partial(
+    option,
     metavar="FILE",
-    help=described(
-        "Trained weights: a file, or shipped:WEIGHTS as listed by `snnbench list`.",
-        "the shipped weights that fit the other options, if any do",
-    ),
+    text="Trained weights: a file, or shipped:WEIGHTS with a name that `snnbench list` shows.",
 )
-untrained = click.option(
-    "--untrained", is_flag=True, help="Use random weights, even if trained weights are shipped."
+fitting_weights = weights(
+    "--weights", otherwise="shipped weights that fit the other options, if there are any"
 )
+untrained = flag("--untrained", "Use random weights, even if trained weights are shipped.")
+strict = flag("--strict", "Stop at the first operation that has no counting rule.")
+weights_dtype = partial(choice, "--weights-dtype", default="float32")
 
 
-# --- which input ---
+# its input
+def data(text: str) -> Option:
+    """``--data``."""
+    text += (
+        " KIND is images, cifar10, imagenet, nmnist, dvs-gesture or cifar10-dvs; without it, the "
+        "files decide."
+    )
+    included = "the small data set included with snnbench"
+    return option("--data", text, metavar="[KIND=]PATH", otherwise=included)
 
 
-def data(text: str) -> Callable[[_Command], _Command]:
-    """``--data``; ``text`` says what the samples are for."""
-    text = described(text, "a small data set that comes with snnbench")
-    return click.option("--data", metavar="[KIND=]PATH", help=text)
+seed = partial(integer, "--seed", default=0)
 
-
-def seed(text: str) -> Callable[[_Command], _Command]:
-    """``--seed``; ``text`` says what is random."""
-    return click.option("--seed", type=int, default=0, show_default=True, metavar="N", help=text)
-
-
-# --- how to compute ---
-
-device = click.option(
-    "--device",
-    default="cpu",
-    show_default=True,
-    metavar="DEVICE",
-    help="Device to compute on: cpu, cuda or cuda:N.",
+# where it runs
+device = option(
+    "--device", "Device to compute on: cpu, cuda or cuda:N.", default="cpu", metavar="DEVICE"
 )
-machine = _together(
-    device,
-    click.option("--devices", type=int, metavar="N", help="Processes per node.  [default: 1]"),
-    click.option("--num-nodes", type=int, metavar="N", help="Number of nodes.  [default: 1]"),
-    click.option(
-        "--threads",
-        type=int,
-        metavar="N",
-        help="PyTorch threads per process.  [default: all available cores]",
-    ),
-)
+threads = partial(integer, "--threads", otherwise="all available cores")
 
 
-def take_machine(options: dict[str, Any]) -> Machine:
-    """The machine that the options of ``machine`` describe; takes them out of ``options``."""
+def machine(command: _Command) -> _Command:
+    """Add the options for device, processes and threads; ``take_machine`` reads them."""
+    command = threads("Number of PyTorch threads in each process.")(command)
+    command = integer("--num-nodes", "Number of nodes.", otherwise="1")(command)
+    command = integer("--devices", "Number of processes on each node.", otherwise="1")(command)
+    return device(command)
+
+
+def take_machine(given: dict[str, Any]) -> Machine:
+    """The machine that the options of ``machine`` describe, which leave ``given``."""
     from snnbench.train.machine import Machine
 
-    return Machine(**{key: options.pop(key) for key in _MACHINE})
+    keys = ("device", "devices", "num_nodes", "threads")
+    return Machine(**{key: given.pop(key) for key in keys})
 
 
-strict = click.option(
-    "--strict", is_flag=True, help="Stop at the first operation that has no counting rule."
-)
-
-
-def weights_dtype(*formats: str, user: str) -> Callable[[_Command], _Command]:
-    """``--weights-dtype``, the first of the ``formats`` by default."""
-    return click.option(
-        "--weights-dtype",
-        type=click.Choice(formats),
-        default=formats[0],
-        show_default=True,
-        help=f"Number format of the weights in the {user}.",
-    )
-
-
-# --- comparisons ---
-
-
-def fail_above(text: str) -> Callable[[_Command], _Command]:
-    """``--fail-above``, as ``asked``."""
-    return click.option("--fail-above", "asked", multiple=True, metavar="METRIC:TOL", help=text)
-
-
-exact = click.option(
-    "--exact", is_flag=True, help="Fail if any operation count of any layer differs."
-)
-allow = click.option(
-    "--allow",
-    "allowed",
-    multiple=True,
+# comparisons, and where anything goes
+fail_above = partial(repeated, "--fail-above asked", metavar="METRIC:TOL")
+exact = flag("--exact", "Fail if any operation count of any layer differs.")
+allow = repeated(
+    "--allow allowed",
+    "Compare even if KEY differs, such as benchmark_version; may be repeated.",
     metavar="KEY",
-    help="Compare even if KEY differs, such as benchmark_version; may be repeated.",
 )
-report_format = click.option(
-    "--format",
-    "format_name",
-    type=click.Choice(["table", "md", "json", "junit"]),
+report_format = choice(
+    "--format format_name",
+    "Format of the comparison.",
+    *("table", "md", "json", "junit"),
     default="table",
-    show_default=True,
-    help="Format of the comparison.",
 )
-
-
-# --- where results go ---
-
-
-def out(text: str, *, metavar: str = "FOLDER") -> Callable[[_Command], _Command]:
-    """``--out``."""
-    path = click.Path(path_type=Path)
-    return click.option("--out", type=path, metavar=metavar, help=text)
+out = partial(option, "--out", type=PATH, metavar="FOLDER")

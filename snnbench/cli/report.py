@@ -10,8 +10,8 @@ from snnbench.cli import options, output
 
 
 @click.command("report")
-@click.argument("result_path", metavar="RESULT.json", type=click.Path(path_type=Path))
-@options.out("Folder for the report.  [default: the folder of RESULT.json]")
+@click.argument("result_path", metavar="RESULT.json", type=options.PATH)
+@options.out("Folder for the report.", otherwise="the folder of RESULT.json")
 def report_command(result_path: Path, out: Path | None) -> None:
     """Rebuild the report of RESULT.json.
 

@@ -12,54 +12,42 @@ from snnbench.cli import options, output
 
 @click.command("run")
 @options.benchmark
-@options.timesteps("as the weights were trained, else as the benchmark says")
-@click.option(
-    "--samples",
-    type=int,
-    metavar="N",
-    help="Samples to count.  [default: about ten seconds' worth, 2 to 64]",
+@options.timesteps(otherwise="that of the weights, else of the benchmark")
+@options.integer("--samples", "Samples to count.", otherwise="about ten seconds' worth, 2 to 64")
+@options.integer(
+    "--batch-size", "Samples counted at once.", otherwise="up to 16, or 1 for large images"
 )
-@click.option(
-    "--batch-size",
-    type=int,
-    metavar="N",
-    help="Samples per forward pass while counting.  [default: 16, or 1 for large images]",
-)
-@options.data("Input samples: a folder of images, CIFAR-10, or event recordings.")
-@options.weights
-@click.option(
+@options.data("Folder or file of input samples.")
+@options.fitting_weights
+@options.option(
     "--twin-weights",
+    "Trained weights of the ANN twin.",
     metavar="FILE",
-    help="Trained weights of the ANN twin.  [default: shipped weights, else the SNN's]",
+    otherwise="shipped weights of the twin, else the SNN's",
 )
 @options.untrained
 @options.seed("Seed of random weights and of the choice of samples.")
-@click.option(
-    "--threads", type=int, metavar="N", help="PyTorch threads.  [default: all available cores]"
-)
+@options.threads("Number of PyTorch threads.")
 @options.device
-@options.width("as the weights were trained, else 1")
-@options.shortcut("as the weights were trained, else paper")
+@options.width(otherwise="that of the weights, else 1")
+@options.shortcut(otherwise="that of the weights, else paper")
 @options.strict
-@click.option("--no-latency", is_flag=True, help="Count operations only; time nothing.")
-@click.option(
-    "--latency-batches",
-    callback=options.numbers(int, "1,32"),
-    metavar="N,...",
-    help="Batch sizes to time.  [default: 1, and 32 if that takes only seconds]",
+@options.flag("--no-latency", "Count operations only; time nothing.")
+@options.numbers(
+    *("--latency-batches", "Batch sizes to time.", int, "1,32"),
+    otherwise="1, and 32 if that takes only seconds",
 )
-@click.option(
+@options.choice(
     "--engine",
-    type=click.Choice(["auto", "event", "dense", "off"]),
+    "Layers that run event-driven: those that are faster that way (auto), all that can (event), or "
+    "none (dense); off leaves the event engine out.",
+    *("auto", "event", "dense", "off"),
     default="auto",
-    show_default=True,
-    help=(
-        "Layers the event engine runs event-driven: those that are faster that way (auto), all "
-        "that can (event), none (dense); off leaves the engine out."
-    ),
 )
-@options.weights_dtype("float32", "int16", "bfloat16", user="event engine")
-@options.out("Folder for the result and its report.  [default: results/NAME]")
+@options.weights_dtype(
+    "Number format of the event engine's weights.", "float32", "int16", "bfloat16"
+)
+@options.out("Folder for the result and its report.", otherwise="results/NAME")
 def run_command(name: str, out: Path | None, *, no_latency: bool, **given: Any) -> None:
     """Count, time and report the benchmark NAME.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from snnbench.train.training import Outcome
 
 _INTERRUPTED = 130
-_CARD = "as the benchmark says; the data that comes with snnbench has its own"
+_INCLUDED = " on the included data set"
 # Idle threads of PyTorch's OpenMP spin for milliseconds on the cores that the fused kernels'
 # threads need. Read when torch is loaded; measured: ten percent more images/s on two cores.
 _SPINS = ("GOMP_SPINCOUNT", "20000")
@@ -25,102 +25,74 @@ _SPINS = ("GOMP_SPINCOUNT", "20000")
 
 @click.command("train")
 @options.benchmark
-@options.data("Labelled data set.")
-@click.option(
-    "--recipe",
-    "recipe_path",
+@options.data("Labelled data set to train and test on.")
+@options.option(
+    "--recipe recipe_path",
+    "Recipe to start from, such as recipe.toml of another training; options override it.",
     metavar="FILE.toml",
-    type=click.Path(path_type=Path),
-    help="Recipe to start from, such as recipe.toml of another training; options override it.",
+    type=options.PATH,
 )
-@click.option(
-    "--epochs",
-    type=int,
-    metavar="N",
-    help="Number of epochs.  [default: 100, or a few on the data that comes with snnbench]",
-)
-@options.timesteps("as the benchmark says")
-@options.width("1")
-@options.shortcut("paper")
-@click.option(
+@options.integer("--epochs", "Number of epochs.", otherwise=f"100, or a few{_INCLUDED}")
+@options.timesteps(otherwise="the benchmark's")
+@options.width(otherwise="1")
+@options.shortcut(otherwise="paper")
+@options.option(
     "--twin/--no-twin",
+    "Train the ANN twin instead of the spiking network.",
     default=None,
-    help="Train the ANN twin instead of the spiking network.  [default: no-twin]",
+    otherwise="no-twin",
 )
-@click.option(
+@options.integer(
     "--batch-size",
-    type=int,
-    metavar="N",
-    help=f"Samples per step in each process.  [default: {_CARD}]",
+    "Samples per training step in each process.",
+    otherwise=f"the benchmark's, or a fixed one{_INCLUDED}",
 )
-@click.option(
-    "--lr", type=float, metavar="RATE", help=f"Initial learning rate.  [default: {_CARD}]"
+@options.number(
+    "--lr", "Initial learning rate.", otherwise=f"the benchmark's, or a fixed one{_INCLUDED}"
 )
-@click.option(
-    "--momentum",
-    type=float,
-    metavar="FACTOR",
-    help="Momentum of SGD.  [default: as the benchmark says]",
-)
-@click.option(
-    "--weight-decay", type=float, metavar="FACTOR", help="Weight decay of SGD.  [default: 0]"
-)
-@click.option(
+@options.number("--momentum", "Momentum of SGD.", otherwise="the benchmark's")
+@options.number("--weight-decay", "Weight decay of SGD.", otherwise="0")
+@options.choice(
     "--schedule",
-    type=click.Choice(["step", "cosine"]),
-    help=(
-        "Lower the learning rate in steps, or along a cosine to 0.  [default: step, or cosine on "
-        "the data that comes with snnbench]"
-    ),
+    "Lower the learning rate in steps, or along a cosine to 0.",
+    *("step", "cosine"),
+    otherwise=f"step, or cosine{_INCLUDED}",
 )
-@click.option(
+@options.integer(
     "--lr-step-epochs",
-    type=int,
-    metavar="N",
-    help=(
-        "Epochs between two steps of the learning rate.  [default: as the benchmark says, or 100 "
-        "on the data that comes with snnbench]"
-    ),
+    "Number of epochs between two steps of the learning rate.",
+    otherwise=f"the benchmark's, or 100{_INCLUDED}",
 )
-@click.option(
-    "--lr-factor",
-    type=float,
-    metavar="FACTOR",
-    help="Factor on the learning rate at each step.  [default: as the benchmark says]",
+@options.number(
+    "--lr-factor", "Factor on the learning rate at each step.", otherwise="the benchmark's"
 )
-@click.option(
+@options.choice(
     "--precision",
-    type=click.Choice(["32-true", "64-true", "bf16-mixed", "16-mixed"]),
-    help="Number format of the training steps.  [default: 32-true]",
+    "Number format of the training steps.",
+    *("32-true", "64-true", "bf16-mixed", "16-mixed"),
+    otherwise="32-true",
 )
-@click.option(
-    "--seed",
-    type=int,
-    metavar="N",
-    help="Seed of initial weights, sample order and augmentation.  [default: 0]",
+@options.seed(
+    "Seed of initial weights, sample order and augmentation.", default=None, otherwise="0"
 )
-@click.option(
-    "--limit-train",
-    type=int,
-    metavar="N",
-    help="Train on N samples only, spread evenly over the training part.  [default: all]",
-)
-@click.option(
-    "--test/--no-test", default=None, help="Measure the accuracy after each epoch.  [default: test]"
+@options.integer("--limit-train", "Number of training samples, spread evenly.", otherwise="all")
+@options.option(
+    "--test/--no-test",
+    "Measure the accuracy after each epoch.",
+    default=None,
+    otherwise="test",
 )
 @options.machine
-@click.option("--resume", is_flag=True, help="Continue from the last checkpoint in the folder.")
-@click.option(
-    "--checkpoint-every",
-    "checkpoint_every_s",
+@options.flag("--resume", "Continue from the last checkpoint in the folder.")
+@options.number(
+    "--checkpoint-every checkpoint_every_s",
+    "Time between checkpoints within an epoch.",
     type=click.FloatRange(min=0),
     default=300.0,
-    show_default=True,
     metavar="SECONDS",
-    help="Time between checkpoints within an epoch.",
 )
-@click.option("--tensorboard", is_flag=True, help="Write event files for TensorBoard as well.")
-@options.out("Folder for weights, log and checkpoints.  [default: results/NAME/train]")
+@options.flag("--tensorboard", "Write event files for TensorBoard as well.")
+@options.out("Folder for weights, log and checkpoints.", otherwise="results/NAME/train")
 def train_command(name: str, recipe_path: Path | None, out: Path | None, **given: Any) -> None:
     """Train the network of the benchmark NAME on labelled data.
 

@@ -320,19 +320,6 @@ def test_schema_and_env_are_json(invoke: Invoke) -> None:
     assert json.loads(invoke("env")[1])["torch"] == torch.__version__
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("run", "--help"), ("report", "--help")])
-def test_help_loads_nothing_heavy(arguments: tuple[str, ...]) -> None:
-    script = (
-        "import sys\n"
-        f"sys.argv = ['snnbench', *{arguments!r}]\n"
-        "from snnbench.cli.main import main\n"
-        "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "heavy = {'torch', 'pandas', 'matplotlib', 'numpy', 'rich', 'sklearn'} & set(sys.modules)\n"
-        "assert not heavy, heavy"
-    )
-    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
-
-
 MODEL = """
 import torch
 from torch import nn

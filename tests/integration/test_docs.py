@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from support import factories
+from support.command_line import commands as cli_commands
 
 from snnbench import profile
 from snnbench.cli import main as cli
@@ -193,7 +194,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_options_exist() -> None:
     known = {
         option
-        for command in cli.cli.commands.values()
+        for command in cli_commands().values()
         for parameter in command.params
         for option in parameter.opts
     }

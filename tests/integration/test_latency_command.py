@@ -109,17 +109,6 @@ def test_mistakes_are_one_line(invoke: Invoke, arguments: tuple[str, ...], messa
     assert message in line
 
 
-def test_help_loads_neither_torch_nor_numba() -> None:
-    code = (
-        "import sys; from snnbench.cli.main import cli; "
-        "cli(['latency', '--help'], standalone_mode=False); "
-        "print(sorted({'torch', 'numba', 'pandas'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.rstrip().endswith("[]")
-    assert "--rates" in done.stdout
-
-
 def test_rendering_loads_no_torch(invoke: Invoke, tmp_path: Path) -> None:
     assert invoke(*SMALL, "--rates", "0.1")[0] == 0
     code = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+import click
 import pytest
 
 from snnbench.cli import main as cli
@@ -29,3 +30,10 @@ def invoker(
         return code, out, err
 
     return call
+
+
+def commands() -> dict[str, click.Command]:
+    """All commands by name."""
+    context = click.Context(cli.cli)
+    found = {name: cli.cli.get_command(context, name) for name in cli.cli.list_commands(context)}
+    return {name: command for name, command in found.items() if command is not None}

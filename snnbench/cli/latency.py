@@ -49,18 +49,18 @@ def latency_command(name: str, rates: Any, layers: Any, out: Path | None, **give
 
     registry.get(name)  # an unknown name is reported before torch takes its seconds to load
     from snnbench.cli.progress import RichReporter
-    from snnbench.run import config as run_config
-    from snnbench.run import speed_pass
+    from snnbench.run.config import configure
+    from snnbench.run.layer_latency import check_rates, measure_layers
 
-    rates = speed_pass.check_rates(rates)
+    rates = check_rates(rates)
     samples = max(_SAMPLES, given["batch_size"])
-    config = run_config.configure(name, samples=samples, with_latency=True, **given)
+    config = configure(name, samples=samples, with_latency=True, **given)
     folder = output.writable(out or output.RESULTS / name)
     with RichReporter() as reporter:
-        result = speed_pass.measure_speed(config, rates, layers, reporter)
+        result = measure_layers(config, rates, layers, reporter)
         with reporter.stage("drawing", 1):
-            from snnbench.render import speed as speedup
+            from snnbench.render.layer_latency import STEM, print_curves, write_files
 
-            speedup.write_files(result, folder)
-    speedup.print_curves(result)
-    click.echo(f"figure: {folder / speedup.STEM}.svg")
+            write_files(result, folder)
+    print_curves(result)
+    click.echo(f"figure: {folder / STEM}.svg")

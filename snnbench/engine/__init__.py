@@ -8,7 +8,7 @@ execute       ways to run a step
 store         values of one call, as masks or tensors
 synapses      how many additions spikes cause
 explain       the plan for people
-layer_speed   one layer at a chosen firing rate, event against dense
+layer_latency one layer at a chosen firing rate, event against dense
 lowering/     from a module to a plan; nothing else here knows PyTorch's modules
 kernels/      compiled loops; nothing else here knows addresses
 dense/        the dense baseline, and dense steps

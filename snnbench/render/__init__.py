@@ -10,7 +10,7 @@ tables        layers, side work, checks; the list of all tables
 twin_tables   the SNN against its twin and the paper
 table         what a table is
 engine        the engine's table and figure
-speed         speed by firing rate: figure, table, csv
+layer_latency layers by firing rate: figure, table, csv
 speed_words   times in words
 findings      findings and notices in words
 text          numbers and names as text

@@ -3,7 +3,7 @@
 counts        what is counted: OpCount, SideOps, LayerRecord, Profile
 run           what a run adds: config, provenance, checks, timings, RunResult
 engine        what the event engine executed in a run
-speed         speed of event kernels by firing rate
+layer_latency times of layers by firing rate
 environment   the machine and the versions
 files         save and load
 schema        JSON Schema, made of the records
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from snnbench.results.engine import EngineStep as EngineStep
     from snnbench.results.files import load as load
     from snnbench.results.files import save as save
+    from snnbench.results.layer_latency import LatencyCurve as LatencyCurve
+    from snnbench.results.layer_latency import LatencyPoint as LatencyPoint
+    from snnbench.results.layer_latency import LayerLatencyResult as LayerLatencyResult
+    from snnbench.results.layer_latency import LayerShape as LayerShape
     from snnbench.results.run import Accuracy as Accuracy
     from snnbench.results.run import Check as Check
     from snnbench.results.run import DataInfo as DataInfo
@@ -41,10 +45,6 @@ if TYPE_CHECKING:
     from snnbench.results.run import RunResult as RunResult
     from snnbench.results.run import Timing as Timing
     from snnbench.results.run import WeightsInfo as WeightsInfo
-    from snnbench.results.speed import LayerShape as LayerShape
-    from snnbench.results.speed import SpeedCurve as SpeedCurve
-    from snnbench.results.speed import SpeedPoint as SpeedPoint
-    from snnbench.results.speed import SpeedResult as SpeedResult
 else:
     __getattr__, __dir__, __all__ = lazy(
         __name__,
@@ -55,5 +55,5 @@ else:
             "Accuracy Check DataInfo EnergyMeasurement Environment Folding Published "
             "RunConfig RunResult Timing WeightsInfo"
         ),
-        speed="LayerShape SpeedCurve SpeedPoint SpeedResult",
+        layer_latency="LayerShape LatencyCurve LatencyPoint LayerLatencyResult",
     )

@@ -6,7 +6,7 @@ counting_pass   what an interrupted run has counted
 engine_pass     compile, compare and count in the event engine
 timing_pass     time the networks against each other, batch by batch
 checks          counts and folding against independent sources
-speed_pass      speed of a benchmark's layers by firing rate
+layer_latency   times of a benchmark's layers by firing rate
 single          count a model of the user's own
 timing/         wall-clock times, taken in processes of their own
 """

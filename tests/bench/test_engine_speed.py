@@ -18,7 +18,7 @@ import torch
 from experiments import engine_speed as bench
 
 import snnbench
-from snnbench.engine.layer_speed import LayerSpeed
+from snnbench.engine.layer_latency import TimedLayer
 
 ROUNDS = 9
 
@@ -57,7 +57,7 @@ def test_resnet19_against_dense_and_twin(
 @pytest.mark.parametrize(("channels", "size"), bench.LAYERS)
 def test_layers_against_dense(benchmark: Any, channels: int, size: int) -> None:
     """Goals in float32, list building and LIF included: 5, 4 and 3.2 at 0.05, 0.1 and 0.15."""
-    speed = LayerSpeed(bench.layer_shape(channels, size), timesteps=4)
+    speed = TimedLayer(bench.layer_shape(channels, size), timesteps=4)
     points = benchmark.pedantic(
         lambda: [speed.measure(rate, rounds=ROUNDS) for rate in bench.RATES], rounds=1
     )

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from support.command_line import Invoke, invoker
 
-from snnbench.results.speed import SpeedResult
+from snnbench.results.layer_latency import LayerLatencyResult
 
 SMALL = ("latency", "resnet19", "--width", "0.0625", "-T", "2")
 FILES = {f"speedup_curves.{kind}" for kind in ("json", "csv", "svg", "png")}
@@ -29,8 +29,10 @@ def invoke(
     return invoker(monkeypatch, capsys)
 
 
-def load(folder: Path) -> SpeedResult:
-    return msgspec.json.decode((folder / "speedup_curves.json").read_bytes(), type=SpeedResult)
+def load(folder: Path) -> LayerLatencyResult:
+    return msgspec.json.decode(
+        (folder / "speedup_curves.json").read_bytes(), type=LayerLatencyResult
+    )
 
 
 def test_curves_are_written_and_printed(invoke: Invoke, tmp_path: Path) -> None:
@@ -75,11 +77,11 @@ def test_all_layers_have_a_curve_each(invoke: Invoke, tmp_path: Path) -> None:
 
 
 def test_drawing_again_gives_the_same_bytes(invoke: Invoke, tmp_path: Path) -> None:
-    from snnbench.render import speed as speedup
+    from snnbench.render import layer_latency
 
     assert invoke(*SMALL, "--rates", "0.1,0.9")[0] == 0
     result = load(tmp_path / "results" / "resnet19")
-    for kind, content in speedup.draw(result).items():
+    for kind, content in layer_latency.draw(result).items():
         assert (tmp_path / f"results/resnet19/speedup_curves.{kind}").read_bytes() == content
 
 
@@ -113,10 +115,10 @@ def test_rendering_loads_no_torch(invoke: Invoke, tmp_path: Path) -> None:
     assert invoke(*SMALL, "--rates", "0.1")[0] == 0
     code = (
         "import sys, msgspec; from pathlib import Path; "
-        "from snnbench.render import speed as speedup; "
-        "from snnbench.results.speed import SpeedResult; "
+        "from snnbench.render import layer_latency; "
+        "from snnbench.results.layer_latency import LayerLatencyResult; "
         "content = Path('results/resnet19/speedup_curves.json').read_bytes(); "
-        "speedup.draw(msgspec.json.decode(content, type=SpeedResult)); "
+        "layer_latency.draw(msgspec.json.decode(content, type=LayerLatencyResult)); "
         "print('torch' in sys.modules)"
     )
     done = subprocess.run(

@@ -24,12 +24,12 @@ from torch import Tensor, nn
 
 import snnbench
 from snnbench.engine.dense.packed import prepack
-from snnbench.engine.layer_speed import LayerSpeed, threshold_for
+from snnbench.engine.layer_latency import TimedLayer, threshold_for
 from snnbench.nn.fold import fold_batch_norm
 from snnbench.nn.neuron import LIF
 from snnbench.nn.norm import calibrate_batch_norm
 from snnbench.nn.twin import ann_twin
-from snnbench.results.speed import LayerShape, quartiles
+from snnbench.results.layer_latency import LayerShape, quartiles
 from snnbench.zoo import registry
 
 FIRING_RATE = 0.13
@@ -154,7 +154,7 @@ def layer_rows(rounds: int) -> list[Row]:
     rows = []
     for f in FORMATS:
         for channels, size in LAYERS:
-            speed = LayerSpeed(layer_shape(channels, size), timesteps=4, weights_dtype=f)
+            speed = TimedLayer(layer_shape(channels, size), timesteps=4, weights_dtype=f)
             for rate in RATES:
                 point = speed.measure(rate, rounds=rounds)
                 low, high = point.speedup_quartiles

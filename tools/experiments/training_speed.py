@@ -31,7 +31,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from snnbench.nn.blocks import PerTimestep, SpikingBlock
 from snnbench.nn.neuron import LIF
-from snnbench.results.speed import quartiles
+from snnbench.results.layer_latency import quartiles
 from snnbench.train.fast.optimise import optimise
 from snnbench.zoo import registry
 

@@ -11,7 +11,7 @@ from snnbench.compare.limits import limits
 from snnbench.compare.sources import OTHER_FILES
 from snnbench.core.errors import UsageError
 from snnbench.metrics.catalogue import LATENCY, metrics
-from snnbench.render.speed import STEM
+from snnbench.render.layer_latency import STEM
 from snnbench.run.counting_pass import FILE_NAME
 from snnbench.train import checkpoint, evidence
 

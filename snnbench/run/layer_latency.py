@@ -1,4 +1,4 @@
-"""Measure how fast the event kernels run the convolutions of a benchmark, rate by rate."""
+"""Time the convolutions of a benchmark at chosen firing rates, event-driven and dense."""
 
 from __future__ import annotations
 
@@ -14,14 +14,19 @@ from snnbench.core.process import memory_shortage_explained, seed_everything, se
 from snnbench.core.progress import Reporter
 from snnbench.data.draw import draw_samples
 from snnbench.data.load import Samples
-from snnbench.engine.layer_speed import LayerSpeed
+from snnbench.engine.layer_latency import TimedLayer
 from snnbench.engine.lowering.lower import lower
 from snnbench.engine.plan import EventCurrent, Plan, Value
 from snnbench.nn.meters import measure_inputs
 from snnbench.nn.norm import calibrate_batch_norm
 from snnbench.results.environment import capture
+from snnbench.results.layer_latency import (
+    LatencyCurve,
+    LatencyPoint,
+    LayerLatencyResult,
+    LayerShape,
+)
 from snnbench.results.run import RunConfig, WeightsInfo
-from snnbench.results.speed import LayerShape, SpeedCurve, SpeedPoint, SpeedResult
 from snnbench.zoo import networks, registry
 
 Layers = Literal["all", "unique"]
@@ -30,10 +35,10 @@ _ROUNDS = 15
 _FEWEST_SAMPLES = 2
 
 
-def measure_speed(
+def measure_layers(
     config: RunConfig, rates: Sequence[float], layers: Layers, reporter: Reporter
-) -> SpeedResult:
-    """Speed curves of the convolutions of a benchmark that receive spikes.
+) -> LayerLatencyResult:
+    """Time the convolutions of a benchmark that receive spikes.
 
     A curve belongs to a layer, never to a network: at which rate a layer fires follows from the
     layers before it and cannot be chosen for all at once.
@@ -68,7 +73,7 @@ def check_rates(rates: Sequence[float]) -> tuple[float, ...]:
 
 def _measure(
     config: RunConfig, rates: tuple[float, ...], layers: Layers, reporter: Reporter
-) -> SpeedResult:
+) -> LayerLatencyResult:
     benchmark = registry.get(config.benchmark)
     set_threads(config.threads)
     seed_everything(config.seed)
@@ -81,10 +86,10 @@ def _measure(
     if not groups:
         msg = f"no convolution of {config.benchmark} receives spikes; there is nothing to measure"
         raise StructureError(msg)
-    curves: list[SpeedCurve] = []
+    curves: list[LatencyCurve] = []
     with reporter.stage("measuring", len(groups) * len(rates)) as show:
         for shape, members in groups:
-            speed = LayerSpeed(
+            layer = TimedLayer(
                 shape,
                 timesteps=config.timesteps,
                 batch_size=config.batch_size,
@@ -92,20 +97,20 @@ def _measure(
                 threads=config.threads,
                 seed=config.seed,
             )
-            points: list[SpeedPoint] = []
+            points: list[LatencyPoint] = []
             for rate in rates:
-                points.append(speed.measure(rate, rounds=_ROUNDS))
+                points.append(layer.measure(rate, rounds=_ROUNDS))
                 show(len(curves) * len(rates) + len(points))
             names, firing_rates = zip(*members, strict=True)
             curves.append(
-                SpeedCurve(
+                LatencyCurve(
                     layers=names,
                     layer_firing_rates=firing_rates,
                     shape=shape,
                     points=tuple(points),
                 )
             )
-    return SpeedResult(
+    return LayerLatencyResult(
         benchmark=config.benchmark,
         benchmark_version=benchmark.version,
         title=benchmark.card.title,

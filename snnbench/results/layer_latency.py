@@ -1,4 +1,4 @@
-"""How fast event kernels run a convolution at chosen firing rates: raw times and what they say.
+"""Times of convolutions at chosen firing rates, event-driven and dense, and what they say.
 
 Frozen dataclasses of the standard library; nothing here imports torch.
 """
@@ -15,7 +15,7 @@ from snnbench.results.run import DataInfo, Environment, RunConfig, WeightsInfo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerShape:
-    """What the speed of a convolution of spikes depends on, besides the spikes.
+    """What the time of a convolution depends on, besides its input spikes.
 
     Attributes:
         in_channels: C_in; a ``Linear`` is a 1x1 convolution of one pixel.
@@ -44,7 +44,7 @@ class LayerShape:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SpeedPoint:
+class LatencyPoint:
     """Times of one convolution and its LIF at one firing rate, all ways in every round.
 
     Attributes:
@@ -83,8 +83,8 @@ class SpeedPoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SpeedCurve:
-    """Speed of one convolution by firing rate.
+class LatencyCurve:
+    """Times of one convolution by firing rate.
 
     Attributes:
         layers: Modules of this shape.
@@ -96,11 +96,11 @@ class SpeedCurve:
     layers: tuple[str, ...]
     layer_firing_rates: tuple[float | None, ...]
     shape: LayerShape
-    points: tuple[SpeedPoint, ...]
+    points: tuple[LatencyPoint, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SpeedResult:
+class LayerLatencyResult:
     """Everything one ``snnbench latency`` measured.
 
     Attributes:
@@ -124,11 +124,11 @@ class SpeedResult:
     environment: Environment
     weights: WeightsInfo
     data: DataInfo
-    curves: tuple[SpeedCurve, ...]
+    curves: tuple[LatencyCurve, ...]
     created_utc: str
 
 
-def break_even(points: Sequence[SpeedPoint]) -> float | None:
+def break_even(points: Sequence[LatencyPoint]) -> float | None:
     """Lowest firing rate at which events stop being faster; ``None`` if none was passed.
 
     Between two measured rates the event time over the dense time is taken as linear, since adds
@@ -146,7 +146,7 @@ def break_even(points: Sequence[SpeedPoint]) -> float | None:
     return None
 
 
-def interrupted_share(curves: Sequence[SpeedCurve]) -> float | None:
+def interrupted_share(curves: Sequence[LatencyCurve]) -> float | None:
     """Share of all rounds that other programs interrupted; ``None`` if that is not known."""
     points = [point for curve in curves for point in curve.points]
     interrupted = [point.interrupted_rounds for point in points]

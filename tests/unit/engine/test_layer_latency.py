@@ -10,14 +10,14 @@ import torch
 from rich.console import Console
 from support import factories
 
-from snnbench.engine.layer_speed import LayerSpeed, threshold_for
+from snnbench.engine.layer_latency import TimedLayer, threshold_for
 from snnbench.nn.functional import lif_sequence
-from snnbench.render.speed import print_curves
-from snnbench.results.speed import (
+from snnbench.render.layer_latency import print_curves
+from snnbench.results.layer_latency import (
+    LatencyCurve,
+    LatencyPoint,
+    LayerLatencyResult,
     LayerShape,
-    SpeedCurve,
-    SpeedPoint,
-    SpeedResult,
     break_even,
     interrupted_share,
     quartiles,
@@ -39,8 +39,8 @@ def layer(**changed: object) -> LayerShape:
     )
 
 
-def point(rate: float, speedup: float) -> SpeedPoint:
-    return SpeedPoint(
+def point(rate: float, speedup: float) -> LatencyPoint:
+    return LatencyPoint(
         firing_rate=rate,
         input_firing_rate=rate,
         output_firing_rate=rate,
@@ -53,7 +53,7 @@ def point(rate: float, speedup: float) -> SpeedPoint:
 
 @pytest.mark.parametrize("weights_dtype", ["float32", "float64", "int16", "bfloat16"])
 def test_every_way_is_timed_in_every_round(weights_dtype: str) -> None:
-    speed = LayerSpeed(layer(), timesteps=2, batch_size=3, weights_dtype=weights_dtype)
+    speed = TimedLayer(layer(), timesteps=2, batch_size=3, weights_dtype=weights_dtype)
     measured = speed.measure(0.2, rounds=4)
     for seconds in (measured.event_s, measured.dense_s, measured.convolution_s):
         assert len(seconds) == 4
@@ -73,19 +73,19 @@ def test_every_way_is_timed_in_every_round(weights_dtype: str) -> None:
 )
 @pytest.mark.parametrize("rate", [0.05, 0.4])
 def test_input_and_output_fire_at_about_the_rate(shape: LayerShape, rate: float) -> None:
-    measured = LayerSpeed(shape, timesteps=4, batch_size=16).measure(rate, rounds=1)
+    measured = TimedLayer(shape, timesteps=4, batch_size=16).measure(rate, rounds=1)
     assert measured.input_firing_rate == pytest.approx(rate, rel=0.1)
     assert measured.output_firing_rate == pytest.approx(rate, rel=0.25)
 
 
 def test_all_inputs_fire_at_rate_one() -> None:
-    measured = LayerSpeed(layer(), timesteps=2).measure(1.0, rounds=1)
+    measured = TimedLayer(layer(), timesteps=2).measure(1.0, rounds=1)
     assert measured.input_firing_rate == 1.0
 
 
 def test_threads_of_torch_are_given_back() -> None:
     before = torch.get_num_threads()
-    LayerSpeed(layer(), timesteps=1, threads=before + 1).measure(0.5, rounds=1)
+    TimedLayer(layer(), timesteps=1, threads=before + 1).measure(0.5, rounds=1)
     assert torch.get_num_threads() == before
 
 
@@ -98,7 +98,7 @@ def test_a_threshold_gives_the_rate(rate: float) -> None:
 
 
 def test_speedups_are_medians_over_rounds() -> None:
-    measured = SpeedPoint(
+    measured = LatencyPoint(
         firing_rate=0.1,
         input_firing_rate=0.1,
         output_firing_rate=0.1,
@@ -132,10 +132,10 @@ def test_the_lowest_crossing_counts() -> None:
     assert 0.1 < found < 0.2
 
 
-def result(*points: SpeedPoint) -> SpeedResult:
+def result(*points: LatencyPoint) -> LayerLatencyResult:
     run = factories.make_result()
-    curve = SpeedCurve(layers=("a",), layer_firing_rates=(0.2,), shape=layer(), points=points)
-    return SpeedResult(
+    curve = LatencyCurve(layers=("a",), layer_firing_rates=(0.2,), shape=layer(), points=points)
+    return LayerLatencyResult(
         benchmark="toy",
         benchmark_version=None,
         title="Toy",

@@ -21,10 +21,10 @@ from rich.text import Text
 
 from snnbench.core.files import write_atomically
 from snnbench.render import canvas, text
-from snnbench.results.speed import (
-    SpeedCurve,
-    SpeedPoint,
-    SpeedResult,
+from snnbench.results.layer_latency import (
+    LatencyCurve,
+    LatencyPoint,
+    LayerLatencyResult,
     break_even,
     interrupted_share,
     quartiles,
@@ -40,7 +40,7 @@ _SUBTICKS = (1, 2, 5)
 _DISTURBED = 0.1
 
 
-def write_files(result: SpeedResult, folder: Path) -> None:
+def write_files(result: LayerLatencyResult, folder: Path) -> None:
     """Write JSON (all raw times), csv, svg and png.
 
     Args:
@@ -52,13 +52,13 @@ def write_files(result: SpeedResult, folder: Path) -> None:
     """
     data = msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n"
     write_atomically(folder / f"{STEM}.json", data)
-    table = speed_frame(result).to_csv(index=False, lineterminator="\n")
+    table = _points(result).to_csv(index=False, lineterminator="\n")
     write_atomically(folder / f"{STEM}.csv", table.encode())
     for kind, content in draw(result).items():
         write_atomically(folder / f"{STEM}.{kind}", content)
 
 
-def speed_frame(result: SpeedResult) -> pd.DataFrame:
+def _points(result: LayerLatencyResult) -> pd.DataFrame:
     """A row per curve and firing rate, all digits; times in seconds."""
     return pd.DataFrame(
         {
@@ -95,7 +95,7 @@ def _times(name: str, seconds: Sequence[float]) -> dict[str, float]:
     }
 
 
-def print_curves(result: SpeedResult, console: Console | None = None) -> None:
+def print_curves(result: LayerLatencyResult, console: Console | None = None) -> None:
     """Print speedups, a row per curve, to ``console`` (standard output by default)."""
     rates = [point.firing_rate for point in result.curves[0].points]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
@@ -121,7 +121,7 @@ def print_curves(result: SpeedResult, console: Console | None = None) -> None:
     )
 
 
-def _limit(curve: SpeedCurve) -> str:
+def _limit(curve: LatencyCurve) -> str:
     """Break-even rate, or on which side of all measured rates it lies."""
     rate = break_even(curve.points)
     if rate is not None:
@@ -130,7 +130,7 @@ def _limit(curve: SpeedCurve) -> str:
     return f"<{curve.points[0].firing_rate:g}" if slower else f">{curve.points[-1].firing_rate:g}"
 
 
-def _own_rates(curve: SpeedCurve) -> str:
+def _own_rates(curve: LatencyCurve) -> str:
     known = sorted(rate for rate in curve.layer_firing_rates if rate is not None)
     if not known:
         return text.UNKNOWN
@@ -138,7 +138,7 @@ def _own_rates(curve: SpeedCurve) -> str:
     return text.UNKNOWN.join(ends)
 
 
-def subject(result: SpeedResult) -> str:
+def subject(result: LayerLatencyResult) -> str:
     """What was measured, in one line."""
     config = result.config
     width = "" if config.width in (None, 1) else f", width {config.width:g}"
@@ -149,7 +149,7 @@ def subject(result: SpeedResult) -> str:
     )
 
 
-def draw(result: SpeedResult) -> dict[str, bytes]:
+def draw(result: LayerLatencyResult) -> dict[str, bytes]:
     """The figure as ``svg`` and ``png``; equal results give equal bytes."""
     with canvas.style():
         figure = Figure(figsize=(canvas.PAGE_WIDTH, 4.0))
@@ -171,7 +171,7 @@ def draw(result: SpeedResult) -> dict[str, bytes]:
         return {kind: _file(figure, kind) for kind in ("svg", "png")}
 
 
-def _draw_curve(axes: Axes, curve: SpeedCurve, color: tuple[float, float, float, float]) -> None:
+def _draw_curve(axes: Axes, curve: LatencyCurve, color: tuple[float, float, float, float]) -> None:
     rates = [point.firing_rate for point in curve.points]
     axes.plot(rates, [p.speedup for p in curve.points], color=color, label=str(curve.shape))
     if len(rates) > 1:
@@ -189,7 +189,7 @@ def _draw_curve(axes: Axes, curve: SpeedCurve, color: tuple[float, float, float,
         axes.plot([limit], [1], "x", color=color, markersize=6)
 
 
-def _speedup_at(points: Sequence[SpeedPoint], rate: float) -> float | None:
+def _speedup_at(points: Sequence[LatencyPoint], rate: float) -> float | None:
     """On the drawn line, which is straight in logarithms; ``None`` beyond its ends."""
     for below, above in pairwise(points):
         if below.firing_rate <= rate <= above.firing_rate:
@@ -200,7 +200,7 @@ def _speedup_at(points: Sequence[SpeedPoint], rate: float) -> float | None:
     return None
 
 
-def _label(axes: Axes, result: SpeedResult) -> None:
+def _label(axes: Axes, result: LayerLatencyResult) -> None:
     rates = [point.firing_rate for point in result.curves[0].points]
     axes.axhline(1, color="black", linewidth=1)
     axes.set_xscale("log")

@@ -1,4 +1,4 @@
-"""The speed of one convolution of spikes: event kernels against dense ones, at a firing rate.
+"""Times of one convolution of spikes at a chosen firing rate, in event kernels and in dense ones.
 
 Random spikes and weights: only their number decides the time of a kernel, and the rate can be
 chosen, which in a network it cannot.
@@ -24,9 +24,9 @@ from snnbench.engine.kernels.neuron_kernel import NeuronKernel
 from snnbench.engine.kernels.segment import Segment
 from snnbench.engine.kernels.workspace import Workspace
 from snnbench.engine.plan import EventCurrent, NeuronStep, Value
-from snnbench.results.speed import LayerShape, SpeedPoint, break_even
+from snnbench.results.layer_latency import LatencyPoint, LayerShape, break_even
 
-__all__ = ["LayerSpeed", "break_even", "threshold_for"]
+__all__ = ["TimedLayer", "break_even", "threshold_for"]
 
 _DECAY = 0.25
 _POOL = 6
@@ -35,7 +35,7 @@ _WARMUP = 2
 _BISECTIONS = 24
 
 
-class LayerSpeed:
+class TimedLayer:
     """One convolution with its LIF, ready to be timed at any firing rate.
 
     Args:
@@ -72,7 +72,7 @@ class LayerSpeed:
         self._convolution = PackedConv2d(conv)
 
     @torch.inference_mode()
-    def measure(self, firing_rate: float, *, rounds: int) -> SpeedPoint:
+    def measure(self, firing_rate: float, *, rounds: int) -> LatencyPoint:
         """Time both ways in turn, on the same spikes, new ones in every round.
 
         Before each timed call its input is written to one buffer, so that it lies where a layer
@@ -85,7 +85,7 @@ class LayerSpeed:
         with _torch_threads(self._threads):
             return self._measure(firing_rate, rounds)
 
-    def _measure(self, firing_rate: float, rounds: int) -> SpeedPoint:
+    def _measure(self, firing_rate: float, rounds: int) -> LatencyPoint:
         pool = [self._spikes(firing_rate) for _ in range(_POOL)]
         dense_in = pool[0].clone(memory_format=torch.preserve_format)
         packed = [masks.pack(self._in_time(spikes)) for spikes in pool]
@@ -120,7 +120,7 @@ class LayerSpeed:
                 ways[name]()
                 seconds[name].append(time.perf_counter() - start)
         preemptions = [*preemptions[_WARMUP:], _preemptions()]
-        return SpeedPoint(
+        return LatencyPoint(
             firing_rate=firing_rate,
             input_firing_rate=float(torch.stack([s.mean() for s in pool]).mean()),
             output_firing_rate=self._fired(event()),

@@ -1,12 +1,17 @@
 """The command line: a file per command; the only room that knows click.
 
-main        the group, and errors to exit codes; run, profile, report, list, schema, env
-progress    progress bars
-info        the table of snnbench list
-latency     snnbench latency
-compare     snnbench compare
-ab          snnbench ab
-history     snnbench history
-train       snnbench train
-evaluate    snnbench evaluate
+main      the group, and errors as exit codes
+options   options that several commands share
+output    where results go; how they are saved, printed and reported
+progress  progress bars
+run       snnbench run
+profile   snnbench profile
+report    snnbench report
+info      snnbench list, schema, env
+latency   snnbench latency
+compare   snnbench compare
+ab        snnbench ab
+history   snnbench history
+train     snnbench train
+evaluate  snnbench evaluate
 """

@@ -147,12 +147,12 @@ def _call_site() -> tuple[tuple[int, int], ...]:
     Tells two products in one forward apart while a loop over time returns to the same place.
     """
     site = []
-    frame = sys._getframe(1)
-    while frame.f_back is not None:
-        module = frame.f_globals.get("__name__", "")
+    caller = sys._getframe(1)
+    while caller.f_back is not None:
+        module = caller.f_globals.get("__name__", "")
         if module == "torch.nn.modules.module":
             break
         if not module.startswith(("torch.", "snnbench.count.")):
-            site.append((id(frame.f_code), frame.f_lasti))
-        frame = frame.f_back
+            site.append((id(caller.f_code), caller.f_lasti))
+        caller = caller.f_back
     return tuple(site)

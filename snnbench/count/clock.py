@@ -28,8 +28,8 @@ class Mode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
-    """How to split the vectors of one model call.
+class CallAxes:
+    """How the positions in one model call divide into timesteps and samples.
 
     Attributes:
         mode: See ``Mode``.
@@ -97,7 +97,7 @@ class Split:
         self.timesteps_known = True
         self.samples_known = True
 
-    def settle(self, frame: Frame, step: int) -> bool:
+    def settle(self, axes: CallAxes, step: int) -> bool:
         """Distribute what came in during one model call, the ``step``-th of its samples.
 
         Returns:
@@ -106,25 +106,23 @@ class Split:
         if not self.pending:
             return False
         pending, self.pending = self.pending, []
-        if frame.samples == 0:  # an empty batch adds nothing to any split
+        if axes.samples == 0:  # an empty batch adds nothing to any split
             return False
-        matrix = frame.split(pending)
+        matrix = axes.split(pending)
         if matrix is None:
             self.timesteps_known = self.samples_known = False
             return False
-        self._settle_timesteps(matrix, frame, step)
+        self._settle_timesteps(matrix, axes, step)
         self._settle_samples(matrix.sum(axis=0), step)
         return True
 
-    def _settle_timesteps(self, matrix: Counts, frame: Frame, step: int) -> None:
-        if frame.timesteps is None or (
-            frame.mode is not Mode.STEP and len(matrix) != frame.timesteps
-        ):
+    def _settle_timesteps(self, matrix: Counts, axes: CallAxes, step: int) -> None:
+        if axes.timesteps is None or (axes.mode is not Mode.STEP and len(matrix) != axes.timesteps):
             self.timesteps_known = False
             return
         if self.by_timestep is None:
-            self.by_timestep = np.zeros(frame.timesteps, dtype=np.int64)
-        if frame.mode is Mode.STEP:
+            self.by_timestep = np.zeros(axes.timesteps, dtype=np.int64)
+        if axes.mode is Mode.STEP:
             self.by_timestep[step] += matrix.sum()
         else:
             self.by_timestep += matrix.sum(axis=1)
@@ -166,13 +164,13 @@ class LayerCalls:
     is_neuron: bool
 
 
-def frame_of(
+def axes_of_call(
     layers: Sequence[LayerCalls],
     input_shape: tuple[int, ...] | None,
     timesteps: int | None,
     layout: Layout,
     batch_size: int | None = None,
-) -> Frame:
+) -> CallAxes:
     """Decide how one model call is to be split.
 
     Args:
@@ -191,13 +189,13 @@ def frame_of(
     if most > 1 and (timesteps is None or most % timesteps == 0) and _loops(looping, most):
         timesteps = timesteps or most
         samples = batch_size or _samples_of_steps(looping, input_shape, timesteps)
-        return Frame(mode=Mode.LOOP, timesteps=timesteps, samples=samples)
+        return CallAxes(mode=Mode.LOOP, timesteps=timesteps, samples=samples)
     if layout == "auto" and timesteps and timesteps > 1 and input_shape:
         guess = _guess_multi(layers, input_shape, timesteps, known)
         if guess is not None:
             return guess
     samples = batch_size or _samples_of_steps(_deciding(layers), input_shape, timesteps)
-    return Frame(mode=Mode.STEP, timesteps=timesteps, samples=samples)
+    return CallAxes(mode=Mode.STEP, timesteps=timesteps, samples=samples)
 
 
 def _loops(layers: Sequence[LayerCalls], most: int) -> bool:
@@ -224,7 +222,7 @@ def _declared_multi(
     known: list[int] | None,
     *,
     batch_first: bool,
-) -> Frame:
+) -> CallAxes:
     """Layers see all timesteps, says the user; N is the candidate most layers agree with."""
     time_axis = 1 if batch_first and len(input_shape) > 1 else 0
     t = timesteps or input_shape[time_axis]
@@ -233,7 +231,7 @@ def _declared_multi(
         candidates.append(input_shape[0] // t)  # flat, [T*N, ...]
     deciding = _deciding(layers)
     samples = max(candidates, key=lambda n: _agreeing(deciding, t, n, batch_first=batch_first))
-    return Frame(mode=Mode.MULTI, timesteps=t, samples=samples, batch_first=batch_first)
+    return CallAxes(mode=Mode.MULTI, timesteps=t, samples=samples, batch_first=batch_first)
 
 
 def _guess_multi(
@@ -241,7 +239,7 @@ def _guess_multi(
     input_shape: tuple[int, ...],
     timesteps: int,
     known: list[int] | None,
-) -> Frame | None:
+) -> CallAxes | None:
     """Time first, if some neuron saw T*N leading positions (some layer, without neurons)."""
     deciding = _deciding(layers)
     candidates = [
@@ -253,7 +251,7 @@ def _guess_multi(
         return None
     samples = max(candidates, key=lambda n: _agreeing(deciding, timesteps, n))
     ambiguous = input_shape[0] == timesteps and len(candidates) > 1
-    return Frame(mode=Mode.MULTI, timesteps=timesteps, samples=samples, ambiguous=ambiguous)
+    return CallAxes(mode=Mode.MULTI, timesteps=timesteps, samples=samples, ambiguous=ambiguous)
 
 
 def _deciding(layers: Sequence[LayerCalls]) -> Sequence[LayerCalls]:

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from dataclasses import replace as replace_fields
 
-from snnbench.count.clock import Frame, LayerCalls, Layout, Mode, Split, frame_of
+from snnbench.count.clock import CallAxes, LayerCalls, Layout, Mode, Split, axes_of_call
 from snnbench.count.masks import Counts, Mask
 from snnbench.results.counts import (
     DENSE,
@@ -87,11 +87,11 @@ class Row:
         self.side["membrane_updates"] += mask.nonzero.size
         self.spikes.pending.append(per_position)
 
-    def settle(self, frame: Frame, step: int) -> bool:
+    def settle(self, axes: CallAxes, step: int) -> bool:
         """End one outermost call of the model; whether this row could be split by sample."""
-        by_sample = frame.orders_samples(self.shape_now)
+        by_sample = axes.orders_samples(self.shape_now)
         self.calls_now, self.shape_now = 0, ()
-        splits = [split.settle(frame, step) for split in (self.synops, self.spikes)]
+        splits = [split.settle(axes, step) for split in (self.synops, self.spikes)]
         if any(splits) and not by_sample:
             self.synops.samples_known = self.spikes.samples_known = False
         return any(splits)
@@ -169,38 +169,38 @@ class Ledger:
     def settle(self, entry: str, input_shape: tuple[int, ...] | None) -> None:
         """End one outermost call of the module ``entry`` whose input had ``input_shape``."""
         active = [row for row in self.rows.values() if row.calls_now]
-        frame = frame_of(
+        axes = axes_of_call(
             [LayerCalls(row.calls_now, row.shape_now, row.is_neuron) for row in active],
             input_shape,
             self._timesteps,
             self._layout,
             self._batch_size,
         )
-        if frame.ambiguous:
+        if axes.ambiguous:
             self.warnings[
-                f"batch size equals timesteps ({frame.timesteps}): time was taken to come first; "
+                f"batch size equals timesteps ({axes.timesteps}): time was taken to come first; "
                 "pass layout='step', 'TN' or 'NT' to be sure"
             ] = None
-        if frame.mode is not Mode.STEP:
-            self._timesteps = frame.timesteps
-        step = self._step_of(entry, frame)
-        fits = [row.settle(frame, step) for row in active]
+        if axes.mode is not Mode.STEP:
+            self._timesteps = axes.timesteps
+        step = self._step_of(entry, axes)
+        fits = [row.settle(axes, step) for row in active]
         # the first layer with synapses sees the input: if it has not N leading positions, the
         # input has no batch axis
         first = next((i for i, row in enumerate(active) if row.has_synapses), 0)
-        if active and frame.samples and not self._batch_size and not fits[first]:
+        if active and axes.samples and not self._batch_size and not fits[first]:
             self._samples_known = False
 
-    def _step_of(self, entry: str, frame: Frame) -> int:
+    def _step_of(self, entry: str, axes: CallAxes) -> int:
         """Timestep of a call that is one step (0 otherwise), counting its samples once."""
         step = 0
-        if frame.mode is Mode.STEP and frame.timesteps:
-            step = self._steps[entry] % frame.timesteps
+        if axes.mode is Mode.STEP and axes.timesteps:
+            step = self._steps[entry] % axes.timesteps
             self._steps[entry] += 1
-        if frame.samples is None:
+        if axes.samples is None:
             self._samples_known = False
         elif step == 0:
-            self._samples[entry] += frame.samples
+            self._samples[entry] += axes.samples
         return step
 
     def note_uncounted(self, module: str, operation: str, macs: int | None) -> None:

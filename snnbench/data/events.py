@@ -98,8 +98,8 @@ def saccade_frames(grey: Pixels, framing: Framing) -> Frames:
     """Frames [T, S, 2, H, W] of digits [S, 8, 8] seen by the simulated camera."""
     side = image_side(framing.sensor)
     # the digits touch the edges of their 8x8 images; MNIST's have black around them
-    framed = np.pad(grey, ((0, 0), (1, 1), (1, 1)))
-    images = np.stack([enlarge(digit, side, side) for digit in framed])
+    bordered = np.pad(grey, ((0, 0), (1, 1), (1, 1)))
+    images = np.stack([enlarge(digit, side, side) for digit in bordered])
     recordings = record(images, framing.sensor, framing.timesteps * framing.slice_us)
     return frame_events(recordings, framing)
 

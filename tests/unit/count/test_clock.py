@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from snnbench.count.clock import Frame, LayerCalls, Layout, Mode, frame_of
+from snnbench.count.clock import CallAxes, LayerCalls, Layout, Mode, axes_of_call
 from snnbench.count.masks import Counts
 
 
@@ -41,26 +41,26 @@ def synapse(calls: int, *shape: int) -> LayerCalls:
         ([], (3, 8), None, "auto", (Mode.STEP, None, 3)),
     ],
 )
-def test_frame_of(
+def test_axes_of_call(
     layers: list[LayerCalls],
     shape: tuple[int, ...] | None,
     timesteps: int | None,
     layout: Layout,
     expected: tuple[Mode, int | None, int | None],
 ) -> None:
-    frame = frame_of(layers, shape, timesteps, layout)
-    assert (frame.mode, frame.timesteps, frame.samples) == expected
-    assert not frame.ambiguous
+    axes = axes_of_call(layers, shape, timesteps, layout)
+    assert (axes.mode, axes.timesteps, axes.samples) == expected
+    assert not axes.ambiguous
 
 
 def test_a_guess_with_equal_batch_and_timesteps_says_so() -> None:
     layers = [neuron(1, 4, 4, 8)]
-    assert frame_of(layers, (4, 4, 8), 4, "auto").ambiguous
-    assert not frame_of(layers, (4, 4, 8), 4, "TN").ambiguous
+    assert axes_of_call(layers, (4, 4, 8), 4, "auto").ambiguous
+    assert not axes_of_call(layers, (4, 4, 8), 4, "TN").ambiguous
 
 
 def test_a_declared_batch_size_wins() -> None:
-    assert frame_of([neuron(1, 3, 8)], (6, 8), None, "auto", batch_size=3).samples == 3
+    assert axes_of_call([neuron(1, 3, 8)], (6, 8), None, "auto", batch_size=3).samples == 3
 
 
 def counts(*values: int) -> Counts:
@@ -70,27 +70,27 @@ def counts(*values: int) -> Counts:
 class TestSplit:
     def test_multi_step_time_first_and_batch_first(self) -> None:
         vector = counts(1, 2, 3, 4, 5, 6)  # T = 2, N = 3
-        first = Frame(mode=Mode.MULTI, timesteps=2, samples=3).split([vector])
+        first = CallAxes(mode=Mode.MULTI, timesteps=2, samples=3).split([vector])
         assert first is not None
         assert first.tolist() == [[1, 2, 3], [4, 5, 6]]
-        last = Frame(mode=Mode.MULTI, timesteps=2, samples=3, batch_first=True).split([vector])
+        last = CallAxes(mode=Mode.MULTI, timesteps=2, samples=3, batch_first=True).split([vector])
         assert last is not None
         assert last.tolist() == [[1, 3, 5], [2, 4, 6]]
 
     def test_several_rows_of_a_sample_are_added(self) -> None:
         """[N * R]: a linear layer over R rows of each of N samples."""
-        frame = Frame(mode=Mode.STEP, timesteps=None, samples=2)
-        matrix = frame.split([counts(1, 2, 3, 4)])
+        axes = CallAxes(mode=Mode.STEP, timesteps=None, samples=2)
+        matrix = axes.split([counts(1, 2, 3, 4)])
         assert matrix is not None
         assert matrix.tolist() == [[3, 7]]
 
     def test_a_loop_groups_the_calls_of_one_timestep(self) -> None:
-        frame = Frame(mode=Mode.LOOP, timesteps=2, samples=1)
-        matrix = frame.split([counts(1), counts(2), counts(3), counts(4)])  # twice a timestep
+        axes = CallAxes(mode=Mode.LOOP, timesteps=2, samples=1)
+        matrix = axes.split([counts(1), counts(2), counts(3), counts(4)])  # twice a timestep
         assert matrix is not None
         assert matrix.tolist() == [[3], [7]]
 
     @pytest.mark.parametrize("samples", [None, 0, 3])
     def test_what_does_not_fit_is_unknown(self, samples: int | None) -> None:
-        frame = Frame(mode=Mode.STEP, timesteps=None, samples=samples)
-        assert frame.split([counts(1, 2)]) is None
+        axes = CallAxes(mode=Mode.STEP, timesteps=None, samples=samples)
+        assert axes.split([counts(1, 2)]) is None

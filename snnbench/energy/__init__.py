@@ -1,7 +1,7 @@
 """Energy estimates from named cost tables; never torch.
 
-models     cost tables: what an operation costs, and who says so
-estimate   counts times costs
+models     cost tables: what can be priced, what it costs, and who says so
+estimate   counts times costs, term by term
 tables/    the cost tables, one TOML file each
 """
 

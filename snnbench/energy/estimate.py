@@ -2,50 +2,70 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
 
-from snnbench.results.counts import LayerRecord, OpCount, Profile, SideOps
+from snnbench.energy.models import MEMORY, OPERATIONS, SIDE, SYNAPTIC, Counting, Operation, synops
+from snnbench.results.counts import LayerRecord, Profile
 
 if TYPE_CHECKING:
     from snnbench.energy.models import EnergyModel
 
-Counting = Literal["effective", "dense"]
 
-SIDE_NAMES = {
-    "bias_adds": "bias additions",
-    "residual_adds": "residual additions",
-    "pool_ops": "pooling operations",
-    "norm_ops": "unfolded normalisations",
-    "elementwise_muls": "elementwise products",
-    "membrane_updates": "neuron updates",
-}
-"""What the fields of ``SideOps`` are called in text."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """What the operations of one kind cost in one layer, over all samples.
+
+    Attributes:
+        layer: Its name.
+        operation: As in the cost table.
+        count: How many there are.
+        pj: What they cost together, in picojoules, exactly.
+    """
+
+    layer: str
+    operation: str
+    count: int
+    pj: Fraction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnergyEstimate:
-    """What the counted operations would cost, in picojoules over all samples of a profile.
+    """What the counted operations would cost, over all samples of a profile.
 
     Attributes:
         model: The cost table.
         counting: ``effective`` (operations on zeros are skipped) or ``dense`` (none is).
-        total_pj: Sum over layers; ``None`` if the table prices none of the operations.
-        per_layer_pj: By layer name, in order; ``None`` where the table has no price.
-        complete: Whether every synaptic operation is priced; if not, ``total_pj`` is a lower bound.
-        scope: What the table covers.
-        excluded: What is left out, one phrase each.
-        reason: Why ``total_pj`` is unknown.
+        terms: Everything that is priced, layer by layer.
+        complete: Whether every synaptic operation is priced, and everything priced is counted; if
+            not, the total is a lower bound.
+        excluded: What is left out, one phrase each, the heaviest first.
+        reason: Why the total is unknown.
     """
 
     model: EnergyModel
     counting: Counting
-    total_pj: float | None
-    per_layer_pj: tuple[tuple[str, float | None], ...]
+    terms: tuple[Term, ...]
     complete: bool
-    scope: str
     excluded: tuple[str, ...]
     reason: str | None = None
+
+    @property
+    def exact_pj(self) -> Fraction | None:
+        """Sum of the terms in picojoules, the same in any order; ``None`` if it is unknown."""
+        return None if self.reason else sum((term.pj for term in self.terms), Fraction())
+
+    @property
+    def total_pj(self) -> float | None:
+        """The sum in picojoules as a float."""
+        return None if self.exact_pj is None else float(self.exact_pj)
+
+    @property
+    def included(self) -> tuple[str, ...]:
+        """What is priced, one phrase each."""
+        return tuple(dict.fromkeys(OPERATIONS[term.operation].title for term in self.terms))
 
 
 def estimate_energy(
@@ -60,75 +80,72 @@ def estimate_energy(
             accelerator that computes every synapse.
 
     Returns:
-        The estimate over all samples. A MAC on hardware without a MAC price is excluded and
-        named; where that leaves nothing, the total is unknown.
+        The estimate over all samples. A layer with synaptic operations that have no price does
+        not run on such hardware: all of it is left out and named. Where that leaves nothing, the
+        total is unknown.
     """
-    per_layer = tuple((layer.name, _layer_pj(layer, model, counting)) for layer in profile.layers)
-    unpriced = [layer for layer in profile.layers if _unpriced(layer, model, counting)]
-    missing = sum(_operations(layer, counting).synops for layer in unpriced)
+    unpriced = {
+        layer.name: layer
+        for layer in profile.layers
+        if any(_without_price(SYNAPTIC, [layer], model, counting))
+    }
+    runs = [layer for layer in profile.layers if layer.name not in unpriced]
+    terms, uncounted = [], []
+    for layer in runs:
+        for cost in model.costs:
+            operation = OPERATIONS[cost.operation]
+            count = operation.count(layer, counting)
+            if count is None:
+                uncounted.append(f"{operation.title} of {layer.name}, whose number is unknown")
+            elif count:
+                pj = count * cost.exact_pj
+                terms.append(Term(layer=layer.name, operation=cost.operation, count=count, pj=pj))
+    if profile.uncounted:
+        names = ", ".join(sorted({item.operation for item in profile.uncounted}))
+        uncounted.append(f"uncounted operations ({names})")
+    missing, total = (_synops(layers, counting) for layers in (unpriced.values(), profile.layers))
     reason = None
-    if missing == _operations(profile, counting).synops:
+    if missing == total:
         reason = (
             f"no price for a multiply-accumulate: {model.title} runs spikes"
             if unpriced
             else "no synaptic operation was counted"
         )
+    memory = _without_price(MEMORY, profile.layers, model, counting)
     return EnergyEstimate(
         model=model,
         counting=counting,
-        total_pj=None if reason else sum(pj for _, pj in per_layer if pj is not None),
-        per_layer_pj=per_layer,
-        complete=not unpriced and not profile.uncounted,
-        scope=model.scope,
-        excluded=_excluded(profile, model, unpriced, counting),
+        terms=tuple(terms),
+        complete=not unpriced and not uncounted,
+        excluded=(
+            *(memory if model.prices_memory else ("memory traffic",)),
+            *([_unpriced_layers(list(unpriced), 100 * missing / total)] if unpriced else ()),
+            *uncounted,
+            *_without_price(SIDE, profile.layers, model, counting),
+        ),
         reason=reason,
     )
 
 
-def _layer_pj(layer: LayerRecord, model: EnergyModel, counting: Counting) -> float | None:
-    if _unpriced(layer, model, counting):
-        return None
-    operations = _operations(layer, counting)
+def _synops(layers: Iterable[LayerRecord], counting: Counting) -> int:
+    return sum(synops(layer, counting).synops for layer in layers)
+
+
+def _without_price(
+    operations: Mapping[str, Operation],
+    layers: Sequence[LayerRecord],
+    model: EnergyModel,
+    counting: Counting,
+) -> Iterator[str]:
+    """What the layers do, or may do, and the table does not price."""
+    for name, operation in operations.items():
+        if model.cost_pj(name) is None and any(operation.count(x, counting) != 0 for x in layers):
+            yield operation.title
+
+
+def _unpriced_layers(names: Sequence[str], percent: float) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return (
-        operations.macs * (model.cost_pj("mac") or 0.0)
-        + operations.acs * (model.cost_pj("ac") or 0.0)
-        + layer.side.membrane_updates * (model.cost_pj("neuron_update") or 0.0)
+        f"{percent:.3g} % of the synaptic operations ({', '.join(names[:3])}{more}), which do not "
+        "run on such hardware as they are"
     )
-
-
-def _operations(counted: LayerRecord | Profile, counting: Counting) -> OpCount:
-    return counted.dense if counting == "dense" else counted.effective
-
-
-def _unpriced(layer: LayerRecord, model: EnergyModel, counting: Counting) -> bool:
-    operations = _operations(layer, counting)
-    no_mac_price = operations.macs and model.cost_pj("mac") is None
-    no_ac_price = operations.acs and model.cost_pj("ac") is None
-    return bool(no_mac_price or no_ac_price)
-
-
-def _excluded(
-    profile: Profile, model: EnergyModel, unpriced: list[LayerRecord], counting: Counting
-) -> tuple[str, ...]:
-    """What the total leaves out, the heaviest first."""
-    left_out = ["memory traffic"]
-    if unpriced:
-        operations = sum(_operations(layer, counting).synops for layer in unpriced)
-        share = 100 * operations / _operations(profile, counting).synops
-        names = ", ".join(layer.name for layer in unpriced[:3])
-        more = f" and {len(unpriced) - 3} more" if len(unpriced) > 3 else ""
-        left_out.append(
-            f"{share:.3g} % of the synaptic operations ({names}{more}), which do not run on such "
-            "hardware as they are"
-        )
-    if profile.uncounted:
-        names = ", ".join(sorted({item.operation for item in profile.uncounted}))
-        left_out.append(f"uncounted operations ({names})")
-    side = profile.side
-    priced = {"membrane_updates"} if model.cost_pj("neuron_update") is not None else set()
-    left_out += [
-        SIDE_NAMES[field.name]
-        for field in fields(SideOps)
-        if getattr(side, field.name) and field.name not in priced
-    ]
-    return tuple(left_out)

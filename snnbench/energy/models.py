@@ -1,4 +1,4 @@
-"""Named cost tables: what an operation costs on which hardware, and who says so.
+"""Cost tables: what can be priced, what it costs on which hardware, and who says so.
 
 A table is one TOML file in ``snnbench/energy/tables``; its file name is its name.
 """
@@ -6,13 +6,19 @@ A table is one TOML file in ``snnbench/energy/tables``; its file name is its nam
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from fractions import Fraction
 from functools import cache
 from importlib import resources
+from math import inf
+from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from snnbench.core.errors import UsageError
+from snnbench.results.counts import LayerRecord, OpCount, Role, SideOps
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -20,21 +26,108 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "horowitz-45nm-fp32"
 
-Operation = Literal["mac", "ac", "neuron_update"]
+Counting = Literal["effective", "dense"]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Something that a cost table can price.
+
+    Attributes:
+        title: What several of them are called in text.
+        count: How many of them a layer has, under a counting; ``None`` if that is unknown.
+    """
+
+    title: str
+    count: Callable[[LayerRecord, Counting], int | None]
+
+
+def synops(layer: LayerRecord, counting: Counting) -> OpCount:
+    """Synaptic operations of ``layer`` under ``counting``."""
+    return layer.dense if counting == "dense" else layer.effective
+
+
+def _inputs(layer: LayerRecord, counting: Counting) -> int | None:
+    """Input elements of a layer with synapses, without zeros if they are skipped."""
+    if not layer.dense.synops:
+        return 0
+    return layer.input_sites if counting == "dense" else layer.input_nonzero
+
+
+def _stored(path: str, title: str = "") -> Operation:
+    """A count of the record; 0 in rows that cannot have it."""
+    value: Callable[[LayerRecord], int | None] = attrgetter(path)
+
+    def count(layer: LayerRecord, _: Counting) -> int | None:
+        no_inputs = path.startswith("input_") and not layer.dense.synops
+        no_spikes = path.startswith("output_") and layer.role is not Role.NEURON
+        return 0 if no_inputs or no_spikes else value(layer)
+
+    return Operation(title or path.replace("_", " ").replace(".", " "), count)
+
+
+_SIDE_TITLES = {
+    "bias_adds": "bias additions",
+    "residual_adds": "residual additions",
+    "pool_ops": "pooling operations",
+    "norm_ops": "unfolded normalisations",
+    "elementwise_muls": "elementwise products",
+    "membrane_updates": "neuron updates",
+}
+_PARTS = {"int": ("",), "int | None": ("",), "OpCount": (".macs", ".acs")}
+
+SYNAPTIC = {
+    "mac": Operation("multiply-accumulates", lambda layer, how: synops(layer, how).macs),
+    "ac": Operation("accumulates", lambda layer, how: synops(layer, how).acs),
+}
+"""Without a price for these a layer does not run on the hardware."""
+
+SIDE = {
+    {"membrane_updates": "neuron_update"}.get(field.name, field.name): _stored(
+        f"side.{field.name}", _SIDE_TITLES.get(field.name, "")
+    )
+    for field in fields(SideOps)
+}
+"""Work outside synapses, in the order of the fields of ``SideOps``."""
+
+MEMORY = {
+    "weight_read": Operation("weight reads", lambda layer, how: synops(layer, how).synops),
+    "input_read": Operation("input reads", _inputs),
+    "potential_read": _stored("side.membrane_updates", "potential reads"),
+    "potential_write": _stored("side.membrane_updates", "potential writes"),
+}
+"""Memory accesses without reuse: a weight per synaptic operation, a potential per update."""
+
+OPERATIONS = {
+    **SYNAPTIC,
+    **SIDE,
+    **MEMORY,
+    **{
+        f"{field.name}{part}".replace(".", "_"): _stored(f"{field.name}{part}")
+        for field in fields(LayerRecord)
+        for part in _PARTS.get(str(field.type), ())
+    },
+}
+"""What a cost table can price: the above, and every integer of a ``LayerRecord``."""
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Price of one operation.
 
     Attributes:
-        operation: What is priced: ``mac``, ``ac`` or ``neuron_update``.
+        operation: What is priced, one of ``OPERATIONS``.
         pj: Energy of one operation in picojoules.
         source: How the figure follows from the table's source.
     """
 
-    operation: Operation
+    operation: str
     pj: float
     source: str
+
+    @property
+    def exact_pj(self) -> Fraction:
+        """The decimal number that the table has, in picojoules."""
+        return Fraction(str(self.pj))
 
 
 class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,21 +151,33 @@ class EnergyModel(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True)
         dtype: Number format the costs hold for, where they depend on one.
         process_nm: Technology node in nanometres.
         source: Publication.
-        scope: What the costs cover. Memory traffic is in no table.
+        scope: What the costs cover.
     """
 
     name: str
 
-    def cost_pj(self, operation: Operation) -> float | None:
+    def cost_pj(self, operation: str) -> float | None:
         """Picojoules of one ``operation``; ``None`` if the source has no figure for it."""
         return next((cost.pj for cost in self.costs if cost.operation == operation), None)
+
+    @property
+    def prices_memory(self) -> bool:
+        """Whether any memory access has a price."""
+        return any(cost.operation in MEMORY for cost in self.costs)
+
+
+def memory_remark(tables: Iterable[EnergyModel], verb: str = "") -> str:
+    """Whether estimates with ``tables`` include memory traffic; ``verb`` makes it a sentence."""
+    priced = {table.title: table.prices_memory for table in tables}
+    some = "" if all(priced.values()) else f" by {', '.join(t for t in priced if priced[t])} only"
+    return f"memory traffic {verb}{f'included{some}' if any(priced.values()) else 'not included'}"
 
 
 def load_model(path: Path | Traversable) -> EnergyModel:
     """Read and validate a cost table.
 
     Raises:
-        UsageError: The file is missing, no TOML, or does not fit; says where.
+        UsageError: The file is missing, not TOML, or does not fit; says where.
     """
     try:
         table = msgspec.toml.decode(path.read_bytes(), type=_Table)
@@ -83,7 +188,11 @@ def load_model(path: Path | Traversable) -> EnergyModel:
         msg = f"cost table {path} is not valid: {error}"
         raise UsageError(msg) from error
     operations = [cost.operation for cost in table.costs]
-    if len(set(operations)) < len(operations) or any(cost.pj < 0 for cost in table.costs):
+    for name in operations:
+        if name not in OPERATIONS:
+            msg = f"cost table {path} is not valid: {_no_such('operation', name, OPERATIONS)}"
+            raise UsageError(msg)
+    if len(set(operations)) < len(operations) or any(not 0 <= c.pj < inf for c in table.costs):
         msg = f"cost table {path} is not valid: price each operation once, at 0 pJ or more"
         raise UsageError(msg)
     return EnergyModel(name=path.name.removesuffix(".toml"), **msgspec.structs.asdict(table))
@@ -104,9 +213,12 @@ def get(name: str) -> EnergyModel:
         UsageError: There is none; names the nearest one and all others.
     """
     known = {model.name: model for model in models()}
-    if name in known:
-        return known[name]
+    if name not in known:
+        raise UsageError(_no_such("cost table", name, known))
+    return known[name]
+
+
+def _no_such(what: str, name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    msg = f"no cost table {name!r}: {hint}choose one of {', '.join(known)}"
-    raise UsageError(msg)
+    return f"no {what} {name!r}: {hint}choose one of {', '.join(known)}"

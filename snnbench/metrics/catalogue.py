@@ -1,20 +1,20 @@
 """What is compared: metrics by name, and their values in a result.
 
-Values are exact: integers, fractions of integers, and energies of integers summed before they are
-priced, so that neither the order of layers nor rounding makes two equal results differ.
+Values are exact, integers and fractions, so that neither the order of layers nor rounding makes
+two equal results differ.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from fractions import Fraction
 from functools import cache
 
 from snnbench.energy.estimate import estimate_energy
 from snnbench.energy.models import models
-from snnbench.results.counts import LayerRecord, OpCount, Profile, Role, SideOps
+from snnbench.results.counts import LayerRecord, Role, SideOps
 from snnbench.results.run import (
     DENSE_TIMING,
     EVENT_TIMING,
@@ -158,11 +158,10 @@ class Measured:
 
 def measured(result: RunResult) -> Measured:
     """Every metric of the whole run."""
-    pooled = _pooled(result.snn)
-    estimates = {f"energy.{model.name}": estimate_energy(pooled, model) for model in models()}
+    estimates = {f"energy.{model.name}": estimate_energy(result.snn, model) for model in models()}
     return Measured(
         values=_network_values(result)
-        | {name: guess.total_pj for name, guess in estimates.items()},
+        | {name: guess.exact_pj for name, guess in estimates.items()},
         lower_bounds=frozenset(name for name, guess in estimates.items() if not guess.complete),
     )
 
@@ -195,29 +194,6 @@ def layer_values(layer: LayerRecord) -> dict[str, Number | None]:
 def rate(spikes: int | None, sites: int | None) -> Fraction | None:
     """Spikes per neuron per timestep, exactly."""
     return None if spikes is None or not sites else Fraction(spikes, sites)
-
-
-def _pooled(profile: Profile) -> Profile:
-    """Layers of one kind as one: priced alike, and integers sum alike in any order."""
-    rows = []
-    for macs in (False, True):
-        layers = [layer for layer in profile.layers if bool(layer.effective.macs) is macs]
-        counts = OpCount(
-            macs=sum(layer.effective.macs for layer in layers),
-            acs=sum(layer.effective.acs for layer in layers),
-        )
-        updates = sum(layer.side.membrane_updates for layer in layers)
-        rows.append(
-            LayerRecord(
-                name="layers with MACs" if macs else "layers without MACs",
-                type_name="pooled",
-                role=Role.SYNAPSE,
-                calls=len(layers),
-                effective=counts,
-                side=SideOps(membrane_updates=updates),
-            )
-        )
-    return replace(profile, layers=tuple(rows))
 
 
 def _engine_values(engine: EngineRun | None) -> dict[str, int | None]:

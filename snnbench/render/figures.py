@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from snnbench.core.units import PJ_PER
-from snnbench.energy.models import models
+from snnbench.energy.models import memory_remark, models
 from snnbench.metrics.frames import (
     ZERO_SKIPPING_TWIN,
     energy_frame,
@@ -173,7 +173,7 @@ def energy_figure(result: RunResult) -> Plot:
         result,
         name="energy",
         title=f"Estimated energy {'per sample' if per_sample(result) else 'of the whole run'} "
-        "by cost table (memory traffic not included)",
+        f"by cost table ({memory_remark(models())})",
         alt="Bar charts of estimated energy. "
         + " ".join(f"{row['title']}, {row['network']}: {text.energy(row['pj'])}." for row in known),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from snnbench.core.statistics import wilson
-from snnbench.energy.models import DEFAULT_MODEL
+from snnbench.energy.models import DEFAULT_MODEL, get, memory_remark
 from snnbench.metrics.frames import ZERO_SKIPPING_TWIN, energy_frame, timing_frame
 from snnbench.metrics.operations import SNN, TWIN, divisors, per_sample
 from snnbench.render import text
@@ -191,7 +191,7 @@ def _energy_sentences(result: RunResult) -> list[str]:
             f"Whether the SNN would need less energy than its twin on {ordinary['title']} is not "
             "established: operations are uncounted, so the estimates are lower bounds."
         ]
-    remark = "estimate; memory traffic not included"
+    remark = f"estimate; {memory_remark([get(DEFAULT_MODEL)])}"
     lead = f"On {ordinary['title']} the SNN would need {_compare(ordinary['over_snn'], 'energy')}"
     sentences = [f"{lead} its twin ({remark})."]
     if skipping["over_snn"] is not None:

@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import pandas as pd
 
-from snnbench.energy.estimate import SIDE_NAMES
+from snnbench.energy.models import SIDE
 from snnbench.metrics.frames import checks_frame, executed_operations, layer_frame
 from snnbench.metrics.operations import SNN, TWIN, divisors
 from snnbench.render import text
@@ -124,9 +124,9 @@ def side_table(result: RunResult) -> Table:
     profiles = {SNN: result.snn} | ({TWIN: result.twin} if result.twin else {})
     divisor = divisors(result)
     work = [
-        {"work": SIDE_NAMES[field.name]}
+        {"work": operation.title}
         | {name: getattr(p.side, field.name) / divisor[name] for name, p in profiles.items()}
-        for field in fields(SideOps)
+        for field, operation in zip(fields(SideOps), SIDE.values(), strict=True)
     ]
     return Table(
         name="side_work",

@@ -6,6 +6,7 @@ from statistics import median
 from typing import Any
 
 from snnbench.core.units import PJ_PER
+from snnbench.energy.models import memory_remark, models
 from snnbench.metrics.frames import (
     energy_frame,
     measured_energy_frame,
@@ -108,6 +109,7 @@ def energy_table(result: RunResult) -> Table:
         others = sources.get(row["source"])
         sources[row["source"]] = f"{others}, {row['title']}" if others else row["title"]
     cited = "; ".join(f"{titles}: {source}" for source, titles in sources.items())
+    remark = memory_remark(models(), "is ")
     return Table(
         name="energy",
         title="Estimated energy",
@@ -115,7 +117,7 @@ def energy_table(result: RunResult) -> Table:
             result,
             f"Estimated energy {per(result)}: operation counts times published costs, no "
             "measurement",
-            f"Memory traffic is not included. Sources: {cited}.",
+            f"{remark[0].upper()}{remark[1:]}. Sources: {cited}.",
         ),
         columns=(
             Column("Cost table", "Published costs of one operation.", numeric=False),

@@ -11,6 +11,7 @@ from rich.console import Console
 from support.factories import HOSTILE_NAME, make_result, timing, trained, with_names, with_uncounted
 
 from snnbench.core.errors import OutputError
+from snnbench.energy import models as energy_models
 from snnbench.render.figures import figures
 from snnbench.render.folder import write_report
 from snnbench.render.html import folding_sentence, glossary, remake_command, report_html
@@ -51,6 +52,44 @@ def screen(result, width=80):
     console = Console(width=width, file=io.StringIO(), color_system=None)
     print_summary(result, console)
     return console.file.getvalue()
+
+
+def test_an_energy_model_with_memory_terms_is_one_file_and_shows_everywhere(
+    tmp_path, monkeypatch, request
+):
+    tables_folder = tmp_path / "tables"
+    tables_folder.mkdir()
+    package, files = "snnbench.energy.tables", energy_models.resources.files
+    for table in files(package).iterdir():
+        if table.name.endswith(".toml"):
+            (tables_folder / table.name).write_bytes(table.read_bytes())
+    cost = '[[costs]]\noperation = "{}"\npj = {}\nsource = "table 1"\n'
+    (tables_folder / "with-memory.toml").write_text(
+        'title = "Chip with SRAM"\nsource = "a paper"\nscope = "all"\n'
+        + cost.format("ac", 1)
+        + cost.format("mac", 2)
+        + cost.format("weight_read", 5)
+    )
+    monkeypatch.setattr(
+        energy_models.resources,
+        "files",
+        lambda name: tables_folder if name == package else files(name),
+    )
+    request.addfinalizer(energy_models.models.cache_clear)
+    energy_models.models.cache_clear()
+    result = make_result()
+
+    (energy,) = (table for table in tables(result) if table.name == "energy")
+    picture = next(plot for plot in figures(result) if plot.name == "energy")
+
+    assert "Memory traffic is included by Chip with SRAM only. Sources" in energy.caption
+    snn = result.snn.effective
+    rows = energy.data[energy.data["model"] == "with-memory"].set_index("network")
+    assert rows.loc["SNN", "pj"] == (snn.acs + 2 * snn.macs + 5 * snn.synops) / 2
+    assert rows.loc["SNN", "excluded"].startswith("input reads; potential reads")
+    assert "memory traffic included by Chip with SRAM only" in picture.title
+    assert "Energy estimate, Chip with SRAM" in screen(result)
+    assert "(estimate; memory traffic not included)" in " ".join(screen(result).split())
 
 
 def test_a_report_is_complete(folder):

@@ -21,8 +21,8 @@ from snnbench.compare.compare import Comparison, compare_runs
 from snnbench.compare.limits import limits
 from snnbench.results.files import load, save
 from snnbench.results.run import RunResult
-from snnbench.run import config as run_config
 from snnbench.run import runner
+from snnbench.run.config import configure
 from snnbench.zoo import registry
 
 FOLDER = Path(__file__).parents[1] / "reports" / "baselines"
@@ -54,15 +54,7 @@ def run(name: str) -> RunResult:
     As ``snnbench run NAME --untrained --width 0.125 --samples 2 --batch-size 2 --threads 1
     --no-latency`` does.
     """
-    config = run_config.configure(
-        name,
-        untrained=True,
-        width=0.125,
-        samples=2,
-        batch_size=2,
-        threads=1,
-        with_latency=False,
-    )
+    config = configure(name, untrained=True, width=0.125, samples=2, threads=1, with_latency=False)
     with tempfile.TemporaryDirectory() as folder:
         return runner.run(config, Silent(), Path(folder))
 

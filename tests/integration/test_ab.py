@@ -17,7 +17,7 @@ from support.command_line import Invoke, invoker
 from support.factories import make_result, timing
 from support.interrupts import listen_to_ctrl_c
 
-from snnbench.cli import ab as ab_command
+from snnbench.cli import ab
 from snnbench.compare.ab import revisions, turns
 from snnbench.compare.ab.processes import RunError
 from snnbench.core.errors import UsageError
@@ -167,9 +167,9 @@ def test_a_benchmark_that_the_head_lacks(repository: Path, invoke: Invoke) -> No
 
 def test_all_runs_time_the_same_batches() -> None:
     run = ("run", "resnet19")
-    assert ab_command.with_fixed_batches(run) == (*run, "--latency-batches", "1")
+    assert ab.with_fixed_batches(run) == (*run, "--latency-batches", "1")
     for own in (("--latency-batches", "1,8"), ("--latency-batches=8",), ("--no-latency",)):
-        assert ab_command.with_fixed_batches((*run, *own)) == (*run, *own)
+        assert ab.with_fixed_batches((*run, *own)) == (*run, *own)
 
 
 def test_a_benchmark_that_only_the_head_has_or_neither() -> None:
@@ -184,12 +184,12 @@ def test_a_benchmark_that_only_the_head_has_or_neither() -> None:
         )
         for name, benchmarks in (("base", ("old", "both")), ("head", ("new", "both")))
     )
-    assert ab_command.absent("both", (base, head)) is None
-    new = ab_command.absent("new", (base, head))
+    assert ab.absent("both", (base, head)) is None
+    new = ab.absent("new", (base, head))
     assert new is not None
     assert (new.exit_code, new.added) == (0, (("new", "head main (0000000)"),))
     with pytest.raises(UsageError, match="has the benchmark newer; they have both, new, old"):
-        ab_command.absent("newer", (base, head))
+        ab.absent("newer", (base, head))
 
 
 @pytest.mark.parametrize(

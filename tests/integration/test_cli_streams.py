@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from support.interrupts import listen_to_ctrl_c
 
-from snnbench.results import files as results
-from snnbench.run import counting_pass as partial
+from snnbench.results.files import load
+from snnbench.run import counting_pass
 
 SNNBENCH = (sys.executable, "-m", "snnbench")
 RUN = (
@@ -93,8 +93,8 @@ def test_sigterm_while_timing_cleans_up_and_keeps_the_counts(counted: Path, tmp_
     assert not list(temporary.iterdir())
     again = subprocess.run([*command, "--no-latency"], capture_output=True, text=True, check=True)
     assert "3 samples are counted already" in " ".join(again.stderr.split())
-    assert not (out / partial.FILE_NAME).exists()
-    assert results.load(out / "result.json").snn == results.load(counted / "result.json").snn
+    assert not (out / counting_pass.FILE_NAME).exists()
+    assert load(out / "result.json").snn == load(counted / "result.json").snn
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
@@ -104,13 +104,13 @@ def test_a_closed_terminal_interrupts_unless_it_is_ignored(name: str, before: st
     """``nohup`` ignores SIGHUP, and then snnbench goes on."""
     script = (
         "import signal\n"
-        "from snnbench.cli import main as cli\n"
+        "from snnbench.cli import main\n"
         f"signal.signal(signal.{name}, signal.{before})\n"
         "def go_on(**_):\n"
         f"    signal.raise_signal(signal.{name})\n"
         "    print('went on')\n"
-        "cli.cli = go_on\n"
-        "cli.main()\n"
+        "main.cli = go_on\n"
+        "main.main()\n"
     )
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -140,7 +140,7 @@ def test_an_interrupted_run_keeps_earlier_results_and_resumes(tmp_path: Path) ->
         text=True,
         preexec_fn=listen_to_ctrl_c,  # noqa: PLW1509 - no threads here
     ) as run:
-        while not (out / partial.FILE_NAME).exists():
+        while not (out / counting_pass.FILE_NAME).exists():
             assert run.poll() is None, "the run ended early"
             time.sleep(0.01)
         run.send_signal(signal.SIGINT)
@@ -148,10 +148,10 @@ def test_an_interrupted_run_keeps_earlier_results_and_resumes(tmp_path: Path) ->
     assert run.returncode == 130, err
     assert "Traceback" not in err
     assert (out / "result.json").read_text() == "an earlier result"
-    done = json.loads((out / partial.FILE_NAME).read_text())["done"]
+    done = json.loads((out / counting_pass.FILE_NAME).read_text())["done"]
     assert 0 < done < 60
     again = subprocess.run(command, capture_output=True, text=True, check=True)
     assert f"resuming an interrupted run: {done} samples" in " ".join(again.stderr.split())
     fresh = tmp_path / "fresh"
     subprocess.run([*command[:-1], str(fresh)], capture_output=True, check=True)
-    assert results.load(out / "result.json").snn == results.load(fresh / "result.json").snn
+    assert load(out / "result.json").snn == load(fresh / "result.json").snn

@@ -17,7 +17,7 @@ from support.factories import HOSTILE_NAME, make_result, trained, with_names
 
 from snnbench.results.files import save
 from snnbench.results.run import Accuracy, RunResult
-from snnbench.run import single as user_model
+from snnbench.run import single
 
 ROOT = Path(__file__).parents[2]
 
@@ -109,7 +109,7 @@ def test_a_changed_threshold_and_a_changed_stride_of_a_real_network(
     (tmp_path / "planted_nets.py").write_text(NETS)
     monkeypatch.syspath_prepend(str(tmp_path))
     for factory in ("net", "lower_threshold", "stride"):
-        result = user_model.profile_target(f"planted_nets:{factory}", shape="2x8x8", timesteps=3)
+        result = single.profile_target(f"planted_nets:{factory}", shape="2x8x8", timesteps=3)
         save(replace(result, benchmark="mynet"), f"{factory}.json")
     assert invoke("net.json", "net.json", "--exact")[0] == 0
     code, out, _ = invoke("net.json", "lower_threshold.json")

@@ -11,7 +11,7 @@ from snnbench.nn.blocks import PerTimestep, SpikingBlock
 from snnbench.nn.fold import fold_batch_norm
 from snnbench.nn.functional import lif_sequence
 from snnbench.nn.neuron import LIF
-from snnbench.run.timing import cuda as _latency_cuda
+from snnbench.run.timing import cuda
 from snnbench.run.timing.interleaved import measure
 
 pytestmark = [
@@ -50,7 +50,7 @@ def test_no_spike_flips_in_the_triton_kernel(shape: tuple[int, ...], dtype: torc
 def test_graphs_replay_what_the_network_computes(network: nn.Module) -> None:
     first, second = (eighths(4, 2, 3, 16, 16, seed=seed).cuda() for seed in (7, 8))
     for candidate in (network, fuse_lif_for_cuda(network)):
-        replay, how = _latency_cuda.capture(candidate, first)
+        replay, how = cuda.capture(candidate, first)
         assert how == "CUDA graph"
         for x in (first, second):
             assert torch.equal(replay(x), network(x))
@@ -66,7 +66,7 @@ class Waits(nn.Module):
 @torch.inference_mode()
 def test_what_cannot_be_captured_runs_eagerly() -> None:
     x = eighths(2, 2).cuda()
-    call, how = _latency_cuda.capture(Waits(), x)
+    call, how = cuda.capture(Waits(), x)
     assert how.startswith("eager (capture failed: ")
     assert torch.equal(call(x), Waits()(x))
 

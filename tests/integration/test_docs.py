@@ -19,10 +19,10 @@ from support import factories
 from support.command_line import commands as cli_commands
 
 from snnbench import profile
-from snnbench.cli import main as cli
+from snnbench.cli.main import main
 from snnbench.count.rules import RULES
 from snnbench.energy.models import models
-from snnbench.metrics import frames as frame
+from snnbench.metrics import frames
 from snnbench.render.tables import tables
 from snnbench.render.terminal import summary
 from snnbench.results.counts import AlphabetKind, Profile, Role, SideOps
@@ -93,7 +93,7 @@ def shell(
         else:
             assert program == "snnbench"
             monkeypatch.setattr(sys, "argv", [program, *arguments])
-            cli.main()
+            main()
         return capsys.readouterr().out
 
     return run
@@ -227,7 +227,7 @@ def test_every_column_and_term_is_explained() -> None:
         if table.name != "side_work"
         for column in table.data.columns
     }
-    columns |= set(frame.timestep_frame(result).columns)
+    columns |= set(frames.timestep_frame(result).columns)
     terms = {field.name for record in (SideOps, Profile) for field in fields(record)}
     names = {*AlphabetKind, *Role, *(model.name for model in models())}
     explained = set(re.findall(r"`([\w.-]+)`", read("docs/metrics.md")))

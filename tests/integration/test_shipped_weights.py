@@ -12,14 +12,13 @@ from snnbench.data.draw import draw_samples
 from snnbench.nn.layout import layout_of
 from snnbench.nn.twin import ann_twin
 from snnbench.run.config import configure
-from snnbench.zoo import networks, registry
-from snnbench.zoo import shipped as trained
+from snnbench.zoo import networks, registry, shipped
 from snnbench.zoo.weight_files import load_metadata, load_state, state_sha256
 
 FILES = [
     pytest.param(name, stem, path, id=f"{name}-{stem}")
     for name in registry.names()
-    for stem, path in trained.shipped(registry.get(name)).items()
+    for stem, path in shipped.shipped(registry.get(name)).items()
 ]
 FLIPS = 2
 """Digits that another CPU's rounding may classify otherwise."""
@@ -33,7 +32,7 @@ def test_the_evidence_is_that_of_the_weights(name: str, stem: str, path: Path):
     assert (card["benchmark"], card["status"]) == (name, "trained")
     for key in told:
         assert told[key] == (card[key] if isinstance(card[key], str) else json.dumps(card[key]))
-    facts = trained.facts(path)
+    facts = shipped.facts(path)
     assert stem.startswith(f"{stem.partition('-w')[0]}-w{facts.width:g}")
     assert stem.endswith("-twin") == facts.twin
     assert card["test_correct"] / card["test_samples"] == card["test_accuracy"]
@@ -62,7 +61,7 @@ def test_trained_digits_are_recognised_as_the_evidence_says():
         }
     for stem, output in answers.items():
         correct = int((output.argmax(1) == samples.labels).sum())
-        card = json.loads(trained.shipped(benchmark)[stem].with_suffix(".json").read_text())
+        card = json.loads(shipped.shipped(benchmark)[stem].with_suffix(".json").read_text())
         assert abs(correct - card["test_correct"]) <= FLIPS
         assert correct > 0.95 * 300
 

@@ -17,8 +17,7 @@ from support.command_line import Invoke, invoker
 from support.interrupts import listen_to_ctrl_c
 
 from snnbench.train import checkpoint
-from snnbench.zoo import registry
-from snnbench.zoo import weight_files as weights
+from snnbench.zoo import registry, weight_files
 
 SMALL = (
     *("train", "resnet19", "--width", "0.0625", "-T", "1", "--epochs", "2", "--threads", "1"),
@@ -52,11 +51,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def sha256(folder: Path) -> str:
-    return weights.state_sha256(weights.load_state(folder / "weights.safetensors"))
+    return weight_files.state_sha256(weight_files.load_state(folder / "weights.safetensors"))
 
 
 def test_a_training_leaves_weights_with_evidence(trained: Path) -> None:
-    told = weights.load_metadata(trained / "weights.safetensors")
+    told = weight_files.load_metadata(trained / "weights.safetensors")
     facts = json.loads((trained / "training.json").read_text())
     assert told["status"] == facts["status"] == "trained"
     assert told["benchmark_version"] == registry.get("resnet19").version
@@ -74,7 +73,7 @@ def test_a_training_leaves_weights_with_evidence(trained: Path) -> None:
     assert [record["epoch"] for record in facts["log"]] == [1, 2]
     assert len((trained / "log.jsonl").read_text().splitlines()) == 2
     network = registry.get("resnet19").build(timesteps=1, width=0.0625)
-    weights.apply_state(network, weights.load_state(trained / "weights.safetensors"))
+    weight_files.apply_state(network, weight_files.load_state(trained / "weights.safetensors"))
 
 
 def test_the_recipe_repeats_the_training(invoke: Invoke, trained: Path, tmp_path: Path) -> None:
@@ -243,7 +242,7 @@ def test_a_wrong_evaluation_is_one_line(
 def test_weights_that_say_nothing_have_the_width_that_is_asked_for(
     invoke: Invoke, trained: Path, tmp_path: Path
 ) -> None:
-    torch.save(weights.load_state(trained / "weights.safetensors"), tmp_path / "own.pt")
+    torch.save(weight_files.load_state(trained / "weights.safetensors"), tmp_path / "own.pt")
     arguments = ("evaluate", "resnet19", "--weights", "own.pt", "--samples", "4", "-T", "1")
     code, _, _ = invoke(*arguments, "--width", "0.0625")
     assert code == 0

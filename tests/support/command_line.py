@@ -8,7 +8,7 @@ from collections.abc import Callable
 import click
 import pytest
 
-from snnbench.cli import main as cli
+from snnbench.cli.main import cli, main
 
 Invoke = Callable[..., tuple[int, str, str]]
 """Arguments to exit code, standard output and standard error."""
@@ -23,7 +23,7 @@ def invoker(
         monkeypatch.setattr(sys, "argv", ["snnbench", *before, *arguments])
         code = 0
         try:
-            cli.main()
+            main()
         except SystemExit as end:
             code = int(end.code or 0)
         out, err = capsys.readouterr()
@@ -34,6 +34,6 @@ def invoker(
 
 def commands() -> dict[str, click.Command]:
     """All commands by name."""
-    context = click.Context(cli.cli)
-    found = {name: cli.cli.get_command(context, name) for name in cli.cli.list_commands(context)}
+    context = click.Context(cli)
+    found = {name: cli.get_command(context, name) for name in cli.list_commands(context)}
     return {name: command for name, command in found.items() if command is not None}

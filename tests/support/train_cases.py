@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from snnbench.core.process import seed_everything
 from snnbench.results.run import DataInfo
-from snnbench.train import batches as networks
+from snnbench.train import batches
 from snnbench.train.checkpoint import State, Sums
 from snnbench.train.loop import Job, Loop
 from snnbench.train.machine import Machine, launch
@@ -73,27 +73,8 @@ def small_recipe(**changes: object) -> Recipe:
 
 def small_network(*, twin: bool = False, seed: int = 0) -> nn.Module:
     seed_everything(seed)
-    return networks.build(
-        registry.get("resnet19"), timesteps=2, width=width, shortcut="paper", twin=twin
-    )
-
-
-class _Repeated(nn.Sequential):
-    """Images [N, C, H, W] to the logits [N, classes] of two timesteps, averaged."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.expand(2, *x.shape)).mean(0)
-
-
-def shallow_network(*, seed: int = 0) -> nn.Module:
-    """One block of a spiking ResNet, which learns surely and fast."""
-    env.seed_everything(seed)
-    return _Repeated(
-        conv_norm(3, 8, 3, stride=2),
-        LIF(),
-        SpikingBlock("basic", 8, 16, stride=2),
-        nn.Flatten(2),
-        nn.Linear(16 * 8 * 8, 10),
+    return batches.build(
+        registry.get("resnet19"), timesteps=2, width=0.0625, shortcut="paper", twin=twin
     )
 
 

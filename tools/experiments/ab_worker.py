@@ -35,8 +35,8 @@ class Silent:
 def run_once(folder: Path, seconds: float, *, planted: bool) -> None:
     """Count and time a small network, as one process of one side."""
     from snnbench.results.files import save
-    from snnbench.run import config as run_config
     from snnbench.run import runner
+    from snnbench.run.config import configure
 
     images = folder / "images"
     images.mkdir()
@@ -48,7 +48,7 @@ def run_once(folder: Path, seconds: float, *, planted: bool) -> None:
         inputs[:1],
         seconds,
     )
-    config = run_config.configure(
+    config = configure(
         "plain20",
         untrained=True,
         width=0.25,

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from snnbench.core.process import OtherLoad, set_threads
-from snnbench.run.timing import cuda as _latency_cuda
+from snnbench.run.timing import cuda
 
 _MOST_CALLS = 1_000_000
 _CLOCK_SECONDS = 1e-7
@@ -68,7 +68,7 @@ def time_calls(network: Callable[[Tensor], object], x: Tensor, number: int) -> f
     gc.disable()
     try:
         if x.is_cuda:
-            return _latency_cuda.time_calls(network, x, number)
+            return cuda.time_calls(network, x, number)
         start = time.perf_counter()
         for _ in range(number):
             network(x)
@@ -148,7 +148,7 @@ def main(specification: Path) -> None:
         executions: list[dict[str, str]] = [{} for _ in networks]
         if inputs[0].is_cuda:
             for i, (network, x) in enumerate(zip(networks, inputs, strict=True)):
-                networks[i], executions[i]["execution"] = _latency_cuda.prepare(network, x)
+                networks[i], executions[i]["execution"] = cuda.prepare(network, x)
         others = OtherLoad()
         times = time_networks(
             networks,

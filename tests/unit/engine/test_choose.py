@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from snnbench.engine import choose as choosing
+from snnbench.engine import choose
 from snnbench.engine.choose import _cheapest, _Costs
 from snnbench.engine.execute import DenseNeurons
 from snnbench.engine.plan import DenseCurrent, DenseStep, EventCurrent, NeuronStep, Plan, Value
@@ -69,7 +69,7 @@ def test_short_dense_steps_are_timed_with_all_timesteps(monkeypatch: pytest.Monk
             timesteps.append(len(made))
 
     monkeypatch.setattr("snnbench.engine.program.DenseNeurons", Watched)
-    monkeypatch.setattr(choosing, "_CLEAR", 0.0)
+    monkeypatch.setattr(choose, "_CLEAR", 0.0)
     settings = Settings(weights_dtype="float32", mode="auto", threads=1)
-    choosing.choose(pooling_plan(), settings, torch.rand(2, 1, 4, 8, 8))
+    choose.choose(pooling_plan(), settings, torch.rand(2, 1, 4, 8, 8))
     assert set(timesteps) == {1, 2}

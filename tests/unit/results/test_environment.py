@@ -14,7 +14,7 @@ import torch
 
 import snnbench
 from snnbench.core.errors import UsageError
-from snnbench.results import environment as env
+from snnbench.results import environment
 
 
 def git(folder: Path, *command: str) -> str:
@@ -34,12 +34,12 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-q", "-m", "first")
-    monkeypatch.setattr(env, "_PACKAGE", package)
+    monkeypatch.setattr(environment, "_PACKAGE", package)
     return package
 
 
 def test_versions_and_machine() -> None:
-    here = env.capture(threads=3, device="cpu")
+    here = environment.capture(threads=3, device="cpu")
     assert here.snnbench == snnbench.__version__
     assert here.python == platform.python_version()
     assert here.torch == torch.__version__
@@ -61,19 +61,19 @@ def test_capturing_loads_no_torch() -> None:
 
 
 def test_commit_and_dirtiness(checkout: Path) -> None:
-    here = env.capture(1, "cpu")
+    here = environment.capture(1, "cpu")
     assert here.commit == git(checkout, "rev-parse", "HEAD")
     assert here.dirty is False
     (checkout / "result.json").write_text("untracked files do not change what runs")
-    assert env.capture(1, "cpu").dirty is False
+    assert environment.capture(1, "cpu").dirty is False
     (checkout / "__init__.py").write_text("x = 1")
-    assert env.capture(1, "cpu").dirty is True
+    assert environment.capture(1, "cpu").dirty is True
 
 
 def test_a_package_another_repository_ignores_has_no_commit(checkout: Path) -> None:
     git(checkout, "rm", "-q", "--cached", "__init__.py")
     git(checkout, "commit", "-q", "-m", "second")
-    here = env.capture(1, "cpu")
+    here = environment.capture(1, "cpu")
     assert (here.commit, here.dirty) == (None, None)
 
 
@@ -81,12 +81,12 @@ def test_a_hook_of_another_repository_does_not_mislead(
     checkout: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     monkeypatch.setenv("GIT_DIR", str(tmp_path_factory.mktemp("other")))
-    assert env.capture(1, "cpu").dirty is False
+    assert environment.capture(1, "cpu").dirty is False
 
 
 def test_without_git(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    here = env.capture(1, "cpu")
+    here = environment.capture(1, "cpu")
     assert (here.commit, here.dirty) == (None, None)
 
 
@@ -97,8 +97,8 @@ def test_a_hanging_git_is_given_up(
     slow.write_text("#!/bin/sh\nexec sleep 60\n")
     slow.chmod(0o755)
     monkeypatch.setenv("PATH", f"{slow.parent}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(env, "_COMMAND_TIMEOUT_SECONDS", 0.05)
-    assert env.capture(1, "cpu").commit is None
+    monkeypatch.setattr(environment, "_COMMAND_TIMEOUT_SECONDS", 0.05)
+    assert environment.capture(1, "cpu").commit is None
 
 
 @pytest.mark.parametrize(
@@ -113,20 +113,20 @@ def test_cpu_model(
     cpuinfo: str | None, expected: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr(env, "_CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(environment, "_CPUINFO", tmp_path / "cpuinfo")
     if cpuinfo is not None:
         (tmp_path / "cpuinfo").write_text(cpuinfo)
     fallback = platform.processor() or platform.machine()
-    assert env.capture(1, "cpu").cpu == (expected or fallback)
+    assert environment.capture(1, "cpu").cpu == (expected or fallback)
 
 
 def test_a_gpu_is_recorded_by_its_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"Example GPU of {device}")
-    assert env.capture(1, "cuda:1").device == "cuda:1 Example GPU of cuda:1"
+    assert environment.capture(1, "cuda:1").device == "cuda:1 Example GPU of cuda:1"
 
 
 def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(UsageError, match="device cuda does not exist: torch sees 0 GPUs; choose"):
-        env.capture(1, "cuda")
+        environment.capture(1, "cuda")

@@ -26,7 +26,6 @@ from support.factories import (
 
 from snnbench.core import files
 from snnbench.core.errors import OutputError, ResultError
-from snnbench.results import files as results
 from snnbench.results.files import json_schema, load, save
 from snnbench.results.migrations import MIGRATIONS
 from snnbench.results.run import SCHEMA_VERSION, Check, RunResult
@@ -199,7 +198,7 @@ def test_earlier_versions_are_migrated_step_by_step(
     current = tree_of(saved)
     old = {key: value for key, value in current.items() if key != "title"} | {"schema_version": 1}
     saved.write_text(json.dumps(old | {"label": current["title"]}))
-    monkeypatch.setattr(results, "SCHEMA_VERSION", 3)
+    monkeypatch.setattr("snnbench.results.files.SCHEMA_VERSION", 3)
     monkeypatch.setitem(
         MIGRATIONS,
         1,

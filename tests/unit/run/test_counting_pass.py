@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.factories import snn_profile, twin_profile
 
-from snnbench.run import counting_pass as partial
+from snnbench.run import counting_pass
 from snnbench.run.counting_pass import FILE_NAME, Partial
 
 
@@ -29,7 +29,7 @@ def test_counts_reach_the_disk_while_the_run_goes_on(
     counts = Partial(tmp_path, "key")
     add_batch(counts)
     assert not (tmp_path / FILE_NAME).exists(), "not with every batch"
-    monkeypatch.setattr(partial, "_SAVE_INTERVAL_S", 0.0)
+    monkeypatch.setattr(counting_pass, "_SAVE_INTERVAL_S", 0.0)
     add_batch(counts)
     assert Partial(tmp_path, "key").counts == counts.counts
     assert counts.counts.done == 4
@@ -44,7 +44,7 @@ def test_counts_are_kept_however_the_block_ends(tmp_path: Path, batches: int) ->
     assert (found.done, found.correct, found.twin_correct) == (2 * batches, batches, 2 * batches)
     assert found.snn == counts.counts.snn
     assert Partial(tmp_path, "another key").counts.done == 0
-    partial.discard(tmp_path)
+    counting_pass.discard(tmp_path)
     assert Partial(tmp_path, "key").counts.done == 0
 
 

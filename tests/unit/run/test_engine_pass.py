@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from snnbench.engine.plan import DenseCurrent, DenseStep, EventCurrent, NeuronStep, Plan, Value
 from snnbench.nn.blocks import PerTimestep
 from snnbench.nn.neuron import LIF
-from snnbench.run import config as run_config
+from snnbench.run.config import configure
 from snnbench.run.engine_pass import engine_checks, run_engine
 
 T, C = 3, 4
@@ -118,7 +118,7 @@ def engine(monkeypatch: pytest.MonkeyPatch):
             return Engine(network, mode, **faults)
 
         monkeypatch.setattr("snnbench.engine.runtime.compile", compiled)
-        config = run_config.configure("resnet19", timesteps=T, threads=1, engine=mode)
+        config = configure("resnet19", timesteps=T, threads=1, engine=mode)
         with torch.inference_mode():
             return run_engine(Network(), torch.randn(1, 3, 6, 6), config)[1]
 

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 
 from snnbench.core.errors import OutputError, SnnbenchError, UsageError
 from snnbench.results.run import Timing
-from snnbench.run.timing import interleaved as latency
-from snnbench.run.timing import worker as _latency_worker
+from snnbench.run.timing import interleaved
 from snnbench.run.timing.interleaved import measure
+from snnbench.run.timing.worker import calls_per_run, round_order, time_calls
 
 NETWORKS_MODULE = '''
 """Networks of an importable user module."""
@@ -163,7 +163,7 @@ def test_every_process_gives_a_timing_per_network(
     ]
     message = json.dumps({"times": times})
     (user_modules / "ready_worker.py").write_text(f"print({message!r})")
-    monkeypatch.setattr(latency, "_WORKER", "ready_worker")
+    monkeypatch.setattr(interleaved, "_WORKER", "ready_worker")
     timings = run({"a": nn.Identity(), "b": nn.Identity()}, processes=2)
     assert {timing.other_load for timing in timings} == {0.25}
     assert [(t.name, t.process, t.number_per_run, t.raw_seconds) for t in timings] == [
@@ -199,7 +199,7 @@ def test_a_worker_that_dies(
     message: str,
 ) -> None:
     (user_modules / "dying_worker.py").write_text(body)
-    monkeypatch.setattr(latency, "_WORKER", "dying_worker")
+    monkeypatch.setattr(interleaved, "_WORKER", "dying_worker")
     with pytest.raises(SnnbenchError, match=f"^timing a failed: the worker process {message}"):
         run({"a": nn.Identity()})
     assert list(private_temp.iterdir()) == []
@@ -215,10 +215,10 @@ def test_an_interrupted_caller_stops_the_worker(private_temp: Path, user_modules
     )
     script = """
 import torch
-from snnbench.run.timing import interleaved as latency
-latency._WORKER = "endless_worker"
+from snnbench.run.timing import interleaved
+interleaved._WORKER = "endless_worker"
 a = {"a": torch.nn.Identity()}
-latency.measure(a, a, runs=1, warmup=1, threads=1, device="cpu", batch_size=1)
+interleaved.measure(a, a, runs=1, warmup=1, threads=1, device="cpu", batch_size=1)
 """
     environment = os.environ | {"PYTHONPATH": str(user_modules), "TMPDIR": str(private_temp)}
     # From standard input, where re-importing the main module is impossible.
@@ -253,7 +253,7 @@ def test_an_exception_in_the_progress_callback_stops_the_worker(
     (user_modules / "talking_worker.py").write_text(
         "import time; print('{\"done\": 1}', flush=True); time.sleep(600)"
     )
-    monkeypatch.setattr(latency, "_WORKER", "talking_worker")
+    monkeypatch.setattr(interleaved, "_WORKER", "talking_worker")
 
     def fail(done: int, total: int) -> None:
         raise LookupError(f"{done} of {total}")
@@ -299,7 +299,7 @@ def test_wrong_arguments() -> None:
 
 @pytest.mark.parametrize("networks", [1, 2, 3, 4])
 def test_rounds_are_balanced(networks: int) -> None:
-    rounds = [_latency_worker.round_order(networks, i) for i in range(2 * networks)]
+    rounds = [round_order(networks, i) for i in range(2 * networks)]
     assert all(sorted(order) == list(range(networks)) for order in rounds)
     for place in range(networks):
         assert sorted(order[place] for order in rounds) == sorted([*range(networks)] * 2)
@@ -319,7 +319,7 @@ def test_calls_fill_the_shortest_run(
     def timed(number: int) -> float:
         return overhead + number * each
 
-    number = _latency_worker.calls_per_run(timed, timed(1), minimum)
+    number = calls_per_run(timed, timed(1), minimum)
     assert number == expected
     assert timed(number) >= minimum or number == 1_000_000
 
@@ -335,8 +335,8 @@ def test_garbage_is_collected_between_the_runs_only() -> None:
             return x
 
     seen: list[bool] = []
-    _latency_worker.time_calls(Asks(), torch.zeros(1), 3)
+    time_calls(Asks(), torch.zeros(1), 3)
     with pytest.raises(ValueError, match=r"^$"):
-        _latency_worker.time_calls(Asks(), torch.zeros(1), 3)
+        time_calls(Asks(), torch.zeros(1), 3)
     assert seen == [False] * 5
     assert gc.isenabled()

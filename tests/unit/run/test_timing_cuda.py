@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from snnbench.engine.dense.triton_lif import TritonLIF
 from snnbench.nn.neuron import LIF
-from snnbench.run.timing import cuda as _latency_cuda
+from snnbench.run.timing import cuda
 
 NO_COMPILER = RuntimeError("Failed to find C compiler.\nSet CC.")
 
@@ -37,11 +37,11 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[object, str]]:
 
         monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
         monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
-        monkeypatch.setattr(_latency_cuda, "capture", capture)
+        monkeypatch.setattr(cuda, "capture", capture)
         monkeypatch.setattr(
-            _latency_cuda, "time_calls", lambda call, x, number: fused if is_fused(call) else plain
+            cuda, "time_calls", lambda call, x, number: fused if is_fused(call) else plain
         )
-        return _latency_cuda.prepare(network, torch.zeros(2, 1, 2))
+        return cuda.prepare(network, torch.zeros(2, 1, 2))
 
     return choose
 
@@ -68,4 +68,4 @@ def test_a_network_without_neurons_has_no_choice(gpu: Callable[..., tuple[object
 
 def test_the_fastest_of_several_trials() -> None:
     seconds = iter([1.0, 9.0] + [5.0, 0.5] + [5.0, 5.0] * 3)
-    assert _latency_cuda.fastest([abs, abs], lambda call: next(seconds)) == 1
+    assert cuda.fastest([abs, abs], lambda call: next(seconds)) == 1

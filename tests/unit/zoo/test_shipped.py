@@ -12,8 +12,7 @@ from safetensors.torch import save_file
 
 from snnbench.core.errors import UsageError, WeightsError
 from snnbench.run.config import configure
-from snnbench.zoo import registry
-from snnbench.zoo import shipped as trained
+from snnbench.zoo import registry, shipped
 from snnbench.zoo.registry import Benchmark
 from snnbench.zoo.shipped import Facts
 
@@ -55,13 +54,13 @@ def shipping(tmp_path: Path) -> Benchmark:
 
 
 def test_shipped_weights_are_found_by_data_width_and_timesteps(shipping: Benchmark):
-    assert list(trained.shipped(shipping)) == [
+    assert list(shipped.shipped(shipping)) == [
         "cifar10-w0.25",
         "digits-w0.25",
         "digits-w0.25-T2",
         "digits-w0.25-twin",
     ]
-    find = trained.find
+    find = shipped.find
     asked = {"kind": "digits", "width": 0.25, "shortcut": "paper"}
     assert find(shipping, **asked) == "shipped:digits-w0.25"
     assert find(shipping, **asked, timesteps=2) == "shipped:digits-w0.25-T2"
@@ -76,27 +75,27 @@ def test_shipped_weights_are_found_by_data_width_and_timesteps(shipping: Benchma
 
 
 def test_a_name_means_a_file_and_a_path_itself(shipping: Benchmark):
-    located = trained.locate(shipping, "shipped:cifar10-w0.25")
-    assert located == trained.shipped(shipping)["cifar10-w0.25"]
-    assert trained.locate(shipping, "own.safetensors") == Path("own.safetensors")
+    located = shipped.locate(shipping, "shipped:cifar10-w0.25")
+    assert located == shipped.shipped(shipping)["cifar10-w0.25"]
+    assert shipped.locate(shipping, "own.safetensors") == Path("own.safetensors")
     with pytest.raises(UsageError, match="no weights 'w' come with resnet19; there are: cifar10-w"):
-        trained.locate(shipping, "shipped:w")
+        shipped.locate(shipping, "shipped:w")
 
 
 def test_what_a_file_does_not_say_is_unknown(tmp_path: Path):
     path = tmp_path / "w.safetensors"
     save_file({"w": torch.zeros(1)}, path, metadata={"width": "wide", "timesteps": "4.5"})
-    assert trained.facts(path) == Facts()
-    assert trained.evidence(path) == "timesteps: 4.5; width: wide"
+    assert shipped.facts(path) == Facts()
+    assert shipped.evidence(path) == "timesteps: 4.5; width: wide"
     save_file({"w": torch.zeros(1)}, path)
-    assert trained.evidence(path) is None
+    assert shipped.evidence(path) is None
     with pytest.raises(WeightsError, match="do not exist"):
-        trained.facts(tmp_path / "none.safetensors")
+        shipped.facts(tmp_path / "none.safetensors")
 
 
 def test_evidence_is_told_in_words(tmp_path: Path):
     # 291 / 300 = 97 %
-    assert trained.evidence(write(tmp_path / "w.safetensors")) == (
+    assert shipped.evidence(write(tmp_path / "w.safetensors")) == (
         "test accuracy 97.00 % (291 of 300), 95 % interval 94.30 to 98.40 %; trained on digits; "
         "training data SHA-256 ab12; T 4; seed 3; command snnbench train resnet19"
     )
@@ -105,7 +104,7 @@ def test_evidence_is_told_in_words(tmp_path: Path):
 def test_weights_that_were_not_tested_say_so(tmp_path: Path):
     path = tmp_path / "w.safetensors"
     save_file({"w": torch.zeros(1)}, path, metadata={"status": "trained", "seed": "3"})
-    assert trained.evidence(path) == "not tested; seed 3"
+    assert shipped.evidence(path) == "not tested; seed 3"
 
 
 @pytest.mark.parametrize(
@@ -118,7 +117,7 @@ def test_weights_that_were_not_tested_say_so(tmp_path: Path):
     ],
 )
 def test_an_accuracy_that_makes_no_sense_is_not_told(tmp_path: Path, changes: dict[str, str]):
-    told = trained.evidence(write(tmp_path / "w.safetensors", **changes))
+    told = shipped.evidence(write(tmp_path / "w.safetensors", **changes))
     assert told is not None
     assert "test accuracy" not in told
     assert "width: 0.25" in told
@@ -126,7 +125,7 @@ def test_an_accuracy_that_makes_no_sense_is_not_told(tmp_path: Path, changes: di
 
 @pytest.mark.parametrize("interval", ["[0.9]", '"wide"', "[[], {}]", "null"])
 def test_an_interval_that_makes_no_sense_is_left_out(tmp_path: Path, interval: str):
-    told = trained.evidence(write(tmp_path / "w.safetensors", test_accuracy_interval_95=interval))
+    told = shipped.evidence(write(tmp_path / "w.safetensors", test_accuracy_interval_95=interval))
     assert told is not None
     assert told.startswith("test accuracy 97.00 % (291 of 300); trained on digits")
 

@@ -23,6 +23,7 @@ from snnbench.engine.plan import (
     Plan,
     SpikeScale,
     Step,
+    fires,
     step_inputs,
 )
 from snnbench.engine.store import Store
@@ -50,6 +51,8 @@ class Executable(Protocol):
 class DenseLayer:
     """A dense step: its module, with weights laid out for oneDNN if that is possible.
 
+    Neurons among them must put out zeros and ones, since spikes are handed on as bits.
+
     Args:
         step: Its module is copied where the dtype differs.
         plan: The step is part of.
@@ -63,6 +66,7 @@ class DenseLayer:
         self._timesteps = plan.timesteps
         self._dtype = dtype
         self._module = _prepared(step.module, dtype)
+        self._fires = fires(step, plan)
 
     def describe(self, index: int) -> str:
         """Class of the module."""
@@ -88,6 +92,10 @@ class DenseLayer:
             inputs = [store.over_time(i) for i in step.inputs]
             merged = self._module(*(x.flatten(0, 1) for x in inputs))
             out = merged.reshape(*inputs[0].shape[:2], *merged.shape[1:])
+        if self._fires and not ((out == 0) | (out == 1)).all():
+            kind = type(step.module).__name__
+            msg = f"'{step.name}' puts out other values than 0 and 1: set {kind}.graded = True"
+            raise StructureError(msg)
         store.put(step.output, out)
 
     def buffer_bytes(self, index: int, samples: int) -> int:
@@ -142,8 +150,7 @@ class DenseNeurons:
             msg = f"'{self._step.name}' has no currents"
             raise StructureError(msg)
         u = total.reshape(*total.shape[:2], *self._shape)
-        out = lif_spikes(u, decay=self._step.decay, threshold=self._step.threshold)
-        store.put(self._step.output, out)
+        store.put(self._step.output, lif_spikes(u, self._step.spec))
 
     def buffer_bytes(self, index: int, samples: int) -> int:
         """Bytes of weights and biases."""

@@ -24,6 +24,7 @@ from snnbench.engine.kernels.neuron_kernel import NeuronKernel
 from snnbench.engine.kernels.segment import Segment
 from snnbench.engine.kernels.workspace import Workspace
 from snnbench.engine.plan import EventCurrent, NeuronStep, Value
+from snnbench.nn.neuron import NeuronSpec
 from snnbench.results.layer_latency import LatencyPoint, LayerShape, break_even
 
 __all__ = ["TimedLayer", "break_even", "threshold_for"]
@@ -92,11 +93,12 @@ class TimedLayer:
         masks_in = packed[0].copy()
         currents = self._in_time(self._convolution(dense_in))
         threshold = threshold_for(currents, firing_rate, decay=_DECAY)
-        segment = self._segment(tuple(currents.shape[2:]), threshold)
+        spec = NeuronSpec(decay=_DECAY, threshold=threshold)
+        segment = self._segment(tuple(currents.shape[2:]), spec)
 
         def dense() -> Tensor:
             currents = self._in_time(self._convolution(dense_in))
-            return lif_spikes(currents, decay=_DECAY, threshold=threshold)
+            return lif_spikes(currents, spec)
 
         def event() -> Masks:
             return segment({0: masks_in})[1]
@@ -154,7 +156,7 @@ class TimedLayer:
         """Share of neurons and timesteps with a spike."""
         return float(masks.unpack(spikes, self.shape.out_channels, torch.float32).mean())
 
-    def _segment(self, out_shape: tuple[int, ...], threshold: float) -> Segment:
+    def _segment(self, out_shape: tuple[int, ...], spec: NeuronSpec) -> Segment:
         shape = self.shape
         values = (
             Value(name="in", kind="spikes", shape=(shape.in_channels, shape.height, shape.width)),
@@ -171,8 +173,7 @@ class TimedLayer:
             name="out",
             currents=(current,),
             bias=torch.zeros(shape.out_channels, dtype=torch.float64),
-            decay=_DECAY,
-            threshold=threshold,
+            spec=spec,
             output=1,
         )
         kernel = NeuronKernel(
@@ -202,7 +203,7 @@ def threshold_for(currents: Tensor, firing_rate: float, *, decay: float) -> floa
     low -= 1.0  # below the least current: all fire
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
-        fired = float(lif_spikes(currents, decay=decay, threshold=middle).mean())
+        fired = float(lif_spikes(currents, NeuronSpec(decay=decay, threshold=middle)).mean())
         low, high = (middle, high) if fired > firing_rate else (low, middle)
     return (low + high) / 2
 

@@ -12,6 +12,8 @@ from typing import Literal, TypeAlias
 
 from torch import Tensor, nn
 
+from snnbench.nn.neuron import Neuron, NeuronSpec
+
 ValueKind = Literal["dense", "spikes"]
 
 
@@ -83,24 +85,20 @@ Current: TypeAlias = EventCurrent | SpikeScale | DenseCurrent
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class NeuronStep:
-    """All that flows into one layer of neurons, and the neurons (ZH21 eq. 1-3).
-
-    ``u = sum of currents + bias + decay * v``; spikes where ``u > threshold``; ``v = u * (1 - s)``.
+    """All that flows into one layer of neurons, and the neurons.
 
     Attributes:
-        name: Of the LIF or IF in the model.
+        name: Of the neurons in the model.
         currents: At least one.
         bias: Sum of all biases and shifts, [C], float64.
-        decay: tau_decay.
-        threshold: V_th.
+        spec: Dynamics of the neurons, of a kind that kernels know.
         output: Index of the value of spikes.
     """
 
     name: str
     currents: tuple[Current, ...]
     bias: Tensor
-    decay: float
-    threshold: float
+    spec: NeuronSpec
     output: int
 
 
@@ -153,8 +151,19 @@ class Plan:
 
     @property
     def neuron_steps(self) -> tuple[NeuronStep, ...]:
-        """The steps that make spikes by neurons."""
+        """The layers of neurons that event kernels can run."""
         return tuple(step for step in self.steps if isinstance(step, NeuronStep))
+
+    @property
+    def spiking_steps(self) -> tuple[Step, ...]:
+        """All layers of neurons that put out zeros and ones, those of dense steps included."""
+        return tuple(step for step in self.steps if fires(step, self))
+
+
+def fires(step: Step, plan: Plan) -> bool:
+    """Whether a step is a layer of neurons that puts out zeros and ones."""
+    neurons = isinstance(step, NeuronStep) or isinstance(step.module, Neuron)
+    return neurons and plan.values[step.output].kind == "spikes"
 
 
 def step_inputs(step: Step) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from snnbench.engine.execute import EventSegment, Executable
 from snnbench.engine.explain import explain_plan
 from snnbench.engine.kernels.segment import LayerAdds
 from snnbench.engine.lowering.lower import lower
-from snnbench.engine.plan import NeuronStep, Plan
+from snnbench.engine.plan import NeuronStep, Plan, fires
 from snnbench.engine.program import Program, Settings, StepChoice
 from snnbench.engine.store import Store
 from snnbench.engine.synapses import expected_adds
@@ -54,7 +54,7 @@ def compile(  # noqa: A001 - used as snnbench.compile
     """Compile a spiking network for event-driven inference on a CPU.
 
     Args:
-        model: Network of LIF or IF of ``snnbench.nn`` on [T, N, ...]; copied, left as it is.
+        model: Network with neurons of ``snnbench.nn`` on [T, N, ...]; copied, left as it is.
             It is compiled as in evaluation mode, batch norms folded.
         example: Input as the model takes it: static [N, ...] if the model expands it over time, or
             [T, N, ...]. Later inputs differ from it in N only.
@@ -153,7 +153,7 @@ class EventModel(nn.Module):
 
         def keep(executable: Executable, store: Store) -> None:
             for step in executable.steps:
-                if isinstance(step, NeuronStep):
+                if fires(step, self.plan):
                     spikes[step.name] = store.tensor(step.output).bool()
 
         with self._lock:

@@ -79,6 +79,22 @@ class NeuronSpec:
         ]
         return ", ".join(words + [f"{name.replace('_', ' ')} per channel" for name in names])
 
+    @property
+    def scalars(self) -> tuple[float, float]:
+        """Decay and threshold, for kernels that have one of each.
+
+        Raises:
+            UsageError: One of them differs by channel.
+        """
+        if isinstance(self.decay, tuple) or isinstance(self.threshold, tuple):
+            msg = f"neurons have one decay and one threshold here, not {self.kind}"
+            raise UsageError(msg)
+        return self.decay, self.threshold
+
+
+LIF_KIND = NeuronSpec().kind
+"""Dynamics of ``LIF`` and ``IF``: those that kernels know."""
+
 
 class Neuron(nn.Module):
     """A layer of spiking neurons: the base of all that profiler, twin, engine and training know.

@@ -167,11 +167,7 @@ def _steps(
     adds = {layer.layer: (layer.executed, layer.padding) for layer in model.count(batch)}
     times = _step_times(model, batch)
     events = {choice.name: choice.event for choice in model.choices}
-    sources = {
-        step.output: spikes[step.name]
-        for step in plan.steps
-        if isinstance(step, NeuronStep) and step.name in spikes
-    }
+    sources = {step.output: spikes[step.name] for step in plan.spiking_steps if step.name in spikes}
     return tuple(
         EngineStep(
             name=step.name,

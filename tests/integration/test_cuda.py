@@ -10,7 +10,7 @@ from snnbench.engine.dense.triton_lif import fuse_lif_for_cuda, lif_sequence_tri
 from snnbench.nn.blocks import PerTimestep, SpikingBlock
 from snnbench.nn.fold import fold_batch_norm
 from snnbench.nn.functional import lif_sequence
-from snnbench.nn.neuron import LIF
+from snnbench.nn.neuron import LIF, NeuronSpec
 from snnbench.run.timing import cuda
 from snnbench.run.timing.interleaved import measure
 
@@ -42,8 +42,9 @@ def test_no_spike_flips_in_the_triton_kernel(shape: tuple[int, ...], dtype: torc
     x, bias = eighths(*shape).to("cuda", dtype), eighths(shape[2], seed=1).to("cuda", dtype)
     shifted = x + bias.reshape(-1, *[1] * (x.ndim - 3))
     expected = lif_sequence(shifted, decay=0.25, threshold=0.5)
-    assert torch.equal(lif_sequence_triton(x, bias, decay=0.25, threshold=0.5), expected)
-    assert torch.equal(lif_sequence_triton(shifted, None, decay=0.25, threshold=0.5), expected)
+    spec = NeuronSpec(decay=0.25, threshold=0.5)
+    assert torch.equal(lif_sequence_triton(x, bias, spec), expected)
+    assert torch.equal(lif_sequence_triton(shifted, None, spec), expected)
 
 
 @torch.inference_mode()

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.neurons import Adaptive, AtThreshold
 from torch import Tensor, nn
 
 import snnbench
 from snnbench.engine.plan import EventCurrent, Plan
 from snnbench.nn.blocks import PerTimestep
 from snnbench.nn.fold import fold_batch_norm
-from snnbench.nn.neuron import IF, LIF
+from snnbench.nn.neuron import IF, LIF, Neuron
 from snnbench.nn.norm import ThresholdDependentBatchNorm2d
 
 Shape = tuple[int, ...]
@@ -73,7 +74,11 @@ class Joined(nn.Module):
         return spikes
 
 
-def _neuron(draw: st.DrawFn) -> LIF:
+def _neuron(draw: st.DrawFn) -> Neuron:
+    """Mostly neurons that event kernels know."""
+    own = draw(st.sampled_from([*[None] * 6, Adaptive, AtThreshold]))
+    if own is not None:
+        return own()
     threshold = draw(st.sampled_from([0.25, 0.5, 1.0, 1.0, FIRING, SILENT]))
     decay = draw(st.sampled_from([None, 0.0, 0.25, 0.5, 0.9]))
     return IF(threshold=threshold) if decay is None else LIF(decay=decay, threshold=threshold)
@@ -197,7 +202,7 @@ def _reference(model: nn.Module, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
 
     handles: list[torch.utils.hooks.RemovableHandle] = []
     for name, module in model.named_modules():
-        if isinstance(module, LIF):
+        if isinstance(module, Neuron):
             keep(name)
     try:
         with torch.no_grad():

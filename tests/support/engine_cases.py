@@ -18,6 +18,7 @@ from snnbench.engine.kernels.neuron_kernel import NeuronKernel
 from snnbench.engine.kernels.segment import LayerAdds, Segment
 from snnbench.engine.kernels.workspace import Workspace
 from snnbench.engine.plan import DenseCurrent, EventCurrent, NeuronStep, SpikeScale, Value
+from snnbench.nn.neuron import NeuronSpec
 
 FORMATS = ("float32", "float64", "int16", "bfloat16")
 Pair = tuple[int, int]
@@ -166,8 +167,7 @@ class Case:
             name="lif",
             currents=tuple(currents),
             bias=torch.as_tensor(self.bias, dtype=torch.float64).expand(shape[0]).clone(),
-            decay=self.decay,
-            threshold=self.threshold,
+            spec=NeuronSpec(decay=self.decay, threshold=self.threshold),
             output=len(values) - 1,
         )
         return step, tuple(values), sources

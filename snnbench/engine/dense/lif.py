@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from snnbench.core.kernel_cache import njit
 from snnbench.nn.functional import lif_sequence
-from snnbench.nn.neuron import LIF
+from snnbench.nn.neuron import LIF_KIND, Neuron, NeuronSpec
 
 Reals = NDArray[np.floating]
 _BLOCK = 2048
@@ -21,33 +21,38 @@ _MOST_THREADS = 2
 _DTYPES = {torch.float32: np.float32, torch.float64: np.float64}
 
 
-class FusedLIF(nn.Module):
-    """An ``LIF`` for inference on a CPU, with the same spikes.
+def lif_spec(module: nn.Module) -> NeuronSpec | None:
+    """The spec of neurons that the fused kernels compute; ``None`` for other modules."""
+    spec = module.spec if isinstance(module, Neuron) and not module.graded else None
+    return spec if spec is not None and spec.kind == LIF_KIND else None
 
-    Attributes:
-        decay: tau_decay.
-        threshold: V_th.
-    """
 
-    def __init__(self, neuron: LIF) -> None:
+class FusedLIF(Neuron):
+    """Neurons with the dynamics of an ``LIF`` for inference on a CPU, with the same spikes."""
+
+    def __init__(self, spec: NeuronSpec) -> None:
         super().__init__()
-        self.decay = neuron.decay
-        self.threshold = neuron.threshold
+        self._spec = spec
+
+    @property
+    def spec(self) -> NeuronSpec:
+        """The dynamics."""
+        return self._spec
 
     def forward(self, x: Tensor) -> Tensor:
         """Spikes (0.0 or 1.0) of pre-activations, [T, N, ...] -> [T, N, ...]."""
-        return lif_spikes(x, decay=self.decay, threshold=self.threshold)
+        return lif_spikes(x, self._spec)
 
 
-def lif_spikes(x: Tensor, *, decay: float, threshold: float) -> Tensor:
+def lif_spikes(x: Tensor, spec: NeuronSpec) -> Tensor:
     """Spikes of ``snnbench.nn.functional.lif_sequence``, in its memory format.
 
     Args:
         x: Pre-activations, [T, ...]; may be expanded along T. What is not float32 or float64 on a
             CPU, or dense in memory, takes PyTorch's way.
-        decay: tau_decay.
-        threshold: V_th.
+        spec: Of an ``LIF``.
     """
+    decay, threshold = spec.scalars
     neurons = prod(x.shape[1:])
     plain = x.dtype not in _DTYPES or x.device.type != "cpu" or x.requires_grad
     plain = plain or torch.get_num_threads() > _MOST_THREADS or not x.numel()

@@ -16,9 +16,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from snnbench.engine.dense.lif import FusedLIF
+from snnbench.engine.dense.lif import FusedLIF, lif_spec
 from snnbench.nn.blocks import PerTimestep, SpikingBlock
-from snnbench.nn.neuron import IF, LIF
 
 _FEWEST_ROWS = 2
 _FEWEST_WEIGHTS = 2**16
@@ -214,9 +213,9 @@ def _convert(
 
 
 def _converted(module: nn.Module, shared: set[nn.Module]) -> nn.Module:
-    kind = type(module)
-    if kind in (LIF, IF):
-        return FusedLIF(cast("LIF", module))
+    kind, spec = type(module), lif_spec(module)
+    if spec is not None:
+        return FusedLIF(spec)
     if kind in _PACKED:
         return module if unpackable(module) else _PACKED[kind](module)
     if kind is PerTimestep:

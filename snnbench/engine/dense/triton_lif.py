@@ -17,52 +17,47 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from snnbench.engine.dense.lif import FusedLIF
+from snnbench.engine.dense.lif import lif_spec
 from snnbench.nn.blocks import PerTimestep, SpikingBlock
-from snnbench.nn.neuron import IF, LIF
+from snnbench.nn.neuron import NeuronSpec
 
 _BLOCK = 512
 """Neurons of a program: four warps, in which each thread moves 16 bytes of float32 at once."""
 _WARPS = 4
-_NEURONS = (LIF, IF, FusedLIF)
 
 
 class TritonLIF(nn.Module):
-    """An ``LIF`` for inference on a GPU, with the same spikes.
+    """Neurons with the dynamics of an ``LIF`` for inference on a GPU, with the same spikes.
 
     Attributes:
-        decay: tau_decay.
-        threshold: V_th.
         bias: Of the convolution before, [C], or ``None``.
     """
 
-    def __init__(self, neuron: LIF | FusedLIF, bias: Tensor | None = None) -> None:
+    def __init__(self, spec: NeuronSpec, bias: Tensor | None = None) -> None:
         super().__init__()
-        self.decay = neuron.decay
-        self.threshold = neuron.threshold
+        self._spec = spec
         self.register_buffer("bias", bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Spikes (0.0 or 1.0) of pre-activations, [T, N, ...] -> [T, N, ...]."""
         bias = cast("Tensor | None", self.bias)
-        return lif_sequence_triton(x, bias, decay=self.decay, threshold=self.threshold)
+        return lif_sequence_triton(x, bias, self._spec)
 
 
-def lif_sequence_triton(
-    x: Tensor, bias: Tensor | None, *, decay: float, threshold: float
-) -> Tensor:
+def lif_sequence_triton(x: Tensor, bias: Tensor | None, spec: NeuronSpec) -> Tensor:
     """Spikes of ``snnbench.nn.functional.lif_sequence``, in the memory format of ``x``.
 
     Args:
         x: Pre-activations on a GPU, [T, ...], without gradient; may be expanded along T.
         bias: Added to them at every timestep, [C] for an ``x`` of [T, N, C, ...].
-        decay: tau_decay.
-        threshold: V_th.
+        spec: Of an ``LIF``.
 
     Raises:
         ImportError: There is no Triton.
     """
     import triton
+
+    decay, threshold = spec.scalars
 
     if not _is_dense(x[0]):
         x = x.contiguous()
@@ -109,14 +104,15 @@ def fuse_lif_for_cuda(model: nn.Module) -> nn.Module:
     for synapse, neuron in (pair for module in copied.modules() for pair in _pairs(module)):
         convolution = synapse[-1] if isinstance(synapse, PerTimestep) and len(synapse) else None
         alone = max(places[synapse], places[neuron], places[convolution or synapse]) == 1
-        if alone and type(neuron) in _NEURONS and type(convolution) is nn.Conv2d:
+        if alone and lif_spec(neuron) is not None and type(convolution) is nn.Conv2d:
             if convolution.bias is not None:
                 biases[neuron] = convolution.bias.detach()
             convolution.bias = None
     for module in list(copied.modules()):
         for name, child in list(module.named_children()):
-            if type(child) in _NEURONS:
-                setattr(module, name, TritonLIF(cast("LIF", child), biases.get(child)))
+            spec = lif_spec(child)
+            if spec is not None:
+                setattr(module, name, TritonLIF(spec, biases.get(child)))
     return copied
 
 

@@ -8,9 +8,16 @@ from typing import Literal, NoReturn
 from torch import nn
 
 from snnbench.core.errors import StructureError
-from snnbench.engine.lowering.terms import MAX_POOLS, SYNAPSES, Role, Term, why_dense
+from snnbench.engine.lowering.terms import (
+    MAX_POOLS,
+    SYNAPSES,
+    Role,
+    Term,
+    neuron_limit,
+    why_dense,
+)
 from snnbench.engine.lowering.trace import Call
-from snnbench.nn.neuron import IF, LIF
+from snnbench.nn.neuron import Neuron
 from snnbench.nn.norm import ChannelAffine
 
 Layout = Literal["samples", "one time", "time", "merged"]
@@ -185,27 +192,31 @@ class _Reader:
 
     def _read_layer(self, index: int, call: Call) -> None:
         layout = self.layouts[call.inputs[0]]
-        term = self._neuron(call, layout) if isinstance(call.module, LIF) else None
-        if term is None:
+        if isinstance(call.module, Neuron):
+            term = self._neuron(call, call.module, layout)
+        else:
             term = self._layer(call, layout)
         self._append(index, term, layout)
 
-    def _neuron(self, call: Call, layout: Layout) -> Term | None:
-        """The term of a LIF, or ``None`` if it is not one that kernels know."""
-        if layout != "time":
+    def _neuron(self, call: Call, neuron: Neuron, layout: Layout) -> Term:
+        shape = self._rest(call.shape, layout)
+        if any(self.layouts[i] != "time" for i in call.inputs):
             msg = f"'{call.name}' gets {list(call.shape)}: give neurons [T, N, ...], T first"
             raise StructureError(msg)
-        source = self.terms[self.term_of[call.inputs[0]]]
-        if type(call.module) not in (LIF, IF) or len(source.shape) not in (1, 3):
-            return None
+        if shape is None:
+            self._refuse(call)
+        limit = neuron_limit(neuron, shape) if len(call.inputs) == 1 else "neurons with two inputs"
         return Term(
             name=call.name,
-            role="neuron",
-            inputs=(self.term_of[call.inputs[0]],),
-            shape=source.shape,
-            spikes=True,
-            module=call.module,
+            role="neuron" if limit is None else "dense",
+            inputs=tuple(self.term_of[i] for i in call.inputs),
+            shape=shape,
+            spikes=not neuron.graded,
+            module=neuron,
             call=call,
+            reason=limit,
+            unsupported=limit is not None,
+            keeps_time=limit is not None,
         )
 
     def _layer(self, call: Call, layout: Layout) -> Term:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,7 @@ from snnbench.engine.plan import (
     Value,
 )
 from snnbench.nn.fold import fold_batch_norm
+from snnbench.nn.neuron import Neuron, NeuronSpec
 
 
 @torch.no_grad()
@@ -35,7 +37,7 @@ def lower(model: nn.Module, example: Tensor, *, strict: bool = False) -> Plan:
     spikes for input, without neurons behind it, or of an unknown kind.
 
     Args:
-        model: Network of LIF or IF of ``snnbench.nn`` on all timesteps at once, [T, N, ...]; left
+        model: Network with neurons of ``snnbench.nn`` on all timesteps at once, [T, N, ...]; left
             as it is.
         example: Static input, [N, ...], that the forward itself expands over time, or
             [T, N, ...]. Only its shape matters.
@@ -56,10 +58,10 @@ def lower(model: nn.Module, example: Tensor, *, strict: bool = False) -> Plan:
     folded.requires_grad_(requires_grad=False)
     calls, output = record(folded, example)
     terms, last, timesteps = read_terms(calls, output)
-    plan = _Lowering(terms, last, timesteps).plan()
-    if not plan.neuron_steps:
-        msg = f"{type(model).__name__} has no LIF or IF of snnbench.nn to run by events"
+    if not any(isinstance(term.module, Neuron) for term in terms):
+        msg = f"{type(model).__name__} has no neurons of snnbench.nn to run by events"
         raise StructureError(msg)
+    plan = _Lowering(terms, last, timesteps).plan()
     for step in plan.steps:
         if strict and isinstance(step, DenseStep) and step.unsupported:
             msg = f"'{step.name}' cannot run by events: {step.reason}; leave out strict"
@@ -104,7 +106,7 @@ class _Lowering:
         first = self._value(0)
         # neurons in order, so that no recursion reaches back further than one of them
         for index, term in enumerate(self._terms):
-            if term.role == "neuron" and self._readers[index]:
+            if isinstance(term.module, Neuron) and self._readers[index]:
                 self._value(index)
         output = self._value(self._output)
         return Plan(
@@ -156,8 +158,7 @@ class _Lowering:
                 name=self._unique(term.name),
                 currents=currents,
                 bias=bias,
-                decay=float(term.module.decay),  # type: ignore[union-attr, arg-type]
-                threshold=float(term.module.threshold),  # type: ignore[union-attr, arg-type]
+                spec=cast("NeuronSpec", cast("Neuron", term.module).spec),
                 output=output,
             )
         )
@@ -167,7 +168,7 @@ class _Lowering:
         reason, unsupported = self._why_dense(index)
         self._steps.append(
             DenseStep(
-                name=term.name,
+                name=self._unique(term.name) if isinstance(term.module, Neuron) else term.name,
                 module=_as_module(term),
                 inputs=inputs,
                 output=self._value_of[index],
@@ -189,8 +190,18 @@ class _Lowering:
         if term.role in ("synapse", "scale", "add"):
             if self._readers[index] > 1:
                 return "several layers read its currents", False
-            return "no neurons follow", False
+            behind = "its neurons run densely" if self._feeds_dense_neurons(index) else None
+            return behind or "no neurons follow", False
         return term.reason or "dense by nature", term.unsupported
+
+    def _feeds_dense_neurons(self, index: int) -> bool:
+        return any(
+            self._feeds_dense_neurons(reader)
+            if term.role == "add"
+            else term.role == "dense" and isinstance(term.module, Neuron)
+            for reader, term in enumerate(self._terms)
+            if index in term.inputs
+        )
 
     def _currents_into(self, neuron: Term) -> tuple[tuple[Current, ...], Tensor]:
         """What flows into neurons: currents, and the sum of biases, [C]."""

@@ -19,11 +19,11 @@ from torch.utils._pytree import tree_flatten, tree_map
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from snnbench.core.errors import StructureError
-from snnbench.nn.neuron import IF, LIF
+from snnbench.nn.neuron import Neuron
 from snnbench.nn.norm import ChannelAffine, ThresholdDependentBatchNorm2d
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
-_LAYERS = (LIF, ChannelAffine, ThresholdDependentBatchNorm2d)
+_LAYERS = (Neuron, ChannelAffine, ThresholdDependentBatchNorm2d)
 _NOTHING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 _READS_VALUES = {
     *("__bool__", "__float__", "__int__", "__index__", "__contains__", "item", "tolist", "numpy"),
@@ -259,7 +259,7 @@ class _Recorder(TorchFunctionMode):
 
 def _zeros_for(module: nn.Module, x: Tensor, *_others: Tensor) -> Tensor | None:
     """Zeros of the shape that a layer would return, where that is simple to say."""
-    if type(module) in (LIF, IF, ChannelAffine):
+    if type(module) is ChannelAffine or (isinstance(module, Neuron) and module.spec is not None):
         return torch.zeros_like(x)
     if type(module) is nn.Linear and x.shape[-1] == module.in_features:
         return x.new_zeros((*x.shape[:-1], module.out_features))

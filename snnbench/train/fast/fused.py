@@ -18,7 +18,7 @@ from torch import distributed as dist
 from torch.autograd.function import once_differentiable
 
 from snnbench.core.threads import run_on_threads
-from snnbench.nn.neuron import Neuron, NeuronSpec
+from snnbench.nn.neuron import LIF_KIND, Neuron, NeuronSpec
 from snnbench.nn.norm import ThresholdDependentBatchNorm2d
 from snnbench.train.fast import kernels
 from snnbench.train.fast.sync import Moments, SynchronisedBatchNorm2d, input_gradient, joined
@@ -44,7 +44,7 @@ def known_spec(neuron: Neuron) -> NeuronSpec | None:
     Those are the dynamics of an ``LIF``, without parameters that gradients would have to reach.
     """
     spec = neuron.spec
-    if spec is None or spec.kind != NeuronSpec().kind or neuron.state_dict():
+    if spec is None or spec.kind != LIF_KIND or neuron.state_dict():
         return None
     return None if spec.detach_reset or spec.surrogate_width is None else spec
 
@@ -194,7 +194,7 @@ class _Fused(torch.autograd.Function):
             )
         ]
         rows = [row for affine in affines for row in affine.rows]
-        constants = np.array([spec.decay, spec.threshold, spec.surrogate_width], layout.real)
+        constants = np.array([*spec.scalars, spec.surrogate_width], layout.real)
         ctx.call = layout.repeated(*rows, *rows[: 4 - len(rows)]), constants
         ctx.layout, ctx.affines = layout, affines
         ctx.save_for_backward(*inputs)

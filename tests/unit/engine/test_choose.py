@@ -12,6 +12,7 @@ from snnbench.engine.execute import DenseNeurons
 from snnbench.engine.plan import DenseCurrent, DenseStep, EventCurrent, NeuronStep, Plan, Value
 from snnbench.engine.program import Settings
 from snnbench.engine.store import Store
+from snnbench.nn.neuron import NeuronSpec
 
 FIRST, POOLED, SECOND = 1, 2, 3
 
@@ -27,8 +28,7 @@ def pooling_plan() -> Plan:
             name=f"lif{output}",
             currents=(source,),
             bias=bias,
-            decay=0.5,
-            threshold=1.0,
+            spec=NeuronSpec(decay=0.5, threshold=1.0),
             output=output,
         )
         for source, output in ((DenseCurrent(source=0), FIRST), (current, SECOND))

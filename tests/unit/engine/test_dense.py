@@ -2,6 +2,7 @@ import io
 
 import pytest
 import torch
+from support.neurons import Adaptive, AtThreshold, Louder, Named, SoftReset
 from torch import Tensor, nn
 
 from snnbench.engine.dense.lif import FusedLIF, lif_spikes
@@ -9,7 +10,7 @@ from snnbench.engine.dense.packed import PackedConv2d, PackedLinear, prepack, un
 from snnbench.nn.blocks import PerTimestep, SpikingBlock
 from snnbench.nn.fold import fold_batch_norm
 from snnbench.nn.functional import lif_sequence
-from snnbench.nn.neuron import LIF
+from snnbench.nn.neuron import LIF, NeuronSpec
 from snnbench.nn.norm import calibrate_batch_norm
 from snnbench.nn.twin import ann_twin
 from snnbench.zoo import registry
@@ -52,6 +53,16 @@ def test_prepacked_networks_put_out_the_same(name: str, shortcut: str):
         torch.testing.assert_close(packed(x), expected, rtol=1e-4, atol=1e-5)
         assert any(isinstance(m, PackedConv2d) for m in packed.modules())
         assert not any(isinstance(m, LIF) for m in packed.modules())
+
+
+@torch.inference_mode()
+def test_dynamics_decide_which_neurons_are_fused():
+    network = nn.Sequential(Named(decay=0.5), Adaptive(), SoftReset(3), AtThreshold(), Louder())
+    packed = prepack(network)
+    assert [type(m) for m in packed] == [FusedLIF, Adaptive, SoftReset, AtThreshold, Louder]
+    assert packed[0].spec == NeuronSpec(decay=0.5, threshold=1.0, surrogate_width=1.0)
+    x = images().expand(4, 2, 3, 32, 32)
+    assert torch.equal(packed(x), network(x))
 
 
 @torch.inference_mode()
@@ -191,7 +202,7 @@ def test_fused_lif_is_bit_equal(decay: float, dtype: torch.dtype, layout: str):
     elif layout == "one step":
         x = x[:1]
     expected = lif_sequence(x, decay=decay, threshold=0.7)
-    spikes = lif_spikes(x, decay=decay, threshold=0.7)
+    spikes = lif_spikes(x, NeuronSpec(decay=decay, threshold=0.7))
     assert torch.equal(spikes, expected)
     assert 0 < float(expected.mean()) < 1
 
@@ -199,7 +210,7 @@ def test_fused_lif_is_bit_equal(decay: float, dtype: torch.dtype, layout: str):
 def test_fused_lif_treats_values_that_are_not_finite_alike():
     x = torch.tensor([[torch.nan, torch.inf, -torch.inf, 1.0, 2.0]] * 3)
     expected = lif_sequence(x, decay=0.5, threshold=1.0)
-    assert torch.equal(lif_spikes(x, decay=0.5, threshold=1.0), expected)
+    assert torch.equal(lif_spikes(x, NeuronSpec(decay=0.5, threshold=1.0)), expected)
 
 
 @pytest.mark.parametrize(
@@ -213,4 +224,4 @@ def test_fused_lif_treats_values_that_are_not_finite_alike():
 )
 def test_what_the_fused_lif_does_not_take_goes_the_ordinary_way(x: Tensor):
     expected = lif_sequence(x, decay=0.5, threshold=0.5)
-    assert torch.equal(lif_spikes(x, decay=0.5, threshold=0.5), expected)
+    assert torch.equal(lif_spikes(x, NeuronSpec(decay=0.5, threshold=0.5)), expected)

@@ -185,7 +185,7 @@ def _stale(m: _Branch, x: Tensor) -> Tensor:
         (lambda m, x: m.lif(x).transpose(0, 1), "keep time and batch in front"),
         (lambda m, x: m.lif(x).flatten(0, 1), "the output must be"),
         (lambda m, x: m.lif(x.flatten(0, 1)), r"give neurons \[T, N, \.\.\.\]"),
-        (lambda m, x: m.linear(x), "has no LIF or IF"),
+        (lambda m, x: m.linear(x), "has no neurons of snnbench.nn"),
         (lambda m, x: m.lif(x + torch.ones(4)), "neither a parameter nor made of its input"),
         (lambda m, x: (m.lif(x), x), "must return one tensor"),
         (_stale, "older view"),

@@ -21,6 +21,7 @@ from snnbench.engine.plan import (
 )
 from snnbench.engine.store import Store
 from snnbench.engine.synapses import expected_adds, windows
+from snnbench.nn.neuron import NeuronSpec
 
 
 def _plan() -> Plan:
@@ -43,8 +44,7 @@ def _plan() -> Plan:
             DenseCurrent(source=0),
         ),
         bias=torch.zeros(3, dtype=torch.float64),
-        decay=0.25,
-        threshold=1.0,
+        spec=NeuronSpec(decay=0.25, threshold=1.0),
         output=2,
     )
     return Plan(values=values, steps=(dense, neurons), input=0, output=2, timesteps=2)

@@ -15,6 +15,7 @@ from snnbench.engine.kernels.neuron_kernel import NeuronKernel
 from snnbench.engine.kernels.segment import Segment
 from snnbench.engine.kernels.workspace import Workspace
 from snnbench.engine.plan import DenseCurrent, EventCurrent, NeuronStep, Value
+from snnbench.nn.neuron import NeuronSpec
 
 every_format = pytest.mark.parametrize("weights_dtype", FORMATS)
 both_threads = pytest.mark.parametrize("threads", [1, 2])
@@ -82,8 +83,7 @@ def _dense_kernel(values: tuple[Value, ...], timesteps: int) -> NeuronKernel:
         name="lif",
         currents=(DenseCurrent(source=0),),
         bias=torch.zeros(2, dtype=torch.float64),
-        decay=0.5,
-        threshold=1.0,
+        spec=NeuronSpec(decay=0.5, threshold=1.0),
         output=1,
     )
     return NeuronKernel(step, values, timesteps=timesteps, weights_dtype="float32", threads=1)
@@ -183,8 +183,7 @@ def test_a_chain_of_steps_in_one_call():
                     for source, w, s, p in currents
                 ),
                 bias=torch.zeros(shapes[i + 1][0], dtype=torch.float64),
-                decay=0.5,
-                threshold=1.0,
+                spec=NeuronSpec(decay=0.5, threshold=1.0),
                 output=i + 1,
             ),
             values,
@@ -263,8 +262,7 @@ def test_images_beyond_32_bit_offsets_are_refused(size: Pair):
         name="lif",
         currents=(current,),
         bias=torch.zeros(8, dtype=torch.float64),
-        decay=0.5,
-        threshold=1.0,
+        spec=NeuronSpec(decay=0.5, threshold=1.0),
         output=1,
     )
     with pytest.raises(UsageError, match=rf"'big' reads images of {size[0]}x{size[1]}"):

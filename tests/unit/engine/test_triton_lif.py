@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from support.neurons import Adaptive, Named, SoftReset
 from torch import Tensor, nn
 
 from snnbench.engine.dense import triton_lif
@@ -12,16 +13,17 @@ from snnbench.engine.dense.triton_lif import TritonLIF, fuse_lif_for_cuda, lif_s
 from snnbench.nn.blocks import PerTimestep, SpikingBlock
 from snnbench.nn.fold import fold_batch_norm
 from snnbench.nn.functional import lif_sequence
-from snnbench.nn.neuron import IF, LIF
+from snnbench.nn.neuron import IF, LIF, NeuronSpec
 
 
 def eighths(*shape: int, seed: int = 0) -> Tensor:
     return torch.randint(-8, 9, shape, generator=torch.Generator().manual_seed(seed)) / 8
 
 
-def with_bias(x: Tensor, bias: Tensor | None, *, decay: float, threshold: float) -> Tensor:
+def with_bias(x: Tensor, bias: Tensor | None, spec: NeuronSpec) -> Tensor:
     """What the kernel must compute, [T, N, C, ...]."""
     shift = 0 if bias is None else bias.reshape(-1, *[1] * (x.ndim - 3))
+    decay, threshold = spec.scalars
     return lif_sequence(x + shift, decay=decay, threshold=threshold)
 
 
@@ -42,9 +44,9 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Replaces the kernel; whether each call had a bias."""
     calls: list[bool] = []
 
-    def run(x: Tensor, bias: Tensor | None, **constants: float) -> Tensor:
+    def run(x: Tensor, bias: Tensor | None, spec: NeuronSpec) -> Tensor:
         calls.append(bias is not None)
-        return with_bias(x, bias, **constants)
+        return with_bias(x, bias, spec)
 
     monkeypatch.setattr(triton_lif, "lif_sequence_triton", run)
     return calls
@@ -68,6 +70,13 @@ def test_biases_of_convolutions_move_into_the_neurons(
     assert torch.equal(network(x), expected)
 
 
+def test_neurons_of_other_dynamics_stay_as_they_are(stand_in: list[bool]) -> None:
+    model = nn.Sequential(PerTimestep(nn.Conv2d(2, 4, 1)), SoftReset(4), Adaptive(), Named())
+    fused = fuse_lif_for_cuda(model)
+    assert [type(module) for module in fused] == [PerTimestep, SoftReset, Adaptive, TritonLIF]
+    assert fused[0][0].bias is not None
+
+
 def test_a_shared_convolution_keeps_its_bias(stand_in: list[bool]) -> None:
     layer, neuron = PerTimestep(nn.Conv2d(2, 2, 1)), LIF()
     model = nn.Sequential(layer, neuron, layer)
@@ -89,12 +98,13 @@ def test_the_kernel_in_the_interpreter(
     last = x.flatten(0, 1)
     if x.ndim == 5:
         last = last.contiguous(memory_format=torch.channels_last)
+    spec = NeuronSpec(decay=0.25, threshold=0.5)
     layouts = x, last.reshape(shape), x[:1].expand(shape), torch.cat([x, x], 2)[:, :, : shape[2]]
     try:
         for layout in layouts:
             for shift in (None, bias):
-                spikes = lif_sequence_triton(layout, shift, decay=0.25, threshold=0.5)
-                expected = with_bias(layout, shift, decay=0.25, threshold=0.5)
+                spikes = lif_sequence_triton(layout, shift, spec)
+                expected = with_bias(layout, shift, spec)
                 assert torch.equal(spikes, expected)
                 assert spikes.dtype == dtype
     finally:

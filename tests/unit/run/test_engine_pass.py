@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from snnbench.engine.plan import DenseCurrent, DenseStep, EventCurrent, NeuronStep, Plan, Value
 from snnbench.nn.blocks import PerTimestep
-from snnbench.nn.neuron import LIF
+from snnbench.nn.neuron import LIF, NeuronSpec
 from snnbench.run.config import configure
 from snnbench.run.engine_pass import engine_checks, run_engine
 
 T, C = 3, 4
+SPEC = NeuronSpec(decay=0.25, threshold=0.2)
 
 
 class Network(nn.Sequential):
@@ -70,12 +71,12 @@ class Engine(nn.Module):
                 DenseStep(name="0.0", module=network[0], inputs=(0,), output=1, reason="dense"),
                 NeuronStep(
                     name="1", currents=(DenseCurrent(source=1),), bias=torch.zeros(C),
-                    decay=0.25, threshold=0.2, output=2,
+                    spec=SPEC, output=2,
                 ),
                 NeuronStep(
                     name="3",
                     currents=(EventCurrent(source=2, layer="2.0", weight=layer.weight),),
-                    bias=layer.bias, decay=0.25, threshold=0.2, output=3,
+                    bias=layer.bias, spec=SPEC, output=3,
                 ),
             ),
             input=0, output=3, timesteps=T,

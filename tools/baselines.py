@@ -54,9 +54,12 @@ def run(name: str) -> RunResult:
     As ``snnbench run NAME --untrained --width 0.125 --samples 2 --batch-size 2 --threads 1
     --no-latency`` does.
     """
-    config = configure(name, untrained=True, width=0.125, samples=2, threads=1, with_latency=False)
+    benchmark = registry.get(name)
+    config = configure(
+        benchmark, untrained=True, width=0.125, samples=2, threads=1, with_latency=False
+    )
     with tempfile.TemporaryDirectory() as folder:
-        return runner.run(config, Silent(), Path(folder))
+        return runner.run(benchmark, config, Silent(), Path(folder))
 
 
 def compare(base: RunResult, head: RunResult) -> tuple[Comparison, ...]:

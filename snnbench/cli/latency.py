@@ -47,17 +47,17 @@ def latency_command(name: str, rates: Any, layers: Any, out: Path | None, **give
     """
     from snnbench.zoo import registry
 
-    registry.get(name)  # an unknown name is reported before torch takes its seconds to load
+    benchmark = registry.get(name)  # before torch loads, so that a wrong name is reported at once
     from snnbench.cli.progress import RichReporter
     from snnbench.run.config import configure
     from snnbench.run.layer_latency import check_rates, measure_layers
 
     rates = check_rates(rates)
     samples = max(_SAMPLES, given["batch_size"])
-    config = configure(name, samples=samples, with_latency=True, **given)
+    config = configure(benchmark, samples=samples, with_latency=True, **given)
     folder = output.writable(out or output.RESULTS / name)
     with RichReporter() as reporter:
-        result = measure_layers(config, rates, layers, reporter)
+        result = measure_layers(benchmark, config, rates, layers, reporter)
         with reporter.stage("drawing", 1):
             from snnbench.render.layer_latency import STEM, print_curves, write_files
 

@@ -56,16 +56,16 @@ def run_command(name: str, out: Path | None, *, no_latency: bool, **given: Any) 
     """
     from snnbench.zoo import registry
 
-    registry.get(name)  # an unknown name is reported before torch takes its seconds to load
+    benchmark = registry.get(name)  # before torch loads, so that a wrong name is reported at once
     from snnbench.run import config as run_config
     from snnbench.run import counting_pass, runner
 
-    config = run_config.configure(name, with_latency=not no_latency, **given)
+    config = run_config.configure(benchmark, with_latency=not no_latency, **given)
     folder = output.writable(out or output.RESULTS / name)
     from snnbench.cli.progress import RichReporter
 
     with RichReporter() as reporter:
-        result = runner.run(config, reporter, folder)
+        result = runner.run(benchmark, config, reporter, folder)
     result = output.save(result, folder)
     counting_pass.discard(folder)
     output.report(result, folder)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Callable
 
-from torch import Tensor, nn
+from torch import nn
 
 from snnbench.core.errors import StructureError
 from snnbench.nn.neuron import Neuron
@@ -114,31 +113,3 @@ def check_twin(snn: nn.Module, twin: nn.Module) -> tuple[Check, ...]:
 
 def _count(model: nn.Module, *types: type[nn.Module]) -> int:
     return sum(isinstance(module, types) for module in model.modules())
-
-
-def fvcore_macs(twin: nn.Module, example: Tensor) -> tuple[int, dict[str, int]]:
-    """Dense MACs of one forward as fvcore counts them: a second opinion.
-
-    Args:
-        twin: Network without spiking neurons, in evaluation mode.
-        example: Its input; the count is that of the whole batch.
-
-    Returns:
-        MACs (normalisation and pooling left out), and the operations fvcore has no rule for with
-        the number of their calls.
-    """
-    with warnings.catch_warnings():
-        # fvcore scripts functions of its own when imported
-        warnings.simplefilter("ignore", DeprecationWarning)
-        from fvcore.nn import FlopCountAnalysis
-
-    analysis = FlopCountAnalysis(twin, example)
-    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-    analysis.tracer_warnings("none")
-    # not None: fvcore ignores that for operations it has a rule of its own for
-    analysis.set_op_handle("aten::batch_norm", _free, "aten::adaptive_avg_pool2d", _free)
-    return int(analysis.total()), dict(analysis.unsupported_ops())
-
-
-def _free(_inputs: object, _outputs: object) -> int:
-    return 0

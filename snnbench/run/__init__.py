@@ -2,9 +2,10 @@
 
 runner          the order of passes
 config          defaults of a run
-counting_pass   what an interrupted run has counted
+building_pass   networks and samples, built and calibrated
+counting_pass   pass 1; what an interrupted run has counted
 engine_pass     compile, compare and count in the event engine
-timing_pass     time the networks against each other, batch by batch
+timing_pass     pass 2: time the networks against each other, batch by batch
 checks          counts and folding against independent sources
 layer_latency   times of a benchmark's layers by firing rate
 single          count a model of the user's own

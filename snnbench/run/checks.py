@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import copy
 import time
+import warnings
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from snnbench.nn.fold import FoldedNetwork, fold_batch_norm, measure_folding
-from snnbench.nn.layout import layout_of
-from snnbench.nn.twin import fvcore_macs
-from snnbench.results.counts import Profile
+from snnbench.core.progress import Reporter
+from snnbench.nn.fold import fold_batch_norm, measure_folding
+from snnbench.nn.layout import Layout
+from snnbench.nn.meters import tick, ticks
 from snnbench.results.run import Check, Folding, RunConfig
+from snnbench.run.building_pass import Prepared
+from snnbench.run.counting_pass import Counted
 from snnbench.zoo.card import Card
 
 
@@ -33,22 +36,20 @@ class Fold:
     seconds: float
 
 
-def check_fold(network: nn.Module, folded: FoldedNetwork, one: Tensor) -> Fold:
-    """Measure what folding the batch norms changes.
-
-    Args:
-        network: In evaluation mode.
-        folded: What ``fold_batch_norm`` made of it.
-        one: Its input of one sample.
-    """
-    start = time.perf_counter()
-    effect = measure_folding(network, folded, one)
-    seconds = (time.perf_counter() - start) / 2
-    check = folding_check(network, one)
+def check_fold(prepared: Prepared, reporter: Reporter) -> Fold:
+    """Fold the batch norms of the network, and measure what that changes."""
+    network, one = prepared.network, prepared.one
+    folded = fold_batch_norm(network)
+    layers = 3 * ticks(network)  # copies made below tick as well
+    with reporter.stage("folding tdBN", layers) as show, tick(show, network):
+        start = time.perf_counter()
+        effect = measure_folding(network, folded, one)
+        seconds = (time.perf_counter() - start) / 2
+        check = check_folding(network, one, prepared.layout)
     return Fold(network=folded.model, effect=effect, check=check, seconds=seconds)
 
 
-def folding_check(network: nn.Module, one: Tensor) -> Check:
+def check_folding(network: nn.Module, one: Tensor, layout: Layout) -> Check:
     """Fold in double precision, where rounding flips no spike: the algebra of eq. 9-10 alone.
 
     In float32 a spike that rounding flips early changes many later ones in a deep network, folded
@@ -58,7 +59,7 @@ def folding_check(network: nn.Module, one: Tensor) -> Check:
     for module in exact.modules():
         if isinstance(getattr(module, "timesteps", None), int):
             module.timesteps = 1  # type: ignore[assignment]
-    step = layout_of(one).first_timestep(one).double()
+    step = layout.first_timestep(one).double()
     folding = measure_folding(exact, fold_batch_norm(exact), step)
     difference = folding.output_max_abs_difference / max(folding.output_max_abs, 1e-300)
     return Check(
@@ -70,40 +71,27 @@ def folding_check(network: nn.Module, one: Tensor) -> Check:
     )
 
 
-def count_checks(
-    card: Card,
-    config: RunConfig,
-    network: nn.Module,
-    twin: nn.Module,
-    example: Tensor,
-    *,
-    snn: Profile,
-    ann: Profile,
+def check_counts(
+    card: Card, config: RunConfig, prepared: Prepared, counts: Counted, reporter: Reporter
 ) -> tuple[Check, ...]:
-    """Dense operations of the two networks against each other, fvcore and the card.
-
-    Args:
-        card: What is known of them.
-        config: Of the run.
-        network: The spiking network.
-        twin: Its ANN twin.
-        example: One sample for the twin.
-        snn: Counts of the network.
-        ann: Counts of the twin.
-    """
-    per_sample = ann.dense.synops // config.samples
-    fvcore_total, unsupported = fvcore_macs(twin, example)
+    """Dense operations of network and twin against each other, fvcore and the card."""
+    snn, twin = counts.snn, counts.twin
+    per_sample = twin.dense.synops // config.samples
+    with reporter.stage("checking", 1):
+        fvcore_total, unsupported = fvcore_macs(
+            prepared.twin, prepared.layout.twin_input(prepared.one)
+        )
     note = f"fvcore has no rule for {', '.join(sorted(unsupported))}" if unsupported else ""
     checks = [
         _equal(
             "SNN dense operations = T x twin dense MACs",
-            ann.dense.synops * config.timesteps,
+            twin.dense.synops * config.timesteps,
             snn.dense.synops,
         ),
         _equal("twin dense MACs per sample, fvcore", fvcore_total, per_sample, note),
     ]
     if card.expected is not None and config.width == 1 and config.shortcut == "paper":
-        parameters = sum(p.numel() for p in network.parameters())
+        parameters = sum(p.numel() for p in prepared.network.parameters())
         checks += [
             _equal("twin dense MACs per sample, card", card.expected.twin_dense_macs, per_sample),
             _equal("parameters, card", card.expected.parameters, parameters),
@@ -116,3 +104,31 @@ def _equal(name: str, expected: int, measured: int, note: str = "") -> Check:
     return Check(
         name=name, expected=expected, measured=measured, ok=expected == measured, note=note
     )
+
+
+def fvcore_macs(twin: nn.Module, example: Tensor) -> tuple[int, dict[str, int]]:
+    """Dense MACs of one forward as fvcore counts them: a second opinion.
+
+    Args:
+        twin: Network without spiking neurons, in evaluation mode.
+        example: Its input; the count is that of the whole batch.
+
+    Returns:
+        MACs (normalisation and pooling left out), and the operations fvcore has no rule for with
+        the number of their calls.
+    """
+    with warnings.catch_warnings():
+        # fvcore scripts functions of its own when imported
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from fvcore.nn import FlopCountAnalysis
+
+    analysis = FlopCountAnalysis(twin, example)
+    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    analysis.tracer_warnings("none")
+    # not None: fvcore ignores that for operations it has a rule of its own for
+    analysis.set_op_handle("aten::batch_norm", _free, "aten::adaptive_avg_pool2d", _free)
+    return int(analysis.total()), dict(analysis.unsupported_ops())
+
+
+def _free(_inputs: object, _outputs: object) -> int:
+    return 0

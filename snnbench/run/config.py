@@ -13,7 +13,6 @@ from snnbench.core.process import available_cores
 from snnbench.data.draw import kind_of
 from snnbench.nn.blocks import Shortcut
 from snnbench.results.run import RunConfig
-from snnbench.zoo import registry
 from snnbench.zoo import shipped as trained
 from snnbench.zoo.card import Card
 from snnbench.zoo.registry import Benchmark
@@ -31,7 +30,7 @@ _MOST_WIDTH = 1000
 
 
 def configure(
-    name: str,
+    benchmark: Benchmark,
     *,
     timesteps: int | None = None,
     samples: int | None = None,
@@ -54,7 +53,7 @@ def configure(
     """Fill in the defaults of a run.
 
     Args:
-        name: Benchmark.
+        benchmark: What is to run.
         timesteps: T; by default that of the weights' training, else the card's.
         samples: Samples to count; by default what some ten seconds of counting allow, 2 to 64.
         batch_size: Samples at once; 1 for large images, else up to 16.
@@ -76,12 +75,11 @@ def configure(
         weights_dtype: Number format of the engine's weights.
 
     Raises:
-        UsageError: Unknown name, a value out of range, an option for timing without timing, or
+        UsageError: A value is out of range, an option for timing without timing, or
             weights of another network.
         WeightsError: The file of weights cannot be read.
         DataError: The data's path cannot be read.
     """
-    benchmark = registry.get(name)
     card = benchmark.card
     told = trained.Facts()
     if weights is not None:
@@ -125,7 +123,7 @@ def configure(
         raise UsageError(msg)
     _check_device(device)
     return RunConfig(
-        benchmark=name,
+        benchmark=card.name,
         timesteps=timesteps,
         samples=samples,
         batch_size=min(batch_size, samples),

@@ -1,4 +1,4 @@
-"""What an interrupted run has counted, so that repeating the command goes on from there."""
+"""Pass 1: the network and its twin, counted; an interrupted run goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -6,15 +6,41 @@ import hashlib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import msgspec
+from torch import Tensor
 
 from snnbench.core.files import write_atomically
+from snnbench.core.progress import Reporter
+from snnbench.count.profiler import profile
+from snnbench.nn.meters import tick, ticks
 from snnbench.results.counts import Profile
+from snnbench.results.run import Accuracy, RunConfig
+from snnbench.run.building_pass import Prepared
 
 FILE_NAME = ".partial.json"
 _SAVE_INTERVAL_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """What pass 1 found.
+
+    Attributes:
+        snn: Counts of the spiking network.
+        twin: Counts of its ANN twin.
+        accuracy: Of the spiking network, if the samples are labelled.
+        twin_accuracy: Of the twin, if it has weights of its own: with the spiking network's it
+            is no classifier.
+    """
+
+    snn: Profile
+    twin: Profile
+    accuracy: Accuracy | None
+    twin_accuracy: Accuracy | None
 
 
 class Counts(msgspec.Struct, kw_only=True, frozen=True):
@@ -88,6 +114,73 @@ class Partial:
             write_atomically(self._path, msgspec.json.encode(self.counts))
             self._saved = self.counts
             self._saved_at = time.monotonic()
+
+
+def count(
+    prepared: Prepared,
+    config: RunConfig,
+    reporter: Reporter,
+    *,
+    folder: Path | None,
+    context: tuple[object, ...],
+) -> Counted:
+    """Count the network and its twin batch by batch, on the same samples.
+
+    Args:
+        prepared: Networks and samples.
+        config: Of the run.
+        reporter: Shows progress, and how many samples an interrupted run had counted.
+        folder: Where counts are kept for a repeated run; ``None`` keeps nothing.
+        context: What the counts depend on besides: the benchmark's version and the environment.
+
+    Raises:
+        UncountedOperationError: An operation has no rule, and the run is strict.
+        OutputError: The counts cannot be written.
+    """
+    # counts depend on nothing of pass 2
+    counted = replace(config, latency=False, latency_batches=None, engine=None, weights_dtype=None)
+    provenance = (prepared.weights, prepared.twin_weights, prepared.samples.info)
+    partial = Partial(folder, (counted, *provenance, *context))
+    if done := partial.counts.done:
+        reporter.note(f"resuming an interrupted run: {done} samples are counted already")
+    starts = range(partial.counts.done, config.samples, config.batch_size)
+    layers = ticks(prepared.network, prepared.twin)
+    with (
+        reporter.stage("counting", len(starts) * layers) as show,
+        tick(show, prepared.network, prepared.twin),
+        partial.kept(),
+    ):
+        for first in starts:
+            _count_batch(prepared, config, partial, first)
+    counts, labelled = partial.counts, prepared.samples.labels is not None
+    own = labelled and prepared.twin_weights is not None
+    return Counted(
+        snn=cast("Profile", counts.snn),
+        twin=cast("Profile", counts.twin),
+        accuracy=Accuracy(correct=counts.correct, samples=counts.done) if labelled else None,
+        twin_accuracy=Accuracy(correct=counts.twin_correct, samples=counts.done) if own else None,
+    )
+
+
+def _count_batch(prepared: Prepared, config: RunConfig, partial: Partial, first: int) -> None:
+    samples, layout = prepared.samples, prepared.layout
+    size = min(config.batch_size, config.samples - first)
+    inputs = layout.batch(samples.inputs, first, size).to(config.device)
+    labels = None if samples.labels is None else samples.labels[first : first + size]
+    with profile(
+        prepared.network, timesteps=config.timesteps, batch_size=size, strict=config.strict
+    ) as snn:
+        output = prepared.network(inputs)
+    with profile(
+        prepared.twin, timesteps=1, batch_size=size, strict=config.strict, dense=True
+    ) as twin:
+        twin_output = prepared.twin(layout.twin_input(inputs))
+    correct = _correct(output, labels), _correct(twin_output, labels)
+    partial.add(snn.result, twin.result, samples=size, correct=correct)
+
+
+def _correct(output: Tensor, labels: Tensor | None) -> int:
+    return 0 if labels is None else int((output.argmax(1).cpu() == labels).sum())
 
 
 def discard(folder: Path) -> None:

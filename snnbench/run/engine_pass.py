@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor, nn
 
+from snnbench.core.errors import StructureError
 from snnbench.count.profiler import profile
 from snnbench.engine import runtime
 from snnbench.engine.kernels.ceiling import METHOD, measure_adds_per_s
@@ -20,10 +21,40 @@ from snnbench.results.counts import LayerRecord
 from snnbench.results.run import Check, EngineLayer, EngineRun, EngineStep, RunConfig
 
 if TYPE_CHECKING:
+    from snnbench.core.progress import Reporter
     from snnbench.engine.runtime import EventModel, Mode, StepTime, WeightsDtype
 
 _STEP_RUNS = range(3, 10)
 _STEPS_BUDGET_S = 1.0
+
+
+def compile_events(
+    folded: nn.Module, one: Tensor, config: RunConfig, reporter: Reporter
+) -> tuple[EventModel | None, EngineRun | None]:
+    """Compile a folded network for events and record what it does, unless the engine is off.
+
+    Args:
+        folded: The spiking network without batch norms.
+        one: Its input of one sample.
+        config: Of the run.
+        reporter: Shows why the engine is left out, if it is.
+
+    Raises:
+        StructureError: The network cannot be lowered, and ``config.engine`` is not ``auto``.
+    """
+    if config.engine == "off":
+        return None, None
+    if one.device.type != "cpu":
+        reporter.note(f"the event engine is left out: it runs on a CPU, not on {config.device}")
+        return None, None
+    with reporter.stage("compiling for events", 1):
+        try:
+            return run_engine(folded, one, config)
+        except StructureError as error:
+            if config.engine != "auto":
+                raise
+            reporter.note(f"the event engine is left out: {error}")
+    return None, None
 
 
 def run_engine(folded: nn.Module, batch: Tensor, config: RunConfig) -> tuple[EventModel, EngineRun]:
@@ -72,7 +103,7 @@ def run_engine(folded: nn.Module, batch: Tensor, config: RunConfig) -> tuple[Eve
     return copy.copy(model), run  # as compiled, without the kernels' weights
 
 
-def engine_checks(run: EngineRun | None) -> tuple[Check, ...]:
+def check_engine(run: EngineRun | None) -> tuple[Check, ...]:
     """Additions that event kernels executed against the profiler's effective accumulates.
 
     None where no layer ran event-driven.

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from snnbench.core.errors import StructureError, UsageError
 from snnbench.core.process import memory_shortage_explained, seed_everything, set_threads
 from snnbench.core.progress import Reporter
-from snnbench.data.draw import draw_samples
 from snnbench.data.load import Samples
 from snnbench.engine.layer_latency import TimedLayer
 from snnbench.engine.lowering.lower import lower
@@ -27,16 +26,22 @@ from snnbench.results.layer_latency import (
     LayerShape,
 )
 from snnbench.results.run import RunConfig, WeightsInfo
-from snnbench.zoo import networks, registry
+from snnbench.run.building_pass import draw
+from snnbench.zoo import networks
+from snnbench.zoo.registry import Benchmark
 
 Layers = Literal["all", "unique"]
 
 _ROUNDS = 15
-_FEWEST_SAMPLES = 2
+_FEWEST_SAMPLES = 2  # batch statistics need more than one
 
 
 def measure_layers(
-    config: RunConfig, rates: Sequence[float], layers: Layers, reporter: Reporter
+    benchmark: Benchmark,
+    config: RunConfig,
+    rates: Sequence[float],
+    layers: Layers,
+    reporter: Reporter,
 ) -> LayerLatencyResult:
     """Time the convolutions of a benchmark that receive spikes.
 
@@ -44,6 +49,7 @@ def measure_layers(
     layers before it and cannot be chosen for all at once.
 
     Args:
+        benchmark: That the layers belong to.
         config: Of ``run.config.configure``; ``samples`` are those that layers' own firing rates
             are measured on.
         rates: Firing rates in (0, 1].
@@ -54,7 +60,7 @@ def measure_layers(
         SnnbenchError: Anything the user can put right; see the subclasses.
     """
     with memory_shortage_explained("--batch-size, --timesteps or --width"):
-        return _measure(config, check_rates(rates), layers, reporter)
+        return _measure(benchmark, config, check_rates(rates), layers, reporter)
 
 
 def check_rates(rates: Sequence[float]) -> tuple[float, ...]:
@@ -72,13 +78,16 @@ def check_rates(rates: Sequence[float]) -> tuple[float, ...]:
 
 
 def _measure(
-    config: RunConfig, rates: tuple[float, ...], layers: Layers, reporter: Reporter
+    benchmark: Benchmark,
+    config: RunConfig,
+    rates: tuple[float, ...],
+    layers: Layers,
+    reporter: Reporter,
 ) -> LayerLatencyResult:
-    benchmark = registry.get(config.benchmark)
     set_threads(config.threads)
     seed_everything(config.seed)
     with reporter.stage("building the network", 1):
-        network, samples, info = _prepare(config)
+        network, samples, info = _prepare(benchmark, config)
     if info.status == "untrained":
         reporter.note("weights are UNTRAINED: marked rates say nothing about a trained network")
     with torch.inference_mode(), reporter.stage("finding the layers", 1):
@@ -124,18 +133,10 @@ def _measure(
     )
 
 
-def _prepare(config: RunConfig) -> tuple[nn.Module, Samples, WeightsInfo]:
+def _prepare(benchmark: Benchmark, config: RunConfig) -> tuple[nn.Module, Samples, WeightsInfo]:
     """The network, its input and where its weights come from."""
-    benchmark = registry.get(config.benchmark)
     network = networks.build(benchmark, config)
-    samples = draw_samples(
-        benchmark.card.input,
-        data=config.data,
-        samples=max(config.samples, _FEWEST_SAMPLES),  # batch statistics want more than one
-        timesteps=config.timesteps,
-        seed=config.seed,
-        classes=benchmark.card.classes,
-    )
+    samples = draw(benchmark, config, max(config.samples, _FEWEST_SAMPLES))
     if config.weights is None:
         calibrate_batch_norm(network, samples.inputs)
     description = f"kaiming initialisation, seed {config.seed}; tdBN calibrated on the samples"

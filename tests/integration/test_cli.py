@@ -43,8 +43,14 @@ def small_state() -> dict[str, torch.Tensor]:
     return {name: value.contiguous() for name, value in network.state_dict().items()}
 
 
-def test_run_leaves_a_valid_result_and_a_report(invoke: Invoke, tmp_path: Path) -> None:
+def test_run_leaves_a_valid_result_and_a_report(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up: list[str] = []
+    get = registry.get
+    monkeypatch.setattr(registry, "get", lambda name: looked_up.append(name) or get(name))
     code, out, _ = invoke(*SMALL)
+    assert looked_up == ["resnet19"], "once, and what it names is handed down"
     folder = tmp_path / "results" / "resnet19"
     assert code == 0
     assert "untrained" in out
@@ -104,7 +110,7 @@ def test_a_run_interrupted_in_the_engine_resumes_with_all_counts(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("snnbench.run.runner.run_engine", interrupted)
+        patch.setattr("snnbench.run.engine_pass.run_engine", interrupted)
         code, _, err = invoke(*SMALL, "--out", "run")
     assert code == 130
     assert "repeat the command to go on" in err
@@ -120,7 +126,7 @@ def test_a_network_the_engine_cannot_run_is_an_error_only_where_it_was_asked_for
         msg = "Network takes a tensor apart"
         raise StructureError(msg)
 
-    monkeypatch.setattr("snnbench.run.runner.run_engine", refused)
+    monkeypatch.setattr("snnbench.run.engine_pass.run_engine", refused)
     code, _, err = invoke(*SMALL, "--out", "run")
     assert code == 0
     assert "the event engine is left out: Network takes a tensor apart" in " ".join(err.split())

@@ -41,7 +41,7 @@ def test_the_evidence_is_that_of_the_weights(name: str, stem: str, path: Path):
 
 
 def test_trained_digits_are_recognised_as_the_evidence_says():
-    config = configure("resnet19", width=0.125, samples=300, with_latency=False)
+    config = configure(registry.get("resnet19"), width=0.125, samples=300, with_latency=False)
     benchmark = registry.get("resnet19")
     assert (config.weights, config.twin_weights) == (
         "shipped:digits-w0.125",

@@ -37,6 +37,7 @@ def run_once(folder: Path, seconds: float, *, planted: bool) -> None:
     from snnbench.results.files import save
     from snnbench.run import runner
     from snnbench.run.config import configure
+    from snnbench.zoo import registry
 
     images = folder / "images"
     images.mkdir()
@@ -48,8 +49,9 @@ def run_once(folder: Path, seconds: float, *, planted: bool) -> None:
         inputs[:1],
         seconds,
     )
+    benchmark = registry.get("plain20")
     config = configure(
-        "plain20",
+        benchmark,
         untrained=True,
         width=0.25,
         samples=1,
@@ -57,7 +59,7 @@ def run_once(folder: Path, seconds: float, *, planted: bool) -> None:
         engine="event",
         data=str(images),
     )
-    save(runner.run(config, Silent(), folder), folder / "result.json")
+    save(runner.run(benchmark, config, Silent(), folder), folder / "result.json")
 
 
 def write_image(path: Path) -> None:

@@ -104,7 +104,7 @@ def print_accuracies(network: nn.Module, example: Tensor) -> None:
 @torch.inference_mode()
 def main() -> None:
     benchmark = registry.get("resnet19")
-    config = configure("resnet19", width=0.125, samples=1, with_latency=False)
+    config = configure(benchmark, width=0.125, samples=1, with_latency=False)
     network = networks.build(benchmark, config)
     plain = fold_batch_norm(network).model
     exact, packed = copy.deepcopy(plain).double(), prepack(plain)

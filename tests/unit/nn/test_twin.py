@@ -7,7 +7,7 @@ from snnbench.core.errors import StructureError
 from snnbench.nn.blocks import PerTimestep, SpikingBlock
 from snnbench.nn.neuron import IF, LIF
 from snnbench.nn.norm import ThresholdDependentBatchNorm2d
-from snnbench.nn.twin import ann_twin, check_twin, fvcore_macs
+from snnbench.nn.twin import ann_twin, check_twin
 from snnbench.zoo import registry
 
 
@@ -107,13 +107,3 @@ def test_checks_notice_another_shape_and_what_was_not_replaced():
     assert (activations.ok, left.ok) == (True, True)
     _, activations, left = check_twin(snn, snn)
     assert (activations.ok, left.ok, left.measured) == (False, False, 18 + 25)
-
-
-@pytest.mark.parametrize("name", ["resnet19", "plain20"])
-def test_fvcore_counts_the_closed_form(name: str):
-    benchmark = registry.get(name)
-    twin = ann_twin(benchmark.build()).eval()
-    macs, unsupported = fvcore_macs(twin, torch.zeros(1, *benchmark.card.input.shape))
-    assert macs == benchmark.card.expected.twin_dense_macs
-    assert unsupported["aten::mean"] == 1
-    assert "aten::_convolution" not in unsupported

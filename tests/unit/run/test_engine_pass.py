@@ -11,7 +11,8 @@ from snnbench.engine.plan import DenseCurrent, DenseStep, EventCurrent, NeuronSt
 from snnbench.nn.blocks import PerTimestep
 from snnbench.nn.neuron import LIF, NeuronSpec
 from snnbench.run.config import configure
-from snnbench.run.engine_pass import engine_checks, run_engine
+from snnbench.run.engine_pass import check_engine, run_engine
+from snnbench.zoo import registry
 
 T, C = 3, 4
 SPEC = NeuronSpec(decay=0.25, threshold=0.2)
@@ -119,7 +120,7 @@ def engine(monkeypatch: pytest.MonkeyPatch):
             return Engine(network, mode, **faults)
 
         monkeypatch.setattr("snnbench.engine.runtime.compile", compiled)
-        config = configure("resnet19", timesteps=T, threads=1, engine=mode)
+        config = configure(registry.get("resnet19"), timesteps=T, threads=1, engine=mode)
         with torch.inference_mode():
             return run_engine(Network(), torch.randn(1, 3, 6, 6), config)[1]
 
@@ -143,7 +144,7 @@ def test_steps_hold_what_ran_and_what_it_executed(engine):
     assert second.raw_seconds == (0.001,) * 9
     assert second.dense_raw_seconds == (0.004,) * 9
     assert run.compile_s > 0
-    (check,) = engine_checks(run)
+    (check,) = check_engine(run)
     assert check.ok
 
 
@@ -161,13 +162,13 @@ def test_a_flip_that_changes_later_spikes_is_told_from_those(engine):
     early = engine(early=60)
     assert early.flipped_by_rounding == 60
     assert early.flipped_spikes > 60
-    (check,) = engine_checks(early)  # of the spikes that the engine fired
+    (check,) = check_engine(early)  # of the spikes that the engine fired
     assert check.ok
-    assert check.measured != engine_checks(engine())[0].measured
+    assert check.measured != check_engine(engine())[0].measured
 
 
 def test_an_addition_too_many_is_noticed(engine):
-    (check,) = engine_checks(engine(wrong=1))
+    (check,) = check_engine(engine(wrong=1))
     assert not check.ok
     assert check.measured == check.expected + 1
 
@@ -184,4 +185,4 @@ def test_dense_steps_execute_every_mac(engine, mode: str, reason: str | None):
         assert layer.executed_macs == T * C * C * 9 * 4 * 4
         assert (layer.executed_adds, layer.expected_adds) == (0, None)
         assert step.dense_raw_seconds == ()  # its own times are those
-        assert engine_checks(run) == ()
+        assert check_engine(run) == ()

@@ -10,6 +10,7 @@ from snnbench.results.run import Timing
 from snnbench.run import timing_pass
 from snnbench.run.config import configure
 from snnbench.run.timing_pass import time_networks
+from snnbench.zoo import registry
 
 
 class Notes:
@@ -52,7 +53,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 
 
 def timed(networks: int, batches: tuple[int, ...] | None) -> tuple[list[str], tuple[Timing, ...]]:
-    config = configure("resnet19", latency_batches=batches)
+    config = configure(registry.get("resnet19"), latency_batches=batches)
     notes = Notes()
     made = {name: nn.Identity() for name in ("snn-event", "ann-twin", "other")[:networks]}
     timings = time_networks(made, torch.zeros(2, 3, 8, 8), config, notes, round_s=1.0)

@@ -132,45 +132,45 @@ def test_an_interval_that_makes_no_sense_is_left_out(tmp_path: Path, interval: s
 
 def test_a_run_takes_the_network_from_its_weights(tmp_path: Path):
     path = str(write(tmp_path / "w.safetensors"))
-    config = configure("resnet19", weights=path)
+    config = configure(registry.get("resnet19"), weights=path)
     assert (config.width, config.shortcut, config.timesteps) == (0.25, "paper", 4)
-    assert configure("resnet19", weights=path, timesteps=2).timesteps == 2
+    assert configure(registry.get("resnet19"), weights=path, timesteps=2).timesteps == 2
     with pytest.raises(UsageError, match=r"are for --width 0.25, not 0.5; leave the option out"):
-        configure("resnet19", weights=path, width=0.5)
+        configure(registry.get("resnet19"), weights=path, width=0.5)
     with pytest.raises(UsageError, match="are for --shortcut paper, not identity"):
-        configure("resnet19", weights=path, shortcut="identity")
+        configure(registry.get("resnet19"), weights=path, shortcut="identity")
     with pytest.raises(UsageError, match=r"--untrained and --weights .* contradict each other"):
-        configure("resnet19", weights=path, untrained=True)
+        configure(registry.get("resnet19"), weights=path, untrained=True)
     twin = str(write(tmp_path / "twin.safetensors", twin="true"))
     with pytest.raises(UsageError, match="those of an ANN twin; give them with --twin-weights"):
-        configure("resnet19", weights=twin)
+        configure(registry.get("resnet19"), weights=twin)
 
 
 def test_a_run_takes_the_width_of_the_weights_that_come_with_a_benchmark():
-    config = configure("resnet19")
+    config = configure(registry.get("resnet19"))
     assert (config.width, config.weights) == (0.125, "shipped:digits-w0.125")
     assert config.twin_weights == "shipped:digits-w0.125-twin"
     for options in ({"width": 1.0}, {"untrained": True}, {"shortcut": "identity"}):
-        config = configure("resnet19", **options)
+        config = configure(registry.get("resnet19"), **options)
         assert (config.width, config.weights, config.twin_weights) == (1.0, None, None)
-    assert configure("resnet34-large").width == 1.0
+    assert configure(registry.get("resnet34-large")).width == 1.0
 
 
 def test_the_twin_s_weights_are_those_of_a_twin(tmp_path: Path):
     twin = str(write(tmp_path / "twin.safetensors", twin="true"))
-    assert configure("resnet19", width=0.25, twin_weights=twin).twin_weights == twin
+    assert configure(registry.get("resnet19"), width=0.25, twin_weights=twin).twin_weights == twin
     spiking = str(write(tmp_path / "w.safetensors"))
     with pytest.raises(UsageError, match=r"are those of the spiking network; give .* --weights"):
-        configure("resnet19", width=0.25, twin_weights=spiking)
+        configure(registry.get("resnet19"), width=0.25, twin_weights=spiking)
     other = str(write(tmp_path / "other.safetensors", twin="true", benchmark="plain20"))
     with pytest.raises(UsageError, match="are for plain20, not for resnet19"):
-        configure("resnet19", width=0.25, twin_weights=other)
+        configure(registry.get("resnet19"), width=0.25, twin_weights=other)
     with pytest.raises(WeightsError, match="do not exist"):
-        configure("resnet19", twin_weights=str(tmp_path / "none.safetensors"))
+        configure(registry.get("resnet19"), twin_weights=str(tmp_path / "none.safetensors"))
 
 
 def test_without_weights_that_fit_a_run_is_untrained(tmp_path: Path):
-    config = configure("resnet19", width=0.375)
+    config = configure(registry.get("resnet19"), width=0.375)
     assert (config.weights, config.twin_weights) == (None, None)
     assert (config.width, config.shortcut, config.timesteps) == (0.375, "paper", 6)
-    assert configure("resnet19", data=str(tmp_path), width=0.125).weights is None
+    assert configure(registry.get("resnet19"), data=str(tmp_path), width=0.125).weights is None

@@ -1,0 +1,120 @@
+"""The networks and samples of a run, built and calibrated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from snnbench.core.progress import Reporter
+from snnbench.data.draw import draw_samples
+from snnbench.data.load import Samples
+from snnbench.nn.layout import Layout, layout_of
+from snnbench.nn.meters import tick, ticks
+from snnbench.nn.norm import calibrate_batch_norm
+from snnbench.nn.twin import ann_twin, check_twin
+from snnbench.results.run import Check, RunConfig, WeightsInfo
+from snnbench.zoo import networks
+from snnbench.zoo import shipped as trained
+from snnbench.zoo.registry import Benchmark
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """Networks and input of a run, ready to be counted.
+
+    Attributes:
+        network: The spiking network, in evaluation mode.
+        twin: Its ANN twin.
+        samples: What they are fed.
+        layout: Where time and samples stand in the input.
+        one: The first sample, on the networks' device.
+        weights: Provenance.
+        twin_weights: Provenance of the twin's own weights, if it has any.
+        checks: Structural cross-checks.
+    """
+
+    network: nn.Module
+    twin: nn.Module
+    samples: Samples
+    layout: Layout
+    one: Tensor
+    weights: WeightsInfo
+    twin_weights: WeightsInfo | None
+    checks: tuple[Check, ...]
+
+
+def prepare(benchmark: Benchmark, config: RunConfig, reporter: Reporter) -> Prepared:
+    """Build the networks, draw the samples, and calibrate batch norms of networks without training.
+
+    Raises:
+        UsageError: An argument is out of range, or no such weights come with the benchmark.
+        WeightsError: The weights cannot be read or do not fit.
+        DataError: Data is missing, broken, too little, or does not fit the benchmark.
+    """
+    with reporter.stage("building networks, data", 1):
+        network = networks.build(benchmark, config)
+        twin = ann_twin(network)
+        checks = check_twin(network, twin)
+        if config.twin_weights is not None:
+            networks.load(twin, benchmark, config.twin_weights)
+        samples = draw(benchmark, config, config.samples)
+    layout, size = layout_of(samples.inputs), _calibration_size(config)
+    calibration = layout.first_samples(samples.inputs, size).to(config.device)
+    with (
+        reporter.stage("calibrating batch norm", ticks(network, twin)) as show,
+        tick(show, network, twin),
+    ):
+        if config.weights is None:
+            calibrate_batch_norm(network, calibration)
+        if config.twin_weights is None:
+            calibrate_batch_norm(twin, layout.twin_input(calibration))
+    description = (
+        f"kaiming initialisation, seed {config.seed}; tdBN statistics calibrated on the "
+        f"first {size} of the counted samples"
+    )
+    twin_weights = None
+    if config.twin_weights is not None:
+        twin_weights = networks.info(benchmark, twin, config.twin_weights, description)
+    if config.weights is None:
+        _note_untrained(benchmark, reporter)
+    return Prepared(
+        network=network,
+        twin=twin,
+        samples=samples,
+        layout=layout,
+        one=layout.first_samples(samples.inputs, 1).to(config.device),
+        weights=networks.info(benchmark, network, config.weights, description),
+        twin_weights=twin_weights,
+        checks=checks,
+    )
+
+
+def draw(benchmark: Benchmark, config: RunConfig, samples: int) -> Samples:
+    """Draw samples of the data that a run is fed.
+
+    Raises:
+        DataError: Data is missing, broken, too little, or does not fit the benchmark.
+    """
+    return draw_samples(
+        benchmark.card.input,
+        data=config.data,
+        samples=samples,
+        timesteps=config.timesteps,
+        seed=config.seed,
+        classes=benchmark.card.classes,
+    )
+
+
+def _calibration_size(config: RunConfig) -> int:
+    """Samples for batch statistics: a batch, and two where a batch is one large image."""
+    return min(config.samples, max(config.batch_size, 2))
+
+
+def _note_untrained(benchmark: Benchmark, reporter: Reporter) -> None:
+    others = ", ".join(trained.shipped(benchmark))
+    reporter.note(
+        "weights are UNTRAINED: operation counts that depend on firing rates say nothing about "
+        "a trained network; pass --weights FILE"
+        + (f", or a --width and --data of those that come with it: {others}" if others else "")
+    )

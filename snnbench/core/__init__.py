@@ -5,9 +5,7 @@ version        the version of snnbench
 lazy           faces of rooms: names that load on first use
 units          unit factors; the only file with powers of ten
 statistics     confidence intervals of proportions
-files          atomic writing
-file_names     file names made of names that users chose
-temporary      temporary folders that Ctrl-C does not leave behind
+files          written completely or not at all, named safely; temporary folders
 signals        Ctrl-C and SIGTERM, granted when harmless
 progress       where long work says how far it is
 process        load by others; seeds, threads, cores, memory

@@ -1,12 +1,23 @@
-"""Atomic writing: a file is either the old one or the complete new one."""
+"""Files: written completely or not at all, named safely; temporary folders."""
 
 from __future__ import annotations
 
 import os
+import re
 import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 
 from snnbench.core.errors import OutputError
+from snnbench.core.signals import StopRequest
+
+_MOST_CHARACTERS = 80
+_HASH_DIGITS = 10
+_SAFE = re.compile(rf"[a-z0-9_-][a-z0-9._-]{{0,{_MOST_CHARACTERS - 1}}}", re.ASCII)
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+", re.ASCII)
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
@@ -63,3 +74,43 @@ def ensure_writable_folder(folder: Path) -> Path:
         msg = f"cannot write to folder {folder}: {error.strerror}; choose another with --out"
         raise OutputError(msg) from error
     return folder
+
+
+def file_stem(name: str) -> str:
+    """``name``, which a user may have chosen, as the stem of a file on any file system.
+
+    Where it has to be changed it gets a hash, so that no two names become the same. Capital letters
+    count as a change: some file systems take ``Net`` and ``net`` for the same.
+
+    >>> file_stem("resnet19")
+    'resnet19'
+    >>> file_stem("tests/test_net.py::test_counts[TN]")
+    'tests_test_net.py_test_counts_TN_d63e6ebd88'
+    """
+    if _SAFE.fullmatch(name):
+        return name
+    digest = sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_DIGITS]
+    readable = _UNSAFE.sub("_", name)[:_MOST_CHARACTERS].strip("._")
+    return f"{readable}_{digest}" if readable else digest
+
+
+@contextmanager
+def temporary_folder(prefix: str) -> Iterator[Path]:
+    """An empty folder, removed at the end; Ctrl-C does not leave it behind.
+
+    A signal waits while the folder is made or removed: the first use of ``tempfile`` tries the
+    place with a file, and between the making of a folder and the ``try`` around it there is room
+    for one too. Then its handler is called; one that raises, as Python's for Ctrl-C and those of
+    the command line do, leaves nothing behind.
+    """
+    folder = None
+    try:
+        with StopRequest() as stop:
+            folder = tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
+        stop.grant()
+        yield Path(folder.name)
+    finally:
+        if folder is not None:
+            with StopRequest() as stop:
+                folder.cleanup()
+            stop.grant()

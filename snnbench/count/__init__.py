@@ -2,10 +2,9 @@
 
 profiler        snnbench.profile: hooks in, hooks out, the result
 audit           the dispatch mode: sees every operation and judges it
-rules           the register of counting rules
+rules           the register: what is counted by a rule, and what is free
 synapse_rules   convolutions, products, attention, LSTM
 side_rules      norms, additions, pools
-free            operations that do nothing that is counted
 attribution     which row an operation belongs to
 weights_map     which tensors are weights
 neurons         which modules are neurons

@@ -19,11 +19,10 @@ from snnbench.count import side_rules, synapse_rules
 from snnbench.count.attribution import ROOT, Scope
 from snnbench.count.audit import Audit, tensors_of
 from snnbench.count.clock import LAYOUTS, Layout
-from snnbench.count.free import is_free
 from snnbench.count.ledger import Ledger
 from snnbench.count.masks import count_axis
 from snnbench.count.neurons import is_known_elementwise, neuron_names, spikes_of
-from snnbench.count.rules import RULES
+from snnbench.count.rules import RULES, is_free
 from snnbench.results.counts import Profile
 
 RULE_MODULES = (synapse_rules, side_rules)  # importing them registers their rules

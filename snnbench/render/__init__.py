@@ -11,8 +11,8 @@ twin_tables   the SNN against its twin and the paper
 table         what a table is
 engine        the engine's table and figure
 layer_latency layers by firing rate: figure, table, csv
-speed_words   times in words
-findings      findings and notices in words
+findings      what a result shows, in words
+notices       what a reader must know first, in words
 text          numbers and names as text
 escape        foreign text made harmless
 """

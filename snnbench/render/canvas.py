@@ -68,22 +68,26 @@ def style() -> Iterator[None]:
         yield
 
 
-def finish(figure: Figure, result: RunResult, *, name: str, title: str, alt: str) -> Plot:
-    """Add the heading and the line that says what was measured, and draw both files."""
-    figure.suptitle(title, x=0.01, ha="left", fontsize=9.5, fontweight="bold")
+def plot(figure: Figure, result: RunResult, *, name: str, title: str, alt: str) -> Plot:
+    """Finish a figure of a run, with a note that says what was measured."""
     width = int(figure.get_figwidth() * _CHARACTERS_PER_INCH)
     note = textwrap.fill(f"{text.weights_note(result)}: {text.subject(result)}", width)
-    figure.supxlabel(note, x=0.01, ha="left", fontsize=7, color=MUTED)
+    files = finish(figure, title, note)
+    return Plot(name=name, title=title, alt=f"{alt} {text.context(result)}.", **files)
+
+
+def finish(figure: Figure, title: str, note: str, *, note_size: float = 7) -> dict[str, bytes]:
+    """Add a heading and a note, and draw the files; equal figures give equal bytes.
+
+    Returns:
+        Their content as ``svg`` and ``png``.
+    """
+    figure.suptitle(title, x=0.01, ha="left", fontsize=9.5, fontweight="bold")
+    figure.supxlabel(note, x=0.01, ha="left", fontsize=note_size, color=MUTED)
     # Laid out once, not once per file.
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
-    return Plot(
-        name=name,
-        title=title,
-        alt=f"{alt} {text.context(result)}.",
-        svg=_draw(figure, "svg"),
-        png=_draw(figure, "png"),
-    )
+    return {kind: _draw(figure, kind) for kind in ("svg", "png")}
 
 
 def _draw(figure: Figure, kind: str) -> bytes:

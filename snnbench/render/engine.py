@@ -126,7 +126,7 @@ def speedup_figure(result: RunResult) -> Plot | None:
     axes.set_ylabel("Speedup over the dense step")
     axes.legend(loc="best")
     slower = sum(1 for value in speedups if value < 1)
-    return canvas.finish(
+    return canvas.plot(
         figure,
         result,
         name="speedup_by_firing_rate",

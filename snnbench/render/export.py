@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from snnbench.render import text
-from snnbench.render.escape import cell
+from snnbench.render.escape import cell, markdown
 from snnbench.render.table import Table
 
 LONG_TABLE_ROWS = 40
@@ -34,7 +34,6 @@ _LATEX = {
     text.AT_MOST: r"$\leq$",
     text.UNKNOWN: "--",
 }
-_MARKDOWN = re.compile(r"([\\`*_\[\]|~$])")
 _EXPONENT = re.compile(r"^(-?[\d.]+)e(-?\d+)$")
 
 
@@ -118,8 +117,7 @@ def _latex_rows(table: Table) -> list[str]:
 
 
 def _markdown(cell: str) -> str:
-    escaped = _MARKDOWN.sub(r"\\\1", _one_line(cell))
-    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return markdown(_one_line(cell))
 
 
 def _one_line(cell: str) -> str:

@@ -73,7 +73,7 @@ def spikes_figure(result: RunResult) -> Plot | None:
     unit = f"Spikes per neuron (T = {steps})" if steps else "Firing rate\n(spikes/neuron/timestep)"
     axes.set_ylabel(unit)
     axes.set_xlabel("Spiking layer, input to output")
-    return canvas.finish(
+    return canvas.plot(
         figure,
         result,
         name="spikes_per_neuron",
@@ -126,7 +126,7 @@ def operations_figure(result: RunResult) -> Plot | None:
     canvas.label_layers(axes.yaxis, [layer.name for layer in layers], height - 1.5)
     axes.set_xlabel(f"Operations {'per sample' if per_sample(result) else 'of the whole run'}")
     figure.legend(loc="outside upper right", ncols=3, handletextpad=0.2, columnspacing=1.2)
-    return canvas.finish(
+    return canvas.plot(
         figure,
         result,
         name="operations_by_layer",
@@ -168,7 +168,7 @@ def energy_figure(result: RunResult) -> Plot:
     for axes in panels[len(tables) :]:
         axes.set_visible(False)
     known = [row for row in rows if row["pj"] is not None]
-    return canvas.finish(
+    return canvas.plot(
         figure,
         result,
         name="energy",
@@ -242,7 +242,7 @@ def timestep_figure(result: RunResult) -> Plot | None:
         bar.set_label("Spiking layer, input (1) to output")
         bar.locator = MaxNLocator(6, integer=True)
         bar.update_ticks()
-    return canvas.finish(
+    return canvas.plot(
         figure,
         result,
         name="firing_rate_by_timestep",
@@ -277,7 +277,7 @@ def latency_figure(result: RunResult) -> Plot | None:
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x")
     axes.set_xlabel("Time per sample (ms); black line: median")
-    return canvas.finish(
+    return canvas.plot(
         figure,
         result,
         name="latency",

@@ -1,144 +1,21 @@
-"""What a result says, in plain words, and what a reader must know first."""
+"""What a result shows, in plain words: operations, energy, latency, accuracy."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
 from snnbench.core.statistics import wilson
 from snnbench.energy.models import DEFAULT_MODEL, get, memory_remark
+from snnbench.metrics.engine_frames import engine_frame
 from snnbench.metrics.frames import ZERO_SKIPPING_TWIN, energy_frame, timing_frame
 from snnbench.metrics.operations import SNN, TWIN, divisors, per_sample
 from snnbench.render import text
-from snnbench.render.speed_words import SAME, engine_sentences, latency_sentences
 from snnbench.render.table import records
 from snnbench.results.counts import Profile
-from snnbench.results.run import Accuracy, RunResult
+from snnbench.results.run import EVENT_TIMING, TWIN_TIMING, Accuracy, RunResult
 
-BUSY = 0.1
-"""Share of the processors that others took, from which times are not to be trusted."""
-NOISY_SPREAD = 0.1
-"""Interquartile range over median from which a latency is called noisy."""
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """Something a reader must know before the numbers, and what to do about it."""
-
-    what: str
-    remedy: str = ""
-
-
-def notices(result: RunResult) -> tuple[Notice, ...]:
-    """Uncounted operations first, then everything else that limits what the numbers mean."""
-    found = [*_gaps(result)]
-    found += [
-        Notice(
-            f"check {check.name!r} differs: {check.note or 'see the checks'}",
-            "do not use the numbers before the cause is known",
-        )
-        for check in result.checks
-        if not check.ok
-    ]
-    found += _limits(result)
-    found += _noise(result)
-    warnings = [warning for profile in _profiles(result) for warning in profile.warnings]
-    found += [Notice(warning) for warning in dict.fromkeys(warnings)]
-    return tuple(found)
-
-
-def _limits(result: RunResult) -> list[Notice]:
-    """What the input and the weights do not allow to be said."""
-    limits = (
-        (
-            result.weights.status == "untrained",
-            "untrained weights: firing rates, and all that follows from them, say nothing about a "
-            "trained network",
-            "pass trained weights with --weights",
-        ),
-        (
-            result.weights.status == "trained" and result.weights.evidence is None,
-            "weights are called trained without evidence: they may be any weights, and firing "
-            "rates hold for these only",
-            "use a safetensors file whose metadata tells how they were trained",
-        ),
-        (
-            result.weights.status == "unknown",
-            "weights of unknown training: firing rates hold for these weights only",
-            "load trained weights in the model's factory",
-        ),
-        (
-            result.snn.declared_dense,
-            "counted as an ANN, every operation a MAC: what is called SNN here is that network",
-            "",
-        ),
-        (
-            result.snn.timesteps is None,
-            "the number of timesteps T is unknown: spikes per neuron cannot be given",
-            "pass --timesteps",
-        ),
-        (
-            not per_sample(result),
-            "the number of samples is unknown: counts are those of the whole run",
-            "feed inputs with a batch dimension",
-        ),
-    )
-    return [Notice(what, remedy) for applies, what, remedy in limits if applies]
-
-
-def _profiles(result: RunResult) -> list[Profile]:
-    return [profile for profile in (result.snn, result.twin) if profile is not None]
-
-
-def _gaps(result: RunResult) -> list[Notice]:
-    found = []
-    for network, profile in ((SNN, result.snn), (TWIN, result.twin)):
-        if profile is None:
-            continue
-        found += [
-            Notice(
-                f"{item.operation} in {item.module or 'the model'} ({network}, "
-                f"{text.plural(item.calls, 'call')}) is not counted: totals are lower bounds",
-                "add a counting rule (docs/extend.md), or use --strict to fail on it",
-            )
-            for item in profile.uncounted
-        ]
-        if profile.uncalled:
-            found.append(
-                Notice(
-                    f"{', '.join(profile.uncalled)} ({network}) never ran and is not counted",
-                    "check that the forward pass reaches it",
-                )
-            )
-    return found
-
-
-def _noise(result: RunResult) -> list[Notice]:
-    return [*_busy(result), *_noisy(result)]
-
-
-def _busy(result: RunResult) -> list[Notice]:
-    loads = [timing.other_load for timing in result.timings if timing.other_load is not None]
-    if max(loads, default=0.0) < BUSY:
-        return []
-    return [
-        Notice(
-            f"other programs took up to {text.percent(max(loads))} of the processors while latency "
-            "was measured: the times, and their ratios, may be far off",
-            "close them and run again",
-        )
-    ]
-
-
-def _noisy(result: RunResult) -> list[Notice]:
-    noisy = [r for r in records(timing_frame(result)) if (r["spread"] or 0) >= NOISY_SPREAD]
-    return [
-        Notice(
-            f"latency of {row['name']} is noisy: quartiles {text.percent(row['spread'])} of the "
-            "median apart",
-            "close other programs and run again",
-        )
-        for row in noisy
-    ]
+SAME = 0.02
+"""Two values whose ratio is closer to 1 than this are called about equal."""
 
 
 def coverage(result: RunResult) -> str:
@@ -155,8 +32,8 @@ def verdict(result: RunResult) -> tuple[str, ...]:
     return (
         _operations_sentence(result),
         *_energy_sentences(result),
-        *latency_sentences(result),
-        *engine_sentences(result),
+        *_latency_sentences(result),
+        *_engine_sentences(result),
         *_accuracy_sentences(result),
     )
 
@@ -244,3 +121,79 @@ def _accuracy(accuracy: Accuracy) -> str:
         low, high = map(text.percent, wilson(accuracy.correct, accuracy.samples))
         told += f"; 95 % interval {low} to {high}"
     return f"{share} ({told})"
+
+
+def _latency_sentences(result: RunResult) -> list[str]:
+    """The fastest way to run the SNN against the twin, for each batch size."""
+    fastest: dict[int, dict[str, Any]] = {}
+    for row in records(timing_frame(result)):
+        if row["name"] == TWIN_TIMING or not row["over_twin"]:
+            continue
+        best = fastest.setdefault(row["batch_size"], row)
+        if row["over_twin"] < best["over_twin"]:
+            fastest[row["batch_size"]] = row
+    return [
+        f"On this machine, with a batch of {batch}, the SNN at its fastest ({best['name']}) takes "
+        f"{text.significant(best['median_ms'])} ms per sample, {text.factor(best['over_twin'])} "
+        f"the twin's time (measured{_quartiles(best, 'over_twin')})."
+        for batch, best in fastest.items()
+    ]
+
+
+def _quartiles(row: dict[str, Any], key: str) -> str:
+    """E.g. ``, quartiles 0.31 to 0.34``; empty where there are none."""
+    if row[f"{key}_q1"] is None:
+        return ""
+    low, high = (text.significant(row[f"{key}_{quartile}"]) for quartile in ("q1", "q3"))
+    return f", quartiles {low} to {high}"
+
+
+def _engine_sentences(result: RunResult) -> list[str]:
+    """Where events pay and where they do not, and whether the spikes are the same."""
+    sentences = []
+    for row in records(timing_frame(result)):
+        if row["name"] == EVENT_TIMING and row["over_dense"]:
+            twin = f" and {_speed(row, 'over_twin')} its twin" if row["over_twin"] else ""
+            sentences.append(
+                f"With a batch of {row['batch_size']} and {text.weights_note(result)} the event "
+                f"engine is {_speed(row, 'over_dense')} the dense SNN{twin} (measured; all "
+                "prepacked)."
+            )
+    if result.engine is None:
+        return sentences
+    rows = records(engine_frame(result.engine))
+    fed = [row for row in rows if row["firing_rate"] is not None]
+    driven = [row for row in rows if row["reason"] is None]
+    slower = [row for row in driven if (row["dense_over_step"] or 1) < 1 - SAME]
+    events = sum(row["reason"] is None for row in fed)
+    sentence = f"Event kernels run {events} of the {len(fed)} steps that spikes feed"
+    if slower:
+        worst = min(slower, key=lambda row: float(row["dense_over_step"]))
+        sentence += (
+            f"; {text.plural(len(slower), 'step')} of the engine would be faster in dense kernels, "
+            f"most of all {text.shorten(worst['step'])} "
+            f"({text.factor(1 / worst['dense_over_step'])} the time of dense)"
+        )
+    flipped, sites = result.engine.flipped_spikes, result.engine.spike_sites
+    same = "the same spikes as dense"
+    if flipped:
+        same = (
+            f"{flipped:,} of {sites:,} spikes other than dense "
+            f"({result.engine.flipped_by_rounding:,} if dense passes on the engine's spikes)"
+        )
+    weights = f"{result.engine.weights_dtype} weights"
+    return [*sentences, f"{sentence}.", f"With {weights} it fires {same}."]
+
+
+def _speed(row: dict[str, Any], key: str) -> str:
+    """E.g. ``2.50x faster than``, from a ratio of times; no claim where quartiles enclose 1."""
+    time_over_other = float(row[key])
+    low, high = row[f"{key}_q1"], row[f"{key}_q3"]
+    within_noise = low is not None and low < 1 < high
+    if within_noise:
+        return "neither clearly faster nor slower than"
+    if abs(time_over_other - 1) < SAME:
+        return "about as fast as"
+    if time_over_other < 1:
+        return f"{text.factor(1 / time_over_other)} faster than"
+    return f"{text.factor(time_over_other)} slower than"

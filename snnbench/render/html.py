@@ -12,7 +12,8 @@ from markupsafe import Markup
 
 from snnbench.render import text
 from snnbench.render.canvas import Plot
-from snnbench.render.findings import coverage, notices, verdict
+from snnbench.render.findings import coverage, verdict
+from snnbench.render.notices import notices
 from snnbench.render.table import Table
 from snnbench.results.run import Folding, RunResult
 

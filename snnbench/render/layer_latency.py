@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from itertools import pairwise
@@ -158,17 +157,8 @@ def draw(result: LayerLatencyResult) -> dict[str, bytes]:
         for index, curve in enumerate(result.curves):
             _draw_curve(axes, curve, colors(index / max(1, len(result.curves) - 1)))
         _label(axes, result)
-        figure.suptitle(
-            "Speedup of event kernels against firing rate, layer by layer",
-            x=0.01,
-            ha="left",
-            fontsize=9.5,
-            fontweight="bold",
-        )
-        figure.supxlabel(subject(result), x=0.01, ha="left", fontsize=6, color=canvas.MUTED)
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
-        return {kind: _file(figure, kind) for kind in ("svg", "png")}
+        title = "Speedup of event kernels against firing rate, layer by layer"
+        return canvas.finish(figure, title, subject(result), note_size=6)
 
 
 def _draw_curve(axes: Axes, curve: LatencyCurve, color: tuple[float, float, float, float]) -> None:
@@ -217,11 +207,3 @@ def _label(axes: Axes, result: LayerLatencyResult) -> None:
     axes.plot([], [], "o", color=canvas.MUTED, markersize=4, label="a layer's own rate")
     axes.plot([], [], "x", color=canvas.MUTED, markersize=6, label="break-even")
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=6)
-
-
-def _file(figure: Figure, kind: str) -> bytes:
-    buffer = io.BytesIO()
-    # no date and no program version, so that equal results give equal bytes
-    blank = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
-    figure.savefig(buffer, format=kind, metadata=blank)
-    return buffer.getvalue()

@@ -12,7 +12,8 @@ from rich.text import Text
 from snnbench.metrics.frames import energy_frame, timing_frame
 from snnbench.metrics.operations import SNN, TWIN, operation_rows, per_sample
 from snnbench.render import text
-from snnbench.render.findings import coverage, notices, verdict
+from snnbench.render.findings import coverage, verdict
+from snnbench.render.notices import notices
 from snnbench.render.table import records
 from snnbench.results.run import TWIN_TIMING, Accuracy, RunResult
 

@@ -13,7 +13,7 @@ from snnbench.compare.judge import Status
 from snnbench.compare.limits import Limit
 from snnbench.compare.words import rows, sentences
 from snnbench.core.errors import ResultError
-from snnbench.core.file_names import file_stem
+from snnbench.core.files import file_stem
 from snnbench.render.escape import printable
 from snnbench.results.files import load, save
 from snnbench.results.run import RunResult

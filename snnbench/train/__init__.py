@@ -1,13 +1,11 @@
 """Training and evaluation of benchmarks on labelled data.
 
 training           a training from recipe to weights
-recipe             what decides the outcome of a training
-schedule           learning rates
+recipe             what decides the outcome of a training; its learning rates
 machine            device, processes and threads, through Lightning Fabric
 batches            what a network sees of a batch
 loop               steps and epochs
-checkpoint         complete or not there at all
-folder             one training per folder at a time
+checkpoint         complete or not there at all; one training per folder
 log                a line per epoch
 progress           a progress bar
 evaluation         accuracy on a whole part of a data set

@@ -2,7 +2,7 @@
 
 A checkpoint is a folder that is filled under another name and then renamed. ``last`` is the newest,
 ``previous`` the one before it; while ``last`` is being replaced there may be only ``previous``,
-which is then complete.
+which is then complete. A training's folder belongs to one training at a time.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from __future__ import annotations
 import hashlib
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NoReturn
 
 import msgspec
 import safetensors.torch
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
 from snnbench.core.errors import OutputError, UsageError
@@ -219,3 +221,21 @@ def _refuse(folder: Path, name: str, reason: str) -> NoReturn:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Context in which no other training has ``folder``; it ends with the process at the latest.
+
+    Raises:
+        UsageError: Another one has it.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(FileLock(folder / ".training.lock", blocking=False))
+        except Timeout:
+            msg = f"another training is writing to {folder}; wait for it or choose another --out"
+            raise UsageError(msg) from None
+        except (OSError, NotImplementedError):
+            pass  # a file system without locks, as clusters have
+        yield

@@ -28,7 +28,7 @@ from snnbench.train.divergence import bad_gradient, first_not_finite
 from snnbench.train.evaluation import Scores, evaluate
 from snnbench.train.log import EpochRecord
 from snnbench.train.progress import TrainingProgress
-from snnbench.train.schedule import learning_rate
+from snnbench.train.recipe import learning_rate
 from snnbench.zoo import weight_files as weights
 
 BEST = "best.safetensors"

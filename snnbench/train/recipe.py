@@ -8,6 +8,7 @@ short recipe for embedded data, which ends within minutes on two cores.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -184,3 +185,18 @@ def _convert(values: Mapping[str, Any], where: str) -> Recipe:
         msg = f"{where}: {option}: {problem}, got {values.get(name)!r}"
         raise UsageError(msg) from None
     return recipe
+
+
+def learning_rate(recipe: Recipe, epoch: int, step: int, steps: int) -> float:
+    """The rate of one step; a function of its place alone, so that resuming needs no memory.
+
+    Args:
+        recipe: Its schedule, see ``Recipe``.
+        epoch: From 0.
+        step: Within the epoch, from 0.
+        steps: Per epoch.
+    """
+    if recipe.schedule == "step":
+        return recipe.lr * recipe.lr_factor ** (epoch // recipe.lr_step_epochs)
+    done = (epoch + step / steps) / recipe.epochs
+    return recipe.lr * (1 + math.cos(math.pi * done)) / 2

@@ -22,11 +22,10 @@ from snnbench.data.open import open_set
 from snnbench.results.environment import capture
 from snnbench.train import batches as networks
 from snnbench.train import checkpoint, evidence
-from snnbench.train.checkpoint import State, Sums
+from snnbench.train.checkpoint import State, Sums, alone
 from snnbench.train.evaluation import spread
 from snnbench.train.fast.optimise import optimise
 from snnbench.train.fast.sync import synchronise
-from snnbench.train.folder import alone
 from snnbench.train.log import Board, EpochRecord, write_log
 from snnbench.train.loop import Job, Loop
 from snnbench.train.machine import Machine, launch, lost_processes_explained

@@ -11,8 +11,8 @@ from pathlib import Path
 from snnbench.compare.ab import environments, revisions
 from snnbench.compare.ab.processes import run
 from snnbench.compare.ab.revisions import Revision
+from snnbench.core.files import temporary_folder
 from snnbench.core.progress import Reporter
-from snnbench.core.temporary import temporary_folder
 from snnbench.results.files import load
 from snnbench.results.run import RunResult
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +11,7 @@ from matplotlib.figure import Figure
 from snnbench.compare.history.series import Track
 from snnbench.compare.history.tables import commit_label, step_sentences, title, to_csv
 from snnbench.compare.words import value
-from snnbench.core.file_names import file_stem
-from snnbench.core.files import write_atomically
+from snnbench.core.files import file_stem, write_atomically
 from snnbench.render import canvas
 
 if TYPE_CHECKING:
@@ -77,12 +75,8 @@ def _draw(track: Track) -> dict[str, bytes]:
     axes.grid(axis="y")
     if len(track.series) > 1:
         figure.legend(loc="outside upper right", ncols=min(5, len(track.series)))
-    figure.suptitle(title(track), x=0.01, ha="left", fontsize=9.5, fontweight="bold")
     note = next(step_sentences([track])) if len(track.steps) < 2 else f"{len(track.steps)} steps"
-    figure.supxlabel(note, x=0.01, ha="left", fontsize=7, color=canvas.MUTED)
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
-    return {kind: _file(figure, kind) for kind in ("svg", "png")}
+    return canvas.finish(figure, title(track), note)
 
 
 def _mark_steps(axes: Axes, track: Track, place: dict[int, int]) -> None:
@@ -99,11 +93,3 @@ def _mark_steps(axes: Axes, track: Track, place: dict[int, int]) -> None:
             color=canvas.TWIN_COLOR,
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
         )
-
-
-def _file(figure: Figure, kind: str) -> bytes:
-    buffer = io.BytesIO()
-    # no date and no program version, so that equal results give equal bytes
-    blank = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
-    figure.savefig(buffer, format=kind, metadata=blank)
-    return buffer.getvalue()

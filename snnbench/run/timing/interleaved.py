@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snnbench.core.errors import OutputError, SnnbenchError, UsageError
-from snnbench.core.temporary import temporary_folder
+from snnbench.core.files import temporary_folder
 from snnbench.results.run import Timing
 
 if TYPE_CHECKING:

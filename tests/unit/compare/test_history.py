@@ -19,7 +19,6 @@ from snnbench.compare.history.plots import write_files
 from snnbench.compare.history.series import Track, choose, tracks
 from snnbench.compare.history.values import summary
 from snnbench.core.errors import ResultError, SnnbenchError, UsageError
-from snnbench.core.file_names import file_stem
 from snnbench.results.files import save
 from snnbench.results.run import RunResult
 
@@ -303,25 +302,3 @@ def test_a_history_needs_no_torch(tmp_path: Path) -> None:
     )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path, capture_output=True)
     assert (tmp_path / "o" / "history.csv").exists()
-
-
-def test_file_stems_never_collide() -> None:
-    names = [
-        "net",
-        "Net",
-        "net ",
-        "a/b",
-        "a_b",
-        "a:b",
-        "ü",
-        "\udcff",
-        "",
-        ".",
-        "..",
-        "x" * 300,
-        "x" * 301,
-    ]
-    stems = [file_stem(name) for name in names]
-    assert len({stem.lower() for stem in stems}) == len(names)
-    assert max(map(len, stems)) <= 100
-    assert all(stem.isascii() and not stem.startswith(".") and stem for stem in stems)

@@ -13,7 +13,8 @@ from support.factories import (
 
 from snnbench.render import text
 from snnbench.render.export import latex_escape, to_csv, to_latex, to_markdown
-from snnbench.render.findings import coverage, notices, verdict
+from snnbench.render.findings import coverage, verdict
+from snnbench.render.notices import notices
 from snnbench.render.tables import tables
 
 
@@ -107,6 +108,19 @@ def test_markdown_keeps_cells_apart_and_html_out():
     assert "<script>" not in markdown
     lines = [line for line in markdown.splitlines() if line.startswith("|")]
     assert {line.replace(r"\|", "").count("|") for line in lines} == {len(table.columns) + 1}
+
+
+def test_markdown_shows_names_as_they_are_and_follows_none():
+    name = "a\x1b[31m@someone see https://example.org #1"
+    table = next(t for t in tables(with_names(make_result(), name)) if t.name == "layers")
+
+    markdown = to_markdown(table)
+
+    assert "\x1b" not in markdown
+    assert "@someone" not in markdown
+    assert "://" not in markdown
+    assert " #1" not in markdown
+    assert r"a\\x1b\[31m" in markdown
 
 
 def test_csv_holds_all_digits_and_leaves_unknown_empty():

@@ -19,9 +19,9 @@ from snnbench.core.errors import SnnbenchError, UsageError
 from snnbench.core.signals import StopRequest
 from snnbench.nn.neuron import LIF
 from snnbench.train import checkpoint
+from snnbench.train.checkpoint import alone
 from snnbench.train.divergence import bad_gradient, first_not_finite
 from snnbench.train.evaluation import evaluate, spread
-from snnbench.train.folder import alone
 from snnbench.train.log import EpochRecord, write_log
 from snnbench.train.machine import Machine, launch, lost_processes_explained
 from snnbench.train.training import train

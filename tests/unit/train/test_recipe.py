@@ -9,8 +9,7 @@ import pytest
 
 from snnbench.core.errors import OutputError, UsageError
 from snnbench.core.statistics import wilson
-from snnbench.train.recipe import as_dict, differences, resolve, write
-from snnbench.train.schedule import learning_rate
+from snnbench.train.recipe import as_dict, differences, learning_rate, resolve, write
 from snnbench.zoo import registry
 
 CARD = registry.get("resnet19").card

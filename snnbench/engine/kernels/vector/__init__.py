@@ -12,7 +12,6 @@ formats   formats of weights
 windows   sums by window
 rows      sums by row
 spikes    lists of events, neurons
-words     loaded weights as words
 memory    loads, stores, counters
-emit      small pieces of LLVM IR
+emit      small pieces of LLVM IR, loaded weights as words
 """

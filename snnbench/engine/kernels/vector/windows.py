@@ -13,9 +13,12 @@ from numba.extending import intrinsic
 from snnbench.engine.kernels.vector.emit import (
     add_vectors,
     advance,
+    chunk_end,
     load,
     store,
+    to_words,
     while_before,
+    widened,
     zeros,
 )
 from snnbench.engine.kernels.vector.formats import (
@@ -28,7 +31,6 @@ from snnbench.engine.kernels.vector.formats import (
     Format,
     size_of,
 )
-from snnbench.engine.kernels.vector.words import chunk_end, to_words, widened
 
 _STEP = 4  # events per turn of the inner loop
 _SUMS = 8 if HAS_COMPRESS else 4  # vectors of sums that stay in registers and hide latency

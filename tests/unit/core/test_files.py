@@ -1,4 +1,4 @@
-"""Temporary folders under signals."""
+"""Names of files, and temporary folders under signals."""
 
 import shutil
 import signal
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from snnbench.core.files import file_stem, temporary_folder
 from snnbench.core.signals import SIGNALS, StopRequest
-from snnbench.core.temporary import temporary_folder
 
 
 @pytest.fixture(autouse=True)
@@ -82,3 +82,25 @@ def test_a_handler_of_the_callers_is_called_and_an_ignored_signal_is_not() -> No
         assert not stop.asked
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def test_file_stems_never_collide() -> None:
+    names = [
+        "net",
+        "Net",
+        "net ",
+        "a/b",
+        "a_b",
+        "a:b",
+        "ü",
+        "\udcff",
+        "",
+        ".",
+        "..",
+        "x" * 300,
+        "x" * 301,
+    ]
+    stems = [file_stem(name) for name in names]
+    assert len({stem.lower() for stem in stems}) == len(names)
+    assert max(map(len, stems)) <= 100
+    assert all(stem.isascii() and not stem.startswith(".") and stem for stem in stems)

@@ -11,7 +11,7 @@ from snnbench.compare import words
 from snnbench.compare.compare import Comparison, Report
 from snnbench.compare.judge import Gate, Status
 from snnbench.compare.moves import Move
-from snnbench.metrics.catalogue import Number
+from snnbench.metrics.metric import Number
 from snnbench.render.escape import printable
 
 VERSION = 1

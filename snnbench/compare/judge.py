@@ -12,7 +12,8 @@ from statistics import median
 from snnbench.compare.limits import Limit
 from snnbench.compare.moves import Direction, Move
 from snnbench.compare.times import TimePair, time_pairs
-from snnbench.metrics.catalogue import LATENCY, Measured, Metric, Number, metrics
+from snnbench.metrics.catalogue import TIMES, Measured
+from snnbench.metrics.metric import Metric, Number
 from snnbench.results.run import RunResult
 
 _CULPRITS = 3
@@ -126,12 +127,10 @@ def judge_times(
 ) -> tuple[Gate, ...]:
     """A gate for every time that either side has or that has a limit."""
     gates: list[Gate] = []
-    found = {
-        name: time_pairs(base, head, timing, allowed=allowed) for name, timing in LATENCY.items()
-    }
-    known = [name for name, pairs in found.items() if pairs]
-    for name, pairs in found.items():
-        metric, limit = metrics()[name], limits.get(name)
+    found = [(metric, time_pairs(base, head, metric.timing, allowed=allowed)) for metric in TIMES]
+    known = [metric.name for metric, pairs in found if pairs]
+    for metric, pairs in found:
+        limit = limits.get(metric.name)
         gates += [_judge_time(metric, limit, pair) for pair in pairs]
         if not pairs and limit is not None:
             gates.append(

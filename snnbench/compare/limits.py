@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from snnbench.core.errors import UsageError
-from snnbench.metrics.catalogue import Family, Metric, Number, metrics
+from snnbench.metrics.catalogue import compared_metrics
+from snnbench.metrics.metric import Family, Gated, Metric, Number
 
 COUNTS = "counts"
 """The group of all exact counts that are gated by default."""
@@ -78,8 +79,8 @@ def limits(asked: Iterable[str], *, exact: bool = False) -> dict[str, Limit]:
         return given
     default = {
         metric.name: Limit(metric=metric, exact=exact, explicit=False)
-        for metric in metrics().values()
-        if metric.gated
+        for metric in compared_metrics().values()
+        if metric.gated is Gated.BY_DEFAULT
     }
     return default | given
 
@@ -99,7 +100,7 @@ def _parse(text: str) -> list[Limit]:
             raise UsageError(msg)
     # the group of the defaults asks for no more than they do: a network may have no twin
     explicit = name != COUNTS
-    group = None if name in metrics() else name
+    group = None if name in compared_metrics() else name
     return [
         Limit(metric=metric, tolerance=value, unit=unit, explicit=explicit, group=group)
         for metric in found
@@ -108,11 +109,12 @@ def _parse(text: str) -> list[Limit]:
 
 def _selected(name: str) -> list[Metric]:
     """The metric of that name, or those of the group."""
-    known = metrics()
+    known = compared_metrics()
     if name in known:
         return [known[name]]
     if name == COUNTS:
-        return [m for m in known.values() if m.family is Family.COUNT and m.gated]
+        counts = [metric for metric in known.values() if metric.family is Family.COUNT]
+        return [metric for metric in counts if metric.gated is Gated.BY_DEFAULT]
     group = [metric for metric in known.values() if metric.name.startswith(f"{name}.")]
     if name and group:
         return group

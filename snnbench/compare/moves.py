@@ -10,7 +10,13 @@ from itertools import chain
 from math import inf
 
 from snnbench.compare.identity import LAYERS, NEURONS
-from snnbench.metrics.catalogue import Metric, Number, Values, layer_values, metrics
+from snnbench.metrics.catalogue import (
+    Values,
+    compared_metrics,
+    executed_values,
+    layer_values,
+)
+from snnbench.metrics.metric import Metric, Number
 from snnbench.results.counts import Profile
 from snnbench.results.run import EngineRun
 
@@ -110,7 +116,9 @@ def layer_changes(base: Profile, head: Profile, totals: Values) -> LayerChanges:
         for name, layer in before.items()
         if name in after and after[name] != layer
     ]
-    values = [(old, new, layer_values(old), layer_values(new)) for old, new in differing]
+    values = [
+        (old, new, layer_values(old, base), layer_values(new, head)) for old, new in differing
+    ]
     gone = (
         Missing(kind=LAYERS, layer=name, detail="the layer is gone")
         for name in before
@@ -164,17 +172,13 @@ def merged(*groups: tuple[Move, ...]) -> tuple[Move, ...]:
     return _sorted(chain.from_iterable(groups))
 
 
-def _executed(engine: EngineRun | None) -> dict[str, dict[str, Number | None]]:
+def _executed(engine: EngineRun | None) -> dict[str, Values]:
     steps = () if engine is None else engine.steps
-    return {
-        layer.name: {"engine.adds": layer.executed_adds, "engine.macs": layer.executed_macs}
-        for step in steps
-        for layer in step.layers
-    }
+    return {layer.name: executed_values(layer) for step in steps for layer in step.layers}
 
 
 def _moves(layer: str | None, base: Values, head: Values, totals: Values) -> Iterator[Move]:
-    known = metrics()
+    known = compared_metrics()
     for name, old in base.items():
         new = head[name]
         if old is not None and new is not None and old != new:
@@ -191,7 +195,7 @@ def _weight(old: Number | None, new: Number | None, total: Number | None) -> flo
 
 
 def _sorted(moves: Iterable[Move]) -> tuple[Move, ...]:
-    order = {name: place for place, name in enumerate(metrics())}
+    order = {name: place for place, name in enumerate(compared_metrics())}
     return tuple(
         sorted(moves, key=lambda move: (-move.weight, order[move.metric.name], move.layer or ""))
     )

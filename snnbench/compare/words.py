@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from snnbench.compare.compare import Comparison, Report
 from snnbench.compare.judge import Gate, Status
 from snnbench.compare.moves import Move
-from snnbench.metrics.catalogue import Family, Metric, Number
+from snnbench.metrics.metric import Family, Metric, Number
 from snnbench.render import text
 from snnbench.render.escape import printable
 
@@ -117,6 +117,8 @@ def value(metric: Metric, number: Number | None) -> str:
         return text.short(count, _COUNT_DIGITS) if abs(count) >= _MILLION else f"{count:,}"
     if metric.family is Family.ENERGY:
         return text.energy(float(number))
+    if metric.family is Family.SHARE:
+        return text.percent(float(number), 4)
     unit = {Family.ACCURACY: " %", Family.TIME: " ms", Family.RATE: ""}[metric.family]
     return f"{text.significant(float(number), 4)}{unit}"
 

@@ -91,15 +91,15 @@ def estimate_energy(
     }
     runs = [layer for layer in profile.layers if layer.name not in unpriced]
     terms, uncounted = [], []
+    prices = [(c.operation, OPERATIONS[c.operation], c.exact_pj) for c in model.costs]
     for layer in runs:
-        for cost in model.costs:
-            operation = OPERATIONS[cost.operation]
+        for name, operation, price in prices:
             count = operation.count(layer, counting)
             if count is None:
                 uncounted.append(f"{operation.title} of {layer.name}, whose number is unknown")
             elif count:
-                pj = count * cost.exact_pj
-                terms.append(Term(layer=layer.name, operation=cost.operation, count=count, pj=pj))
+                pj = count * price
+                terms.append(Term(layer=layer.name, operation=name, count=count, pj=pj))
     if profile.uncounted:
         names = ", ".join(sorted({item.operation for item in profile.uncounted}))
         uncounted.append(f"uncounted operations ({names})")

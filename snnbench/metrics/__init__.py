@@ -1,6 +1,7 @@
 """What follows from a result: the metrics, and tables for machines; never torch.
 
-catalogue       the metrics by name, and their values in a result
+metric          what a metric is
+catalogue       the list of metrics, and their values in a result
 operations      additions and multiplications, as ZH21 counts them
 frames          results as tidy pandas tables
 engine_frames   the engine's steps as a table

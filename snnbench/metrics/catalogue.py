@@ -1,146 +1,258 @@
-"""What is compared: metrics by name, and their values in a result.
+"""The list of metrics: what each one means, which way is worse, when it is gated, and its values.
 
-Values are exact, integers and fractions, so that neither the order of layers nor rounding makes
-two equal results differ.
+Tables, the summary on the screen, ``snnbench compare`` and ``snnbench history`` read this list, and
+so does the table of metrics in docs/metrics.md. Values are exact, integers and fractions, so that
+neither the order of layers nor rounding makes two equal results differ.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from enum import StrEnum
 from fractions import Fraction
-from functools import cache
 
 from snnbench.energy.estimate import estimate_energy
-from snnbench.energy.models import models
-from snnbench.results.counts import LayerRecord, Role, SideOps
-from snnbench.results.run import (
-    DENSE_TIMING,
-    EVENT_TIMING,
-    TWIN_TIMING,
-    Accuracy,
-    EngineRun,
-    RunResult,
-)
+from snnbench.energy.models import SIDE, EnergyModel, models
+from snnbench.metrics.metric import Family, Gated, Metric, Number, at, executed, rate, total
+from snnbench.results.counts import LayerRecord, Profile, SideOps
+from snnbench.results.engine import EngineLayer
+from snnbench.results.run import DENSE_TIMING, EVENT_TIMING, TWIN_TIMING, Accuracy, RunResult
 
-Number = int | float | Fraction
 Values = Mapping[str, Number | None]
 _PERCENT = 100
 
 
-class Family(StrEnum):
-    """How a metric's change is told, and how much of it a limit can admit."""
-
-    COUNT = "count"
-    RATE = "rate"
-    ENERGY = "energy"
-    ACCURACY = "accuracy"
-    TIME = "time"
+def _percent(accuracy: Accuracy | None) -> Fraction | None:
+    return None if accuracy is None else rate(_PERCENT * accuracy.correct, accuracy.samples)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
-    """Something that can move.
-
-    Attributes:
-        name: As in ``--fail-above``; a part before a dot names a group.
-        unit: Of its values.
-        family: See ``Family``.
-        lower_is_better: ``None`` where neither direction is better.
-        gated: Whether it is gated when the user asks for nothing.
-    """
-
-    name: str
-    unit: str
-    family: Family = Family.COUNT
-    lower_is_better: bool | None = True
-    gated: bool = True
+def _firing_rate(result: RunResult) -> Fraction | None:
+    neurons = result.snn.neurons
+    return rate(total(x.output_spikes for x in neurons), total(x.output_sites for x in neurons))
 
 
-_SIDE = tuple(field.name for field in fields(SideOps))
+def _spikes_per_neuron(result: RunResult) -> Fraction | None:
+    found, steps = _firing_rate(result), result.snn.timesteps
+    return None if found is None or steps is None else found * steps
 
 
-def _neurons_only(field: str) -> Callable[[LayerRecord], int | None]:
-    return lambda layer: getattr(layer, field) if layer.role is Role.NEURON else None
+DECLARED = (
+    Metric(
+        "synops",
+        "Effective synaptic operations",
+        "SynOps",
+        run=at("snn.effective.synops"),
+    ),
+    Metric(
+        "input_density",
+        "Share of input elements that are not zero",
+        "",
+        family=Family.SHARE,
+        gated=Gated.NEVER,
+        stored="input_density",
+        header="Density",
+    ),
+    Metric(
+        "dense.synops",
+        "Every synapse at every timestep",
+        "SynOps",
+        gated=Gated.NEVER,
+        stored="dense.synops",
+        header="Dense",
+    ),
+    Metric(
+        "macs", "Effective multiply-accumulates", "MACs", stored="effective.macs", header="MACs"
+    ),
+    Metric("acs", "Effective accumulates", "ACs", stored="effective.acs", header="ACs"),
+    Metric(
+        "estimated_synops",
+        "Estimate: density times dense operations",
+        "SynOps",
+        gated=Gated.NEVER,
+        stored="estimated_synops",
+        header="Rate x dense",
+    ),
+    Metric("spikes", "Spikes", "spikes", stored="output_spikes", neurons=True),
+    Metric(
+        "neurons",
+        "Neurons times timesteps times samples",
+        "neuron updates",
+        lower_is_better=None,
+        stored="output_sites",
+        neurons=True,
+    ),
+    Metric("params", "Elements of weights", "parameters", stored="params"),
+    Metric(
+        "nonzero_params",
+        "Elements of weights that are not zero",
+        "parameters",
+        stored="nonzero_params",
+    ),
+    *(
+        Metric(f"{kind}.{part}", f"{title} {plural}", unit, stored=f"{kind}.{part}")
+        for kind, title in (("dense", "Dense"), ("in_image", "In-image"))
+        for part, plural, unit in (
+            ("macs", "multiply-accumulates", "MACs"),
+            ("acs", "accumulates", "ACs"),
+        )
+    ),
+    *(
+        Metric(
+            f"side.{side.name}",
+            operation.title.capitalize(),
+            "operations",
+            stored=f"side.{side.name}",
+        )
+        for side, operation in zip(fields(SideOps), SIDE.values(), strict=True)
+    ),
+    Metric(
+        "twin.dense.macs",
+        "Dense multiply-accumulates of the ANN twin",
+        "MACs",
+        run=at("twin.dense.macs"),
+    ),
+    Metric(
+        "twin.macs",
+        "Effective multiply-accumulates of the ANN twin",
+        "MACs",
+        gated=Gated.ON_REQUEST,
+        run=at("twin.effective.macs"),
+    ),
+    Metric(
+        "uncounted",
+        "Operations that ran and have no counting rule",
+        "operations without a rule",
+        run=lambda result: sum(item.calls for item in result.snn.uncounted),
+    ),
+    Metric(
+        "uncalled",
+        "Modules with parameters that never ran",
+        "modules that never ran",
+        run=lambda result: len(result.snn.uncalled),
+    ),
+    Metric(
+        "failed_checks",
+        "Cross-checks that failed",
+        "cross-checks",
+        run=lambda result: sum(not check.ok for check in result.checks) if result.checks else None,
+    ),
+    Metric(
+        "firing_rate",
+        "Spikes per neuron and timestep",
+        "spikes/neuron/timestep",
+        family=Family.RATE,
+        layer=lambda layer, _: rate(layer.output_spikes, layer.output_sites),
+        neurons=True,
+        run=_firing_rate,
+        header="Firing rate",
+        screen="Firing rate (spikes/neuron/timestep)",
+    ),
+    Metric(
+        "spikes_per_neuron",
+        "Spikes per neuron over all T timesteps",
+        "spikes/neuron",
+        family=Family.RATE,
+        gated=Gated.NEVER,
+        layer=lambda layer, profile: layer.spikes_per_neuron(profile.timesteps),
+        neurons=True,
+        run=_spikes_per_neuron,
+        header="Spikes / neuron",
+        screen="Spikes per neuron",
+    ),
+    Metric(
+        "accuracy",
+        "Correct answers of the SNN",
+        "%",
+        family=Family.ACCURACY,
+        lower_is_better=False,
+        run=lambda result: _percent(result.accuracy),
+    ),
+    Metric(
+        "twin_accuracy",
+        "Correct answers of the ANN twin",
+        "%",
+        family=Family.ACCURACY,
+        lower_is_better=False,
+        gated=Gated.ON_REQUEST,
+        run=lambda result: _percent(result.twin_accuracy),
+    ),
+    # rounding decides these, and measured times what the engine runs: no gate unless asked for
+    Metric(
+        "folding.flips",
+        "Spikes that folding the batch norm changes",
+        "spikes",
+        gated=Gated.ON_REQUEST,
+        run=at("folding.flipped_spikes"),
+    ),
+    Metric(
+        "engine.flips",
+        "Spikes of the event engine that differ from PyTorch's",
+        "spikes",
+        gated=Gated.ON_REQUEST,
+        run=at("engine.flipped_spikes"),
+    ),
+    Metric(
+        "engine.adds",
+        "Additions that the event engine executed",
+        "additions",
+        gated=Gated.ON_REQUEST,
+        executed="executed_adds",
+    ),
+    Metric(
+        "engine.padding_adds",
+        "Additions of zeros that pad its lists of events",
+        "additions",
+        gated=Gated.ON_REQUEST,
+        run=lambda result: executed(result, "padding_adds"),
+    ),
+    Metric(
+        "engine.macs",
+        "Multiply-accumulates that the event engine executed",
+        "MACs",
+        gated=Gated.ON_REQUEST,
+        executed="executed_macs",
+    ),
+)
+"""Metrics in the order of columns and of judging; cost tables and timings add theirs."""
 
-
-def _side(field: str) -> Callable[[LayerRecord], int]:
-    return lambda layer: int(getattr(layer.side, field))
-
-
-LAYER_COUNTS: dict[str, Callable[[LayerRecord], int | None]] = {
-    "acs": lambda layer: layer.effective.acs,
-    "macs": lambda layer: layer.effective.macs,
-    "spikes": _neurons_only("output_spikes"),
-    "neurons": _neurons_only("output_sites"),
-    "params": lambda layer: layer.params,
-    "nonzero_params": lambda layer: layer.nonzero_params,
-    "dense.acs": lambda layer: layer.dense.acs,
-    "dense.macs": lambda layer: layer.dense.macs,
-    "in_image.acs": lambda layer: layer.in_image.acs,
-    "in_image.macs": lambda layer: layer.in_image.macs,
-    **{f"side.{field}": _side(field) for field in _SIDE},
-}
-"""Count -> its value in one layer; ``None`` where the layer has no such count."""
-
-LATENCY = {
-    "latency.event": EVENT_TIMING,
-    "latency.dense": DENSE_TIMING,
-    "latency.twin": TWIN_TIMING,
-}
+TIMES = tuple(
+    Metric(
+        f"latency.{name}",
+        f"Time per sample of {what}",
+        "ms",
+        family=Family.TIME,
+        gated=Gated.ON_REQUEST,
+        timing=timing,
+    )
+    for name, what, timing in (
+        ("event", "the SNN in the event engine", EVENT_TIMING),
+        ("dense", "the SNN in dense kernels", DENSE_TIMING),
+        ("twin", "the ANN twin", TWIN_TIMING),
+    )
+)
+LATENCY = {metric.name: metric.timing for metric in TIMES}
 """Metric -> ``Timing.name``."""
 
-_UNITS = {
-    "acs": "ACs",
-    "macs": "MACs",
-    "spikes": "spikes",
-    "neurons": "neuron updates",
-    "params": "parameters",
-    "nonzero_params": "parameters",
-}
+
+def _energy(model: EnergyModel) -> Metric:
+    return Metric(
+        f"energy.{model.name}",
+        f"Energy estimate, {model.title}",
+        "pJ",
+        family=Family.ENERGY,
+        run=lambda result: estimate_energy(result.snn, model).exact_pj,
+        lower_bound=lambda result: not estimate_energy(result.snn, model).complete,
+    )
 
 
-@cache
 def metrics() -> dict[str, Metric]:
-    """All metrics by name, in the order in which they are judged."""
-    found = [
-        Metric(name="synops", unit="SynOps"),
-        *(
-            Metric(
-                name=name,
-                unit=_UNITS.get(name.rpartition(".")[2], "operations"),
-                lower_is_better=None if name == "neurons" else True,
-            )
-            for name in LAYER_COUNTS
-        ),
-        Metric(name="twin.dense.macs", unit="MACs"),
-        Metric(name="twin.macs", unit="MACs", gated=False),
-        Metric(name="uncounted", unit="operations without a rule"),
-        Metric(name="uncalled", unit="modules that never ran"),
-        Metric(name="failed_checks", unit="cross-checks"),
-        Metric(name="firing_rate", unit="spikes/neuron/timestep", family=Family.RATE),
-        *(
-            Metric(name=f"energy.{model.name}", unit="pJ", family=Family.ENERGY)
-            for model in models()
-        ),
-        Metric(name="accuracy", unit="%", family=Family.ACCURACY, lower_is_better=False),
-        Metric(
-            name="twin_accuracy",
-            unit="%",
-            family=Family.ACCURACY,
-            lower_is_better=False,
-            gated=False,
-        ),
-        # rounding decides these, and measured times what the engine runs: no gate unless asked for
-        Metric(name="folding.flips", unit="spikes", gated=False),
-        Metric(name="engine.flips", unit="spikes", gated=False),
-        Metric(name="engine.adds", unit="additions", gated=False),
-        Metric(name="engine.padding_adds", unit="additions", gated=False),
-        Metric(name="engine.macs", unit="MACs", gated=False),
-        *(Metric(name=name, unit="ms", family=Family.TIME, gated=False) for name in LATENCY),
-    ]
-    return {metric.name: metric for metric in found}
+    """All metrics by name."""
+    return {metric.name: metric for metric in (*DECLARED, *map(_energy, models()), *TIMES)}
+
+
+def compared_metrics() -> dict[str, Metric]:
+    """Metrics that a comparison and a history look at, in the order in which they are judged."""
+    return {name: m for name, m in metrics().items() if m.gated is not Gated.NEVER}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,8 +260,8 @@ class Measured:
     """A run in numbers.
 
     Attributes:
-        values: Every metric but times; ``None`` is unknown.
-        lower_bounds: Energies whose cost table lacks a price that is needed.
+        values: Every metric that is compared but times; ``None`` is unknown.
+        lower_bounds: Those whose value is only a lower bound.
     """
 
     values: Values
@@ -157,63 +269,21 @@ class Measured:
 
 
 def measured(result: RunResult) -> Measured:
-    """Every metric of the whole run."""
-    estimates = {f"energy.{model.name}": estimate_energy(result.snn, model) for model in models()}
+    """Every metric of the whole run that is compared."""
+    found = {name: m for name, m in compared_metrics().items() if not m.timing}
     return Measured(
-        values=_network_values(result)
-        | {name: guess.exact_pj for name, guess in estimates.items()},
-        lower_bounds=frozenset(name for name, guess in estimates.items() if not guess.complete),
+        values={name: metric.of_run(result) for name, metric in found.items()},
+        lower_bounds=frozenset(name for name, m in found.items() if m.lower_bound(result)),
     )
 
 
-def _network_values(result: RunResult) -> dict[str, Number | None]:
-    snn, twin = result.snn, result.twin
-    counts = {name: _sum(map(count, snn.layers)) for name, count in LAYER_COUNTS.items()}
-    return {
-        "synops": snn.effective.synops,
-        **counts,
-        "twin.dense.macs": None if twin is None else twin.dense.macs,
-        "twin.macs": None if twin is None else twin.effective.macs,
-        "uncounted": sum(item.calls for item in snn.uncounted),
-        "uncalled": len(snn.uncalled),
-        "failed_checks": sum(not check.ok for check in result.checks) if result.checks else None,
-        "firing_rate": rate(counts["spikes"], counts["neurons"]),
-        "accuracy": _percent(result.accuracy),
-        "twin_accuracy": _percent(result.twin_accuracy),
-        "folding.flips": None if result.folding is None else result.folding.flipped_spikes,
-        **_engine_values(result.engine),
-    }
+def layer_values(layer: LayerRecord, profile: Profile) -> dict[str, Number | None]:
+    """Every metric of one layer of ``profile`` that is compared."""
+    found = compared_metrics().items()
+    return {name: metric.of_layer(layer, profile) for name, metric in found if metric.has_layers}
 
 
-def layer_values(layer: LayerRecord) -> dict[str, Number | None]:
-    """Every metric of one layer."""
-    values: dict[str, Number | None] = {name: count(layer) for name, count in LAYER_COUNTS.items()}
-    return values | {"firing_rate": rate(_neurons_only("output_spikes")(layer), layer.output_sites)}
-
-
-def rate(spikes: int | None, sites: int | None) -> Fraction | None:
-    """Spikes per neuron per timestep, exactly."""
-    return None if spikes is None or not sites else Fraction(spikes, sites)
-
-
-def _engine_values(engine: EngineRun | None) -> dict[str, int | None]:
-    if engine is None:
-        return dict.fromkeys(("engine.flips", "engine.adds", "engine.padding_adds", "engine.macs"))
-    layers = [layer for step in engine.steps for layer in step.layers]
-    return {
-        "engine.flips": engine.flipped_spikes,
-        "engine.adds": sum(layer.executed_adds for layer in layers),
-        "engine.padding_adds": sum(layer.padding_adds for layer in layers),
-        "engine.macs": sum(layer.executed_macs for layer in layers),
-    }
-
-
-def _percent(accuracy: Accuracy | None) -> Fraction | None:
-    if accuracy is None or not accuracy.samples:
-        return None
-    return Fraction(_PERCENT * accuracy.correct, accuracy.samples)
-
-
-def _sum(values: Iterable[int | None]) -> int | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None
+def executed_values(layer: EngineLayer) -> dict[str, Number | None]:
+    """Every metric of what the event engine executed of one layer."""
+    found = compared_metrics().items()
+    return {name: getattr(layer, metric.executed) for name, metric in found if metric.executed}

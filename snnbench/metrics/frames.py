@@ -17,8 +17,9 @@ import pandas as pd
 from snnbench.core.units import MS_PER_S
 from snnbench.energy.estimate import EnergyEstimate, estimate_energy
 from snnbench.energy.models import EnergyModel, models
+from snnbench.metrics.catalogue import metrics
 from snnbench.metrics.operations import SNN, TWIN, divisors, operation_rows, per_sample, ratio
-from snnbench.results.counts import Profile
+from snnbench.results.counts import LayerRecord, Profile
 from snnbench.results.run import DENSE_TIMING, TWIN_TIMING, EngineRun, RunResult, Timing
 from snnbench.results.tidy import tidy
 
@@ -33,17 +34,21 @@ def layer_frame(profile: Profile, engine: EngineRun | None = None) -> pd.DataFra
         engine: What the event engine executed of it.
 
     Returns:
-        The fields of ``LayerRecord`` (operation counts as ``<kind>_macs`` and ``<kind>_acs``,
-        side work by its field name) and the derived ``input_density``, ``estimated_synops``,
-        ``firing_rate`` (spikes per neuron and timestep) and ``spikes_per_neuron`` (over all T);
+        ``Profile.table()``, and every other metric of layers in ``snnbench.metrics.catalogue``;
         with an engine ``executed_acs_per_sample`` and ``executed_macs_per_sample`` of its batch.
     """
+    rows = [layer.row(profile.timesteps) | _derived(layer, profile) for layer in profile.layers]
     if engine is None:
-        return profile.table()
-    rows = [layer.row(profile.timesteps) for layer in profile.layers]
+        return tidy(rows)
     executed = executed_operations(engine)
     nothing = dict.fromkeys(("executed_acs_per_sample", "executed_macs_per_sample"))
     return tidy([row | executed.get(row["layer"], nothing) for row in rows])
+
+
+def _derived(layer: LayerRecord, profile: Profile) -> dict[str, float | None]:
+    """Metrics of layers that a record does not have itself."""
+    values = {n: m.of_layer(layer, profile) for n, m in metrics().items() if m.layer}
+    return {name: None if value is None else float(value) for name, value in values.items()}
 
 
 def executed_operations(engine: EngineRun) -> dict[str, dict[str, float | None]]:

@@ -7,7 +7,9 @@ from dataclasses import fields
 import pandas as pd
 
 from snnbench.energy.models import SIDE
+from snnbench.metrics.catalogue import metrics
 from snnbench.metrics.frames import checks_frame, executed_operations, layer_frame
+from snnbench.metrics.metric import Metric
 from snnbench.metrics.operations import SNN, TWIN, divisors
 from snnbench.render import text
 from snnbench.render.engine import engine_table
@@ -18,7 +20,7 @@ from snnbench.render.twin_tables import (
     measured_energy_table,
     operations_table,
 )
-from snnbench.results.counts import LayerRecord, SideOps
+from snnbench.results.counts import LayerRecord, Profile, Role, SideOps
 from snnbench.results.run import EngineRun, RunResult
 
 
@@ -40,7 +42,7 @@ def tables(result: RunResult) -> tuple[Table, ...]:
 def layers_table(result: RunResult) -> Table:
     """Every layer of the SNN that has synapses or neurons."""
     divisor = divisors(result)[SNN]
-    steps = result.snn.timesteps
+    shown = [metric for metric in metrics().values() if metric.header]
     executed = None if result.engine is None else _executed_cells(result.engine)
     extra = (
         Column(
@@ -68,17 +70,12 @@ def layers_table(result: RunResult) -> Table:
                 "accumulates, dense costs MACs.",
                 numeric=False,
             ),
-            Column("Density", "Share of input elements that are not zero."),
-            Column("Dense", "Every synapse at every timestep."),
-            Column("MACs", "Effective multiply-accumulates."),
-            Column("ACs", "Effective accumulates."),
-            Column("Rate x dense", "Estimate: density times dense operations."),
-            Column("Firing rate", "Spikes per neuron and timestep."),
-            Column("Spikes / neuron", "Spikes per neuron over all T timesteps."),
+            *(Column(metric.header, f"{metric.title}.") for metric in shown),
             *(() if executed is None else extra),
         ),
         rows=tuple(
-            _layer_cells(layer, divisor, steps)
+            (layer.name, layer.type_name, _input(layer))
+            + tuple(_cell(metric, layer, result.snn, divisor) for metric in shown)
             + (() if executed is None else (executed.get(layer.name, ""),))
             for layer in result.snn.layers
             if layer.dense.synops or layer.output_spikes is not None
@@ -95,28 +92,17 @@ def _executed_cells(engine: EngineRun) -> dict[str, str]:
     }
 
 
-def _layer_cells(layer: LayerRecord, divisor: int, steps: int | None) -> tuple[str, ...]:
-    name = (layer.name, layer.type_name)
+def _input(layer: LayerRecord) -> str:
     if not layer.dense.synops:
-        blank = ("",) * 6
-        spikes = ("", "")
-        if layer.output_spikes is not None:
-            per_neuron = text.significant(layer.spikes_per_neuron(steps))
-            spikes = (text.significant(layer.firing_rate), per_neuron)
-        return (*name, *blank, *spikes)
-    density = layer.input_nonzero, layer.input_sites
-    estimated = layer.estimated_synops
-    return (
-        *name,
-        text.UNKNOWN if layer.input_alphabet is None else layer.input_alphabet.kind.value,
-        text.percent(density[0] / density[1] if density[0] is not None and density[1] else None),
-        text.count(layer.dense.synops / divisor),
-        text.count(layer.effective.macs / divisor),
-        text.count(layer.effective.acs / divisor),
-        text.count(None if estimated is None else estimated / divisor),
-        "",
-        "",
-    )
+        return ""
+    return text.UNKNOWN if layer.input_alphabet is None else layer.input_alphabet.kind.value
+
+
+def _cell(metric: Metric, layer: LayerRecord, profile: Profile, divisor: int) -> str:
+    """A value, or nothing where the layer cannot have it."""
+    if not (layer.role is Role.NEURON if metric.neurons else layer.dense.synops):
+        return ""
+    return text.metric_value(metric, metric.of_layer(layer, profile), divisor)
 
 
 def side_table(result: RunResult) -> Table:

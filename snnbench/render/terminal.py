@@ -9,8 +9,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from snnbench.metrics.catalogue import metrics
 from snnbench.metrics.frames import energy_frame, timing_frame
-from snnbench.metrics.operations import SNN, TWIN, operation_rows, per_sample
+from snnbench.metrics.operations import SNN, TWIN, divisors, operation_rows, per_sample
 from snnbench.render import text
 from snnbench.render.findings import coverage, verdict
 from snnbench.render.notices import notices
@@ -49,7 +50,7 @@ def _table(result: RunResult) -> Table:
         table.add_column(header, justify="right", no_wrap=True)
     groups = (
         _operation_cells(result),
-        _rate_cells(result),
+        _metric_cells(result),
         _energy_cells(result),
         _latency_cells(result),
         _accuracy_cells(result),
@@ -84,14 +85,12 @@ def _first(rows: list[dict[str, Any]], network: str, counting: str) -> dict[str,
     return next(matching, {})
 
 
-def _rate_cells(result: RunResult) -> list[Row]:
-    rate = text.significant(result.snn.firing_rate)
-    per_neuron = None
-    if result.snn.firing_rate is not None and result.snn.timesteps is not None:
-        per_neuron = result.snn.firing_rate * result.snn.timesteps
+def _metric_cells(result: RunResult) -> list[Row]:
+    divisor = divisors(result)[SNN]
     return [
-        ("Firing rate (spikes/neuron/timestep)", rate, "", ""),
-        ("Spikes per neuron", text.significant(per_neuron), "", ""),
+        (metric.screen, text.metric_value(metric, metric.of_run(result), divisor), "", "")
+        for metric in metrics().values()
+        if metric.screen
     ]
 
 

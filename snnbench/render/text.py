@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 
 from snnbench.core.units import PJ_PER, SI_PREFIXES
+from snnbench.metrics.metric import Family, Metric, Number
 from snnbench.results.run import RunResult
 
 UNKNOWN = "\N{EN DASH}"
@@ -82,9 +83,20 @@ def estimated_factor(
     return (bound if numerator_complete else f"{AT_LEAST} ") + factor(value)
 
 
-def percent(value: float | None) -> str:
+def percent(value: float | None, digits: int = 3) -> str:
     """A share in [0, 1] in percent."""
-    return UNKNOWN if value is None else f"{significant(100 * value)} %"
+    return UNKNOWN if value is None else f"{significant(100 * value, digits)} %"
+
+
+def metric_value(metric: Metric, value: Number | None, divisor: int) -> str:
+    """A value for tables; one of a count is that of ``divisor`` samples together."""
+    if value is None:
+        return UNKNOWN
+    if metric.family is Family.COUNT:
+        return count(float(value / divisor))
+    if metric.family is Family.ENERGY:
+        return energy(float(value / divisor))
+    return percent(float(value)) if metric.family is Family.SHARE else significant(float(value))
 
 
 def energy_unit(values_pj: Iterable[float]) -> str:

@@ -36,7 +36,7 @@ from snnbench.compare.ab.revisions import Revision
 from snnbench.compare.compare import Comparison
 from snnbench.compare.times import time_pairs
 from snnbench.core.files import write_atomically
-from snnbench.metrics.catalogue import Family
+from snnbench.metrics.metric import Family
 from snnbench.results.run import RunResult
 
 DETECT = Fraction(1, 4)

@@ -19,7 +19,8 @@ from snnbench.compare.limits import Limit, limits
 from snnbench.compare.times import MIN_TURNS, TimePair, time_pairs
 from snnbench.core.errors import UsageError
 from snnbench.core.units import MS_PER_S
-from snnbench.metrics.catalogue import LATENCY, Family
+from snnbench.metrics.catalogue import LATENCY
+from snnbench.metrics.metric import Family
 from snnbench.results.run import RunResult
 
 DEFAULT_TOLERANCE = "10%"

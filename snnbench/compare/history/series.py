@@ -11,7 +11,8 @@ from snnbench.compare.history.files import TEST_TIME, Point
 from snnbench.compare.history.steps import WINDOW, exact_steps, time_steps
 from snnbench.compare.history.values import Value
 from snnbench.core.errors import UsageError
-from snnbench.metrics.catalogue import Family, Metric, metrics
+from snnbench.metrics.catalogue import compared_metrics
+from snnbench.metrics.metric import Family, Gated, Metric
 
 DEFAULT = ("synops", "firing_rate", "accuracy", "latency")
 """Metrics, and groups of them, that are shown if the user asks for none."""
@@ -98,8 +99,9 @@ class Track:
 
 def known_metrics() -> dict[str, Metric]:
     """Metrics that a history can show, by name."""
-    test_time = Metric(name=TEST_TIME, unit="ms", family=Family.TIME, gated=False)
-    return metrics() | {TEST_TIME: test_time}
+    title = "Median of pytest-benchmark's rounds"
+    time = Metric(TEST_TIME, title, "ms", family=Family.TIME, gated=Gated.NEVER)
+    return compared_metrics() | {TEST_TIME: time}
 
 
 def choose(asked: Iterable[str]) -> tuple[Metric, ...]:

@@ -10,7 +10,8 @@ from typing import Any
 
 from snnbench.compare.identity import COUNT_KEYS
 from snnbench.compare.times import time_pairs
-from snnbench.metrics.catalogue import LATENCY, Number, measured
+from snnbench.metrics.catalogue import LATENCY, measured
+from snnbench.metrics.metric import Number
 from snnbench.results.run import MUST_MATCH, RunResult
 
 Value = int | float

@@ -57,10 +57,10 @@ def run_command(name: str, out: Path | None, *, no_latency: bool, **given: Any) 
     from snnbench.zoo import registry
 
     benchmark = registry.get(name)  # before torch loads, so that a wrong name is reported at once
-    from snnbench.run import config as run_config
     from snnbench.run import counting_pass, runner
+    from snnbench.run.config import configure
 
-    config = run_config.configure(benchmark, with_latency=not no_latency, **given)
+    config = configure(benchmark, with_latency=not no_latency, **given)
     folder = output.writable(out or output.RESULTS / name)
     from snnbench.cli.progress import RichReporter
 

@@ -14,8 +14,7 @@ from snnbench.nn.meters import tick, ticks
 from snnbench.nn.norm import calibrate_batch_norm
 from snnbench.nn.twin import ann_twin, check_twin
 from snnbench.results.run import Check, RunConfig, WeightsInfo
-from snnbench.zoo import networks
-from snnbench.zoo import shipped as trained
+from snnbench.zoo import networks, shipped
 from snnbench.zoo.registry import Benchmark
 
 
@@ -112,7 +111,7 @@ def _calibration_size(config: RunConfig) -> int:
 
 
 def _note_untrained(benchmark: Benchmark, reporter: Reporter) -> None:
-    others = ", ".join(trained.shipped(benchmark))
+    others = ", ".join(shipped.shipped(benchmark))
     reporter.note(
         "weights are UNTRAINED: operation counts that depend on firing rates say nothing about "
         "a trained network; pass --weights FILE"

@@ -18,7 +18,7 @@ from snnbench.results.run import (
     RunConfig,
     Timing,
 )
-from snnbench.run.timing import interleaved as latency
+from snnbench.run.timing.interleaved import measure
 
 if TYPE_CHECKING:
     from snnbench.core.progress import Reporter
@@ -99,7 +99,7 @@ def _time_batch(
     samples = layout.samples(batch)
     inputs = {name: layout.twin_input(batch) if name == TWIN_TIMING else batch for name in networks}
     with reporter.stage(f"timing, batch of {samples}", _PERCENT) as show:
-        return latency.measure(
+        return measure(
             networks,
             inputs,
             runs=runs,

@@ -20,11 +20,11 @@ PACKAGE = Path(kernel_cache.__file__).parents[1]
 
 UNPACK = """
 import torch
-from snnbench.engine.kernels import loops as kernels, masks
+from snnbench.engine.kernels import loops, masks
 x = torch.eye(20).reshape(1, 1, 20, 4, 5)
 for dtype in (torch.float32, torch.float64)[::ORDER]:
     assert torch.equal(masks.unpack(masks.pack(x), 20, dtype), x.to(dtype))
-stats = kernels.unpack_words.stats
+stats = loops.unpack_words.stats
 print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
 """
 

@@ -94,7 +94,7 @@ def ab_command(
     folder = output.writable(_new_folder(out, old, new))
     with RichReporter() as reporter:
         if old.commit == new.commit and not (old.changed or new.changed):
-            reporter.note(f"base and head are identical ({old}): this shows the machine's noise")
+            reporter.note(f"base and head are both {old}: what differs in time is noise")
         with turns.sides(top, old, new, reporter, install=install, keep=keep) as both:
             report = absent(name, both)
             if report is None:
@@ -120,7 +120,10 @@ def ab_command(
     code = report.exit_code
     if fail_inconclusive and not code and report.inconclusive:
         code = verdict.INCONCLUSIVE
-        click.echo(f"inconclusive, so exit code {code} (--fail-inconclusive)", err=True)
+        click.echo(
+            f"exit code {code}, because times are inconclusive (--fail-inconclusive)",
+            err=True,
+        )
     return code
 
 
@@ -131,7 +134,7 @@ def _benchmark(command: tuple[str, ...]) -> str:
         raise UsageError(msg)
     for word in command:
         if word.partition("=")[0] in _OWN_OPTIONS:
-            msg = f"{word} after `--` would mix the runs: give --out before it"
+            msg = f"{word} must stand before `--`: all runs after it would share one folder"
             raise UsageError(msg)
     return command[1]
 
@@ -153,8 +156,8 @@ def _check_processes(processes: int, command: tuple[str, ...]) -> None:
 
     if processes < MIN_TURNS and "--no-latency" not in command:
         msg = (
-            f"--processes {processes} are too few for times: give at least {MIN_TURNS}, or "
-            "--no-latency after `--`"
+            f"--processes {processes} is too few to compare times; choose at least {MIN_TURNS}, "
+            "or put --no-latency after `--`"
         )
         raise UsageError(msg)
 
@@ -162,7 +165,7 @@ def _check_processes(processes: int, command: tuple[str, ...]) -> None:
 def _share(text: str) -> Fraction:
     match = re.fullmatch(r"(\d{1,4}(?:\.\d{1,4})?)%?", text, re.ASCII)
     if match is None:
-        msg = f"--detect {text}: write a number of percent, such as 25%"
+        msg = f"--detect must be a percentage such as 25%; got {text!r}"
         raise UsageError(msg)
     return Fraction(match[1]) / 100
 

@@ -76,7 +76,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         with suppress(OSError):  # the terminal may be what was closed
-            click.echo("interrupted; repeat the command to go on", err=True)
+            click.echo("interrupted; repeat the command to continue", err=True)
         sys.exit(_INTERRUPTED)
     except SnnbenchError as error:
         click.echo(f"snnbench: error: {error}", err=True)

@@ -137,7 +137,7 @@ def _print(outcome: Outcome, folder: Path, command: list[str]) -> None:
         again = shlex.join([*(word for word in command if word != "--resume"), "--resume"])
         click.echo(
             f"stopped in epoch {state.epoch + 1} of {state.recipe.epochs} after {state.step} "
-            f"steps; go on with: {again}",
+            f"steps; continue with: {again}",
             err=True,
         )
         raise SystemExit(_INTERRUPTED)  # click would swallow an exit code of its own

@@ -274,7 +274,7 @@ def _compiler_note(base: RunResult, head: RunResult) -> str | None:
     if not timed or old == new:
         return None
     told = f"{old or 'unknown'} and {new or 'unknown'}"
-    return f"event kernels were compiled by other versions of numba: {told}"
+    return f"event kernels were compiled by different versions of numba: {told}"
 
 
 def _rounding_note(base: RunResult, head: RunResult) -> str | None:

@@ -101,7 +101,7 @@ def check_allowed(keys: Iterable[str]) -> frozenset[str]:
     for key in sorted(allowed - set(ALLOWABLE)):
         if key.startswith("environment."):
             told = " and ".join(f"environment.{name}" for name in ALLOWED_FOR_TIMES)
-            msg = f"--allow {key}: times of two machines never compare; only {told} may differ"
+            msg = f"--allow {key}: times of two machines are never compared; only {told} may differ"
             raise UsageError(msg)
         near = difflib.get_close_matches(key, ALLOWABLE, n=1)
         hint = f"did you mean {near[0]}? " if near else ""

@@ -153,7 +153,7 @@ def _judge_time(metric: Metric, limit: Limit | None, pair: TimePair) -> Gate:
         reason = pair.doubt
     elif limit is None:
         status = Status.NOT_GATED
-        reason = f"times are gated on request: --fail-above {metric.name}:25%"
+        reason = f"times are gated only on request, such as --fail-above {metric.name}:25%"
     elif _slower(limit, pair):
         status = Status.REGRESSION
         reason = (

@@ -27,6 +27,6 @@ def read(path: Path) -> Source:
     direct = {entry for entry in path.glob("*.json") if entry.name not in OTHER_FILES}
     files = sorted(direct | set(path.rglob(_RESULT)))
     if not files:
-        msg = f"folder {path} holds no result: no *.json in it and no {_RESULT} below"
+        msg = f"folder {path} holds no result: no *.json directly in it, and no {_RESULT} below it"
         raise ResultError(msg)
     return Source(label=str(path), results=tuple(map(load, files)), single=False)

@@ -103,10 +103,10 @@ def _too_few(base_ms: tuple[float, ...], head_ms: tuple[float, ...]) -> str | No
         if not times:
             return f"the {side} has no such time"
         if not all(map(isfinite, times)):
-            return f"a time of the {side} is too large to be one"
+            return f"a time of the {side} is not finite"
     few = min(len(base_ms), len(head_ms))
     if few < MIN_TURNS:
-        return f"{few} of at least {MIN_TURNS} processes a side"
+        return f"{few} of at least {MIN_TURNS} processes per side"
     return None
 
 
@@ -124,8 +124,8 @@ def _doubt(
     if turns < MIN_TURNS:
         told = "run" if turns == 1 else "runs"
         return (
-            f"{turns} {told} a side, and only {MIN_TURNS} or more that were made in turns show a "
-            "change of time"
+            f"{turns} {told} per side; a change of time shows only in {MIN_TURNS} or more, made in "
+            "turns"
         )
     return None if _in_turns(base, head) else "base and head were not run in turns"
 

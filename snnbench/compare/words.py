@@ -81,7 +81,7 @@ def gate_sentence(gate: Gate) -> str:
 def missing_sentences(report: Report) -> tuple[str, ...]:
     """Benchmarks that only one side has."""
     gone = [f"missing: {head} has no result of {name} to compare" for name, head in report.missing]
-    new = [f"new: {head} has {name}, the base has not" for name, head in report.added]
+    new = [f"new: {head} has {name}, and the base does not" for name, head in report.added]
     return tuple(map(printable, gone + new))
 
 

@@ -78,7 +78,7 @@ def _parse(data: str) -> tuple[str | None, Path]:
         return kind, Path(path).expanduser()
     bare = Path(data).expanduser()
     if not bare.exists() and (separator or kind in kinds):
-        msg = f"data {data!r} is no KIND=PATH; the kinds are {', '.join(kinds)}"
+        msg = f"data {data!r} is not KIND=PATH; the kinds are {', '.join(kinds)}"
         raise DataError(msg)
     return None, bare
 

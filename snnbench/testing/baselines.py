@@ -63,7 +63,7 @@ class Baselines:
             self._fail(
                 result,
                 "no baseline",
-                [f"there is no baseline {path}", f"make it with {_accept()}"],
+                [f"baseline {path} does not exist", f"make it with {_accept()}"],
             )
         comparison = compare_runs(
             [load(path)], [result], self.limits, self.allowed, labels=(str(path), "this test")

@@ -211,7 +211,7 @@ def _read_state(folder: Path) -> State:
 
 
 def _refuse(folder: Path, name: str, reason: str) -> NoReturn:
-    msg = f"checkpoint {folder / name} is damaged ({reason}); delete {folder} to go on from the "
+    msg = f"checkpoint {folder / name} is damaged ({reason}); delete {folder} to continue from the "
     other = folder.parent / _PREVIOUS
     older = folder != other and other.is_dir()
     msg += "one before it" if older else "start, without --resume"

@@ -160,7 +160,7 @@ def _read(path: Path) -> dict[str, Any]:
         msg = f"recipe {path} cannot be read: {error.strerror}; name a TOML file"
         raise UsageError(msg) from None
     except (msgspec.MsgspecError, ValueError) as error:
-        msg = f"recipe {path} is no TOML: {' '.join(str(error).split())}"
+        msg = f"recipe {path} is not valid TOML: {' '.join(str(error).split())}"
         raise UsageError(msg) from None
 
 
@@ -169,7 +169,7 @@ def _convert(values: Mapping[str, Any], where: str) -> Recipe:
         recipe = msgspec.convert(values, Recipe)
         as_toml(recipe)
     except UnicodeEncodeError:
-        msg = f"{where}: data (--data): {values['data']!r} is no Unicode; rename the folder"
+        msg = f"{where}: data (--data): {values['data']!r} is not Unicode; rename the folder"
         raise UsageError(msg) from None
     except msgspec.ValidationError as error:
         text = str(error)

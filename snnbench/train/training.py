@@ -64,7 +64,7 @@ def train(
     cache: Path | None = None,
     command: Sequence[str] = (),
 ) -> Outcome:
-    """Train a benchmark, or go on with it.
+    """Train a benchmark, or continue its training.
 
     Leaves in ``folder``: ``recipe.toml``, ``log.jsonl`` and ``log.csv``, ``checkpoints/``, and when
     the last epoch is done ``weights.safetensors`` and ``training.json``. On one machine and with
@@ -87,7 +87,7 @@ def train(
     """
     kept = folder / checkpoint.FOLDER
     if checkpoint.exists(kept) and not resume:
-        msg = f"{folder} already holds a training; go on with --resume or choose another --out"
+        msg = f"{folder} already holds a training; continue it with --resume or change --out"
         raise UsageError(msg)
     benchmark = registry.get(recipe.benchmark)
     data = _open(benchmark, recipe, cache)

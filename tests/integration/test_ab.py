@@ -143,7 +143,7 @@ def test_each_side_has_its_own_project_and_the_packages_of_this_environment(
             )
     assert not list((tmp_path / "tmp").iterdir())
     (note,) = reporter.notes
-    assert note.startswith("the dependencies differ (rich), and both sides use those of this")
+    assert note.startswith("the dependencies differ (rich), but both sides use those of this")
 
 
 def test_a_builder_that_is_missing_is_told(repository: Path, tmp_path: Path) -> None:
@@ -197,14 +197,14 @@ def test_a_benchmark_that_only_the_head_has_or_neither() -> None:
     [
         (("HEAD", ".", "--", "latency", "toy"), "write the command as `-- run NAME ...`"),
         (("HEAD", ".", "--", "run"), "write the command as `-- run NAME ...`"),
-        (("HEAD", ".", "--", "run", "toy", "--out=x"), "give --out before it"),
+        (("HEAD", ".", "--", "run", "toy", "--out=x"), "--out=x must stand before `--`"),
         (("HEAD", "v9", "--", "run", "toy"), "has no revision v9; fetch it first"),
-        (("HEAD", ".", "--detect", "lots", "--", "run", "toy"), "write a number of percent"),
+        (("HEAD", ".", "--detect", "lots", "--", "run", "toy"), "must be a percentage"),
         (("HEAD", ".", "--detect", "5%", "--", "run", "toy"), "must be above the tolerance"),
         (("HEAD", ".", "--fail-above", "speed:1", "--", "run", "toy"), "no such metric"),
-        (("HEAD", ".", "--repo", "nowhere", "--", "run", "toy"), "nowhere is no folder"),
+        (("HEAD", ".", "--repo", "nowhere", "--", "run", "toy"), "nowhere is not a folder"),
         (("HEAD", ".", "--out", "used", "--", "run", "toy"), "holds runs of an earlier"),
-        (("HEAD", ".", "--processes", "2", "--", "run", "toy"), "give at least 3, or --no-latency"),
+        (("HEAD", ".", "--processes", "2", "--", "run", "toy"), "is too few to compare times"),
     ],
 )
 def test_what_cannot_be_is_one_line(
@@ -256,7 +256,7 @@ def test_noise_fails_on_request(
     code, out, err = invoke("HEAD", "HEAD", "--repo", "project", *option, "--", "run", "toy")
     assert code == expected, out + err
     assert "verdict: inconclusive" in out
-    assert ("inconclusive, so exit code 3" in err) == bool(option)
+    assert ("exit code 3, because times are inconclusive" in err) == bool(option)
 
 
 @pytest.mark.slow

@@ -113,7 +113,7 @@ def test_a_run_interrupted_in_the_engine_resumes_with_all_counts(
         patch.setattr("snnbench.run.engine_pass.run_engine", interrupted)
         code, _, err = invoke(*SMALL, "--out", "run")
     assert code == 130
-    assert "repeat the command to go on" in err
+    assert "repeat the command to continue" in err
     code, _, err = invoke(*SMALL, "--engine", "off", "--out", "run")
     assert code == 0
     assert "resuming an interrupted run: 2 samples are counted already" in " ".join(err.split())

@@ -139,7 +139,7 @@ def test_folders_with_a_missing_benchmark(invoke: Invoke, tmp_path: Path) -> Non
     assert "missing: head has no result of plain20 to compare" in out
     code, out, _ = invoke("head", "base")
     assert code == 0
-    assert "new: base has plain20, the base has not" in out
+    assert "new: base has plain20, and the base does not" in out
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_junit_has_a_case_per_gate(invoke: Invoke) -> None:
     assert list(cases["synops"]) == []
     skipped = cases["latency.event, batch 2, cpu, 1 thread"].find("skipped")
     assert skipped is not None
-    assert skipped.get("message") == "2 of at least 3 processes a side"
+    assert skipped.get("message") == "2 of at least 3 processes per side"
 
 
 def test_the_job_summary_is_added_to(

@@ -87,7 +87,7 @@ def test_a_missing_baseline_fails_and_is_not_made(run: Run, pytester: pytest.Pyt
     done = run(COUNT, "--snnbench-baseline", "b")
     done.assert_outcomes(failed=1)
     done.stdout.fnmatch_lines(
-        ["snn_benchmark: there is no baseline *", "make it with pytest --snnbench-update*"]
+        ["snn_benchmark: baseline * does not exist", "make it with pytest --snnbench-update*"]
     )
     assert not baselines(pytester)
 

@@ -164,7 +164,7 @@ def test_a_stopped_training_saves_and_says_how_to_go_on(
     last = text.splitlines()[-1]
     assert re.fullmatch(
         r"stopped in epoch \d of 2 after \d+ steps; "
-        rf"go on with: snnbench train resnet19 .* --out {re.escape(str(tmp_path))} --resume",
+        rf"continue with: snnbench train resnet19 .* --out {re.escape(str(tmp_path))} --resume",
         last,
     )
     state, _, _ = checkpoint.load(tmp_path / checkpoint.FOLDER)
@@ -176,7 +176,7 @@ def test_epochs_may_grow_and_nothing_else(invoke: Invoke, trained: Path, tmp_pat
     shutil.copytree(trained, out)
     code, _, err = invoke(*SMALL, "--out", str(out))
     assert code == 2
-    assert "already holds a training; go on with --resume" in err
+    assert "already holds a training; continue it with --resume" in err
     code, _, err = invoke("train", "resnet19", "--resume", "--lr", "0.3", "--out", str(out))
     assert code == 2
     assert "another training (recipe: lr 0.05, not 0.3)" in err

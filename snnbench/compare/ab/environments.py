@@ -46,7 +46,7 @@ def create(folder: Path, project: Path, label: str, *, install: bool) -> Path:
     try:
         venv.EnvBuilder(with_pip=install, symlinks=posix).create(folder)
     except subprocess.CalledProcessError as error:  # Debian and Ubuntu ship ensurepip apart
-        msg = f"the environment of {label} gets no pip: install ensurepip (python3-venv on Debian)"
+        msg = f"{label} cannot get pip; install ensurepip (python3-venv on Debian)"
         raise UsageError(msg) from error
     python = folder / ("bin/python" if posix else "Scripts/python.exe")
     if install:
@@ -84,7 +84,7 @@ def benchmarks(python: Path, folder: Path, label: str) -> frozenset[str]:
     try:
         names: list[str] = json.loads(output.strip().rpartition("\n")[2])
     except json.JSONDecodeError as error:
-        msg = f"the benchmarks of {label} cannot be listed: one of their modules prints at its end"
+        msg = f"the benchmarks of {label} cannot be listed: a module prints when Python exits"
         raise RunError(msg) from error
     return frozenset(names)
 

@@ -52,7 +52,7 @@ def run(command: Sequence[str], environment: Mapping[str, str], log: Path, what:
     if process.returncode:
         said = log.read_text(encoding="utf-8", errors="replace").split("\n")
         last = " | ".join([line.strip() for line in said if line.strip()][-_LAST_LINES:])
-        msg = f"{what} failed with exit code {process.returncode}: {last or 'it said nothing'}"
+        msg = f"{what} failed with exit code {process.returncode}: {last or 'no message'}"
         raise RunError(msg)
     return output.decode(errors="replace")
 

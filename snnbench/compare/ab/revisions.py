@@ -47,11 +47,11 @@ def top_of(folder: Path) -> Path:
         UsageError: It is in none, or git is not installed.
     """
     if not folder.is_dir():
-        msg = f"{folder} is no folder; give one in a git repository with --repo"
+        msg = f"{folder} is not a folder; name a folder of a git repository with --repo"
         raise UsageError(msg)
     top = _git(folder, "rev-parse", "--show-toplevel")
     if not top:
-        msg = f"{folder.resolve()} is not in a git repository; give one with --repo"
+        msg = f"{folder.resolve()} is not in a git repository; name a folder of one with --repo"
         raise UsageError(msg)
     return Path(top)
 
@@ -68,8 +68,8 @@ def resolve(repository: Path, asked: str) -> Revision:
         commit = _git(repository, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
     if not commit:
         msg = (
-            f"{repository} has no revision {name}; fetch it first (a CI checkout often has one "
-            "commit only: fetch-depth: 0)"
+            f"{repository} has no revision {name}; fetch it first (a CI checkout often has only "
+            "one commit; fetch-depth: 0 gets all)"
         )
         raise UsageError(msg)
     # whatever the user's configuration hides: new files belong to the working tree
@@ -125,7 +125,7 @@ def pyproject(folder: Path) -> dict[str, Any]:
         raise UsageError(msg) from error
     for name in ("build-system", "project"):
         if not isinstance(content.get(name, {}), dict):
-            msg = f"[{name}] of a revision's pyproject.toml is no table, so it cannot be installed"
+            msg = f"[{name}] in a revision's pyproject.toml is not a table: it cannot be installed"
             raise UsageError(msg)
     return content
 

@@ -79,8 +79,8 @@ def sides(
         if needs[0] != needs[1] and not install:
             told = ", ".join(sorted(needs[0] ^ needs[1]))
             reporter.note(
-                f"the dependencies differ ({told}), and both sides use those of this environment; "
-                "--install gives each its own"
+                f"the dependencies differ ({told}), but both sides use those of this environment; "
+                "--install gives each side its own"
             )
         yield made[0], made[1]
 

@@ -97,7 +97,7 @@ def rules(asked: Sequence[str], detect: Fraction, *, exact: bool) -> dict[str, L
         if limit.metric.family is Family.TIME and _tolerance(limit) >= detect:
             msg = (
                 f"--detect {float(_PERCENT * detect):g}% must be above the tolerance of "
-                f"{limit.metric.name}, {limit}; raise it, or lower that with --fail-above"
+                f"{limit.metric.name}, {limit}; raise --detect, or lower that with --fail-above"
             )
             raise UsageError(msg)
     return chosen
@@ -203,7 +203,7 @@ def _weighed(
     if gate.status is Status.OK and found.highest > 1 + detect:
         reason = (
             f"the machine is too noisy to rule out a slowdown of {_percent(float(detect))}; "
-            "repeat it when nothing else runs, or with a larger --detect"
+            "repeat the command when nothing else is running, or choose a larger --detect"
         )
         return replace(gate, status=Status.INCONCLUSIVE, reason=reason)
     return gate

@@ -102,7 +102,7 @@ def read_folder(folder: Path, *, skip_unreadable: bool = False) -> Files:
         ResultError: There is no such folder, no result in it, or a file that cannot be read.
     """
     if not folder.is_dir():
-        msg = f"{folder} is no folder: give one that holds results, one file per commit"
+        msg = f"{folder} is not a folder; name one that holds results, one file per commit"
         raise ResultError(msg)
     points: list[Point] = []
     skipped: list[str] = []
@@ -113,11 +113,11 @@ def read_folder(folder: Path, *, skip_unreadable: bool = False) -> Files:
             points += _read(path, folder)
         except ResultError as error:
             if not skip_unreadable:
-                msg = f"{error}; leave such files out with --skip-unreadable"
+                msg = f"{error}; --skip-unreadable leaves out such files"
                 raise ResultError(msg) from error
             skipped.append(str(error))
     if not points:
-        msg = f"folder {folder} holds no result of snnbench: no *.json at any depth is one"
+        msg = f"folder {folder} holds no result of snnbench in any *.json, at any depth"
         raise ResultError(msg)
     points.sort(key=lambda point: (point.when, str(point.source)))
     return Files(points=tuple(points), skipped=tuple(skipped))
@@ -143,7 +143,7 @@ def _stored(path: Path) -> _Stored | None:
         msg = f"{path} cannot be read: {error.strerror}"
         raise ResultError(msg) from error
     except msgspec.ValidationError as error:
-        msg = f"{path} is not a file of pytest-benchmark as it should be: {error}"
+        msg = f"{path} is not a valid file of pytest-benchmark: {error}"
         raise ResultError(msg) from error
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None  # `load` says what is wrong

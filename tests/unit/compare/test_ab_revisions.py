@@ -114,9 +114,11 @@ def test_what_is_no_revision(repository: Path, asked: str) -> None:
 
 
 def test_what_is_no_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match="is not in a git repository; give one with --repo"):
+    with pytest.raises(
+        UsageError, match="is not in a git repository; name a folder of one with --repo"
+    ):
         revisions.top_of(tmp_path)
-    with pytest.raises(UsageError, match="is no folder"):
+    with pytest.raises(UsageError, match="is not a folder"):
         revisions.top_of(tmp_path / "missing")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UsageError, match="git is not installed"):
@@ -134,7 +136,7 @@ def test_a_revision_without_a_project(tmp_path: Path, text: str | None) -> None:
 @pytest.mark.parametrize("text", ["project = 1\n", "build-system = []\n"])
 def test_a_project_that_is_no_table(tmp_path: Path, text: str) -> None:
     (tmp_path / "pyproject.toml").write_text(text)
-    with pytest.raises(UsageError, match="is no table, so it cannot be installed"):
+    with pytest.raises(UsageError, match="is not a table: it cannot be installed"):
         revisions.requirements(tmp_path)
 
 
@@ -155,7 +157,7 @@ def test_a_module_may_print_when_it_is_loaded(tmp_path: Path) -> None:
     python.chmod(0o755)
     assert benchmarks(python, tmp_path, "base") == {"toy"}
     python.write_text("#!/bin/sh\necho '[\"toy\"]'\necho bye\n")
-    with pytest.raises(RunError, match="of base cannot be listed: one of their modules prints"):
+    with pytest.raises(RunError, match="of base cannot be listed: a module prints"):
         benchmarks(python, tmp_path, "base")
 
 
@@ -166,7 +168,7 @@ def test_an_environment_without_pip_is_told(
         raise subprocess.CalledProcessError(1, "ensurepip")
 
     monkeypatch.setattr(venv.EnvBuilder, "create", fail)
-    with pytest.raises(UsageError, match=r"of base gets no pip: install ensurepip"):
+    with pytest.raises(UsageError, match=r"base cannot get pip; install ensurepip"):
         create(tmp_path / "environment", tmp_path, "base", install=True)
 
 

@@ -228,7 +228,7 @@ def test_a_folder_named_by_its_day_is_no_commit(
 def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ResultError, match="holds no result"):
         read_folder(tmp_path)
-    with pytest.raises(ResultError, match="is no folder"):
+    with pytest.raises(ResultError, match="is not a folder"):
         read_folder(tmp_path / "nowhere")
 
 

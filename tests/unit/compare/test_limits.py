@@ -114,7 +114,7 @@ def test_a_table_of_costs_is_a_metric() -> None:
     ("key", "message"),
     [
         ("weihgts", "no such key; did you mean weights"),
-        ("environment.cpu", "times of two machines never compare; only environment.python"),
+        ("environment.cpu", "times of two machines are never compared; only environment.python"),
         ("", "choose one of schema_version"),
     ],
 )

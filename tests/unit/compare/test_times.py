@@ -74,12 +74,12 @@ def test_only_runs_in_turns_compare(
 
 def test_fewer_than_three_processes_and_one_file_with_three() -> None:
     base, head = runs((10, 10), (0, 2)), runs((10, 10), (1, 3))
-    assert judged(base, head, "latency.event:9%")[1].reason == "2 of at least 3 processes a side"
+    assert judged(base, head, "latency.event:9%")[1].reason == "2 of at least 3 processes per side"
     timings = tuple(timing("snn-event", 10, process=process) for process in range(3))
     one = [make_result(timings=timings)]
     comparison, gate = judged(one, one, "latency.event:9%")
     assert comparison.exit_code == 3
-    assert gate.reason.startswith("1 run a side, and only 3 or more that were made in turns")
+    assert gate.reason.startswith("1 run per side; a change of time shows only in 3 or more")
 
 
 @pytest.mark.parametrize("key", MUST_MATCH)
@@ -139,7 +139,7 @@ def test_a_time_beyond_reason_is_no_time() -> None:
     huge = replace(head[0].timings[0], raw_seconds=(1e308,))
     head[0] = replace(head[0], timings=(huge,))
     comparison, gate = judged(base, head, "latency.event:25%")
-    assert gate.reason == "a time of the head is too large to be one"
+    assert gate.reason == "a time of the head is not finite"
     report = Report(comparisons=(comparison,))
     assert all(render(report) for render in (to_table, to_markdown, to_json, to_junit))
     # finite medians whose mean is not

@@ -10,11 +10,11 @@ from snnbench.zoo.card import InputSpec
 
 def test_unknown_kind(tmp_path):
     with pytest.raises(
-        DataError, match=r"'mnist=.*' is no KIND=PATH; the kinds are cifar10, imagenet"
+        DataError, match=r"'mnist=.*' is not KIND=PATH; the kinds are cifar10, imagenet"
     ):
         opened(f"mnist={tmp_path}")
     for kind in (*IMAGE_KINDS, *EVENT_KINDS):
-        with pytest.raises(DataError, match="is no KIND=PATH"):
+        with pytest.raises(DataError, match="is not KIND=PATH"):
             opened(f"{kind}=")
 
 

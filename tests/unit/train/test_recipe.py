@@ -66,7 +66,7 @@ def test_a_value_out_of_range_is_named_with_its_option(field: str, value: object
     [
         ("epoch = 3", "no field epoch; known: benchmark, data, timesteps"),
         ('benchmark = "resnet34"', "is for resnet34, not resnet19"),
-        ("epochs = ", "is no TOML"),
+        ("epochs = ", "is not valid TOML"),
         ("epochs = 1.5", r"epochs \(--epochs\)"),
         ("[training]\nepochs = 1", "no field training"),
     ],
@@ -80,7 +80,7 @@ def test_a_wrong_file_is_one_line(tmp_path: Path, text: str, message: str) -> No
 
 
 def test_a_path_that_is_no_unicode_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"data \(--data\): 'images=/a\\udcff' is no Unicode"):
+    with pytest.raises(UsageError, match=r"data \(--data\): 'images=/a\\udcff' is not Unicode"):
         resolve(CARD, data="images=/a\udcff")
 
 

@@ -4,11 +4,15 @@ from pathlib import Path
 
 from snnbench.zoo import Benchmark
 
-_CARDS = Path(__file__).parent / "cards"
+_HERE = Path(__file__).parent
 
 
 def _resnet(name: str) -> Benchmark:
-    return Benchmark(path=_CARDS / f"{name}.toml", builder="snnbench.models.resnet:build")
+    return Benchmark(
+        path=_HERE / "cards" / f"{name}.toml",
+        builder="snnbench.models.resnet:build",
+        weights=_HERE / "weights" / name,
+    )
 
 
 resnet17 = _resnet("resnet17")

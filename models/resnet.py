@@ -9,13 +9,52 @@ ResNet-34-large).
 from __future__ import annotations
 
 from collections import OrderedDict
-from functools import partial
+from typing import Annotated
 
+import msgspec
 from torch import Tensor, nn
 
 from snnbench.core import StructureError, UsageError
-from snnbench.nn import LIF, PerTimestep, Shortcut, SpikingBlock, conv_norm, output_channels
-from snnbench.zoo import ArchitectureSpec, Card
+from snnbench.nn import (
+    BlockKind,
+    PerTimestep,
+    Shortcut,
+    SpikingBlock,
+    conv_norm,
+    output_channels,
+)
+from snnbench.zoo import Card, neurons_of
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class StageSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A series of equal blocks; the first one has the stride."""
+
+    block: BlockKind
+    blocks: Positive
+    channels: Positive
+    stride: Positive = 1
+
+
+class ArchitectureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Rows of ZH21 table 4.
+
+    Attributes:
+        stem_kernel: Of the encoding convolution (padding keeps the size).
+        stem_channels: Its output channels.
+        stem_stride: Its stride.
+        stages: Series of blocks.
+        pool: Average pool window and stride before the head; ``None`` is global.
+        hidden: Width of the spiking fully connected layer, if there is one.
+    """
+
+    stem_kernel: Positive
+    stem_channels: Positive
+    stem_stride: Positive
+    stages: tuple[StageSpec, ...]
+    pool: Positive | None = None
+    hidden: Positive | None = None
 
 
 def build(card: Card, *, timesteps: int, width: float, shortcut: Shortcut) -> SpikingResNet:
@@ -28,6 +67,7 @@ def build(card: Card, *, timesteps: int, width: float, shortcut: Shortcut) -> Sp
         shortcut: See ``SpikingBlock``.
 
     Raises:
+        UsageError: The card's architecture or neurons are not valid.
         StructureError: The input is too small for the average pool before the head.
     """
     return SpikingResNet(card, timesteps=timesteps, width=width, shortcut=shortcut)
@@ -50,13 +90,7 @@ class SpikingResNet(nn.Sequential):
     """
 
     def __init__(self, card: Card, *, timesteps: int, width: float, shortcut: Shortcut) -> None:
-        arch, constants = card.architecture, card.neuron
-        neuron = partial(
-            LIF,
-            decay=constants.decay,
-            threshold=constants.threshold,
-            surrogate_width=constants.surrogate_width,
-        )
+        arch, neuron = card.architecture_as(ArchitectureSpec), neurons_of(card)
         channels = _scaled(arch.stem_channels, width)
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         layers["stem"] = conv_norm(
@@ -64,7 +98,7 @@ class SpikingResNet(nn.Sequential):
             channels,
             arch.stem_kernel,
             stride=arch.stem_stride,
-            threshold=constants.threshold,
+            threshold=neuron().threshold,
         )
         layers["stem_lif"] = neuron()
         for number, stage in enumerate(arch.stages, start=1):
@@ -84,7 +118,7 @@ class SpikingResNet(nn.Sequential):
                 )
                 channels = output_channels(stage.block, inner)
             layers[f"block{number}"] = nn.Sequential(*blocks)
-        layers["head"] = _head(card, channels, width, neuron())
+        layers["head"] = _head(card, arch, channels, width, neuron())
         super().__init__(layers)
         self.timesteps = timesteps
         self.input_shape = card.input.shape
@@ -147,9 +181,10 @@ def _final_size(arch: ArchitectureSpec, size: int) -> int:
     return size
 
 
-def _head(card: Card, channels: int, width: float, lif: LIF) -> nn.Sequential:
-    """Average pool, hidden layer with LIF if the card has one, decoding layer."""
-    arch = card.architecture
+def _head(
+    card: Card, arch: ArchitectureSpec, channels: int, width: float, neuron: nn.Module
+) -> nn.Sequential:
+    """Average pool, hidden layer with neurons if the card has one, decoding layer."""
     pool: nn.Module = nn.AdaptiveAvgPool2d(1)
     features = channels
     if arch.pool is not None:
@@ -166,7 +201,7 @@ def _head(card: Card, channels: int, width: float, lif: LIF) -> nn.Sequential:
     if arch.hidden is not None:
         hidden = _scaled(arch.hidden, width)
         layers["hidden"] = nn.Linear(features, hidden)
-        layers["lif"] = lif
+        layers["lif"] = neuron
         features = hidden
     layers["classifier"] = nn.Linear(features, card.classes)
     return nn.Sequential(layers)

@@ -2,6 +2,7 @@
 
 main      the group, and errors as exit codes
 options   options that several commands share
+card_options  flags for the options that a card lists
 output    where results go; how they are saved, printed and reported
 progress  progress bars
 run       snnbench run

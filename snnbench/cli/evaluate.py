@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from snnbench.cli import options, output
+from snnbench.cli.card_options import BenchmarkCommand
 from snnbench.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from snnbench.train.evaluate_weights import Tested
 
 
-@click.command("evaluate")
+@click.command("evaluate", cls=BenchmarkCommand)
 @options.benchmark
 @options.weights("--weights source", required=True)
 @options.data("Labelled data set; its test part is used.")
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     otherwise="that of the weights, else of the benchmark",
 )
 @options.width(otherwise="that of the weights, else 1")
-@options.shortcut(otherwise="that of the weights, else paper")
 @options.integer("--batch-size", "Samples per forward pass in each process.", default=32)
 @options.integer("--samples", "Number of test samples, spread evenly.", otherwise="all")
 @options.machine

@@ -8,12 +8,13 @@ from typing import Any
 import click
 
 from snnbench.cli import options, output
+from snnbench.cli.card_options import BenchmarkCommand
 
 _RATES = "0.01,0.02,0.05,0.1,0.15,0.2,0.3,0.5"
 _SAMPLES = 2
 
 
-@click.command("latency")
+@click.command("latency", cls=BenchmarkCommand)
 @options.benchmark
 @options.numbers(
     "--rates",

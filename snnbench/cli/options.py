@@ -77,14 +77,6 @@ timesteps = partial(integer, "-T --timesteps", "Number of timesteps T.")
 width = partial(
     number, "--width", "Factor on the number of channels in every layer.", metavar="FACTOR"
 )
-shortcut = partial(
-    choice,
-    "--shortcut",
-    "Residual shortcuts with batch norm: all (paper), or only those that change the shape "
-    "(identity).",
-    "paper",
-    "identity",
-)
 weights = partial(
     option,
     metavar="FILE",

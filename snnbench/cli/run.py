@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from snnbench.cli import options, output
+from snnbench.cli.card_options import BenchmarkCommand
 
 
-@click.command("run")
+@click.command("run", cls=BenchmarkCommand)
 @options.benchmark
 @options.timesteps(otherwise="that of the weights, else of the benchmark")
 @options.integer("--samples", "Samples to count.", otherwise="about ten seconds' worth, 2 to 64")
@@ -30,7 +31,6 @@ from snnbench.cli import options, output
 @options.threads("Number of PyTorch threads.")
 @options.device
 @options.width(otherwise="that of the weights, else 1")
-@options.shortcut(otherwise="that of the weights, else paper")
 @options.strict
 @options.flag("--no-latency", "Count operations only; time nothing.")
 @options.numbers(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from snnbench.cli import options, output
+from snnbench.cli.card_options import BenchmarkCommand
 
 if TYPE_CHECKING:
     from snnbench.train.recipe import Recipe
@@ -23,7 +24,7 @@ _INCLUDED = " on the included data set"
 _SPINS = ("GOMP_SPINCOUNT", "20000")
 
 
-@click.command("train")
+@click.command("train", cls=BenchmarkCommand)
 @options.benchmark
 @options.data("Labelled data set to train and test on.")
 @options.option(
@@ -35,7 +36,6 @@ _SPINS = ("GOMP_SPINCOUNT", "20000")
 @options.integer("--epochs", "Number of epochs.", otherwise=f"100, or a few{_INCLUDED}")
 @options.timesteps(otherwise="the benchmark's")
 @options.width(otherwise="1")
-@options.shortcut(otherwise="paper")
 @options.option(
     "--twin/--no-twin",
     "Train the ANN twin instead of the spiking network.",
@@ -105,7 +105,8 @@ def train_command(name: str, recipe_path: Path | None, out: Path | None, **given
     running = {key: given.pop(key) for key in ("resume", "checkpoint_every_s", "tensorboard")}
     machine = options.take_machine(given)
     folder = out or output.RESULTS / name / "train"
-    recipe = _recipe(card, recipe_path, folder, given, resume=running["resume"])
+    asked = given.pop("options") | given
+    recipe = _recipe(card, recipe_path, folder, asked, resume=running["resume"])
     output.writable(folder)
     if running["tensorboard"]:
         from snnbench.train.log import check_tensorboard

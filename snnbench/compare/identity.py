@@ -40,6 +40,9 @@ COUNT_KEYS: dict[str, Callable[[RunResult], object]] = {
     "seed": lambda r: r.config.seed,
     "width": lambda r: r.config.width,
     "shortcut": lambda r: r.config.shortcut,
+    "other_options": lambda r: " ".join(
+        f"{name}={value}" for name, value in (r.config.other_options or {}).items()
+    ),
     "layout": lambda r: r.config.layout,
     "declared_dense": lambda r: r.snn.declared_dense,
 }
@@ -57,7 +60,7 @@ ALLOWABLE = (*COUNT_KEYS, *_MISSING, *(f"environment.{key}" for key in ALLOWED_F
 
 _JOINED_BY = (
     *("benchmark", "timesteps", "samples", "batch_size", "device"),
-    *("seed", "width", "shortcut", "layout", "declared_dense"),
+    *("seed", "width", "shortcut", "other_options", "layout", "declared_dense"),
 )
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from snnbench.core.lazy import lazy
 
 if TYPE_CHECKING:
+    from snnbench.nn.blocks import BlockKind as BlockKind
     from snnbench.nn.blocks import PerTimestep as PerTimestep
     from snnbench.nn.blocks import Shortcut as Shortcut
     from snnbench.nn.blocks import SpikingBlock as SpikingBlock
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 else:
     __getattr__, __dir__, __all__ = lazy(
         __name__,
-        blocks="PerTimestep Shortcut SpikingBlock conv_norm output_channels",
+        blocks="BlockKind PerTimestep Shortcut SpikingBlock conv_norm output_channels",
         fold="fold_batch_norm",
         functional="spike",
         neuron="IF LIF Neuron NeuronSpec",

@@ -121,7 +121,7 @@ def remake_command(result: RunResult) -> str:
         "--threads": None if from_user else config.threads,
         "--device": None if from_user else config.device,
         "--width": None if config.width is None else f"{config.width:g}",
-        "--shortcut": config.shortcut,
+        **{f"--{name}": value for name, value in config.options.items()},
         "--data": config.data,
         "--weights": config.weights,
         "--twin-weights": config.twin_weights,

@@ -5,8 +5,11 @@ Frozen dataclasses of the standard library; nothing here imports torch.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
+
+from msgspec import UNSET, UnsetType
 
 from snnbench.results.counts import Profile
 from snnbench.results.engine import EngineLayer, EngineRun, EngineStep
@@ -18,6 +21,7 @@ __all__ = [
 ]  # fmt: skip
 
 SCHEMA_VERSION = 1
+_OWN_FIELD = "shortcut"
 
 EVENT_TIMING = "snn-event"
 """``Timing.name`` of the SNN in the event engine."""
@@ -108,7 +112,8 @@ class RunConfig:
         threads: Intra-operation threads of torch.
         device: ``cpu`` or ``cuda:N``.
         width: Channel multiplier of a card's network.
-        shortcut: Shortcut policy of a card's network.
+        shortcut: Option of that name of a card's network.
+        other_options: Its other options by name; left out of the file if there are none.
         layout: How a user's model was called.
         data: Folder; ``None`` is the embedded data.
         weights: File, or ``shipped:NAME`` for one that comes with the benchmark; ``None`` is
@@ -132,6 +137,7 @@ class RunConfig:
     device: str
     width: float | None = None
     shortcut: str | None = None
+    other_options: dict[str, str] | UnsetType = UNSET
     layout: str | None = None
     data: str | None = None
     weights: str | None = None
@@ -141,6 +147,18 @@ class RunConfig:
     latency_batches: tuple[int, ...] | None = None
     engine: str | None = None
     weights_dtype: str | None = None
+
+    @property
+    def options(self) -> dict[str, str]:
+        """Value of every option of the card."""
+        shortcut = {} if self.shortcut is None else {_OWN_FIELD: self.shortcut}
+        return shortcut | (self.other_options or {})
+
+
+def option_fields(options: Mapping[str, str]) -> dict[str, Any]:
+    """The fields of a ``RunConfig`` that hold a card's options: one has a field of its own."""
+    others = {name: value for name, value in options.items() if name != _OWN_FIELD}
+    return {_OWN_FIELD: options.get(_OWN_FIELD), "other_options": others or UNSET}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from snnbench.results import counts as records
 from snnbench.results import run as run_records
@@ -18,7 +19,8 @@ _ATTRIBUTE = re.compile(r"^    (\w+): (.+(?:\n {8,}.+)*)", re.MULTILINE)
 def json_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of a result file of the current version.
 
-    Every field is required and no other is allowed, as ``snnbench.results.files.load`` demands.
+    No field is allowed but these, and all but ``other_options`` are required, as
+    ``snnbench.results.files.load`` demands.
     Cross-field conditions (sums, lengths, unique names) are not expressible; ``load`` checks them.
     """
     (reference,), components = msgspec.json.schema_components([RunResult])
@@ -48,7 +50,8 @@ def _complete(component: dict[str, Any], record: Any) -> None:
         schema.pop("default", None)
         if name in described:
             schema["description"] = _plain(described[name])
-    component["required"] = list(component["properties"])
+    fields = record.__dataclass_fields__
+    component["required"] = [name for name in fields if fields[name].default is not UNSET]
     component["additionalProperties"] = False
 
 

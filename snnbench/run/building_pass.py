@@ -52,7 +52,7 @@ def prepare(benchmark: Benchmark, config: RunConfig, reporter: Reporter) -> Prep
         DataError: Data is missing, broken, too little, or does not fit the benchmark.
     """
     with reporter.stage("building networks, data", 1):
-        network = networks.build(benchmark, config)
+        network = networks.configured(benchmark, config)
         twin = ann_twin(network)
         checks = check_twin(network, twin)
         if config.twin_weights is not None:

@@ -90,7 +90,7 @@ def check_counts(
         ),
         _equal("twin dense MACs per sample, fvcore", fvcore_total, per_sample, note),
     ]
-    if card.expected is not None and config.width == 1 and config.shortcut == "paper":
+    if card.expected is not None and config.width == 1 and config.options == card.fill_options({}):
         parameters = sum(p.numel() for p in prepared.network.parameters())
         checks += [
             _equal("twin dense MACs per sample, card", card.expected.twin_dense_macs, per_sample),

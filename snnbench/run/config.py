@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from functools import partial
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 
 from snnbench.core.errors import UsageError
 from snnbench.core.process import available_cores
 from snnbench.data.draw import kind_of
-from snnbench.nn.blocks import Shortcut
-from snnbench.results.run import RunConfig
+from snnbench.results.run import RunConfig, option_fields
 from snnbench.zoo import shipped as trained
 from snnbench.zoo.card import Card
+from snnbench.zoo.choice import check_range, choose
 from snnbench.zoo.registry import Benchmark
 
 EngineMode = Literal["auto", "event", "dense", "off"]
@@ -23,10 +23,7 @@ WeightsDtype = Literal["float32", "int16", "bfloat16"]
 # dense MACs that a default run counts: some ten seconds of counting on two slow cores
 _DEFAULT_WORK_MACS = 1.8e11
 _DEFAULT_SAMPLES = range(2, 65)
-# beyond these a value is a typing error that torch would answer with a crash
-_MOST = 10**9
 _MOST_THREADS = 1024
-_MOST_WIDTH = 1000
 
 
 def configure(
@@ -39,7 +36,7 @@ def configure(
     threads: int | None = None,
     device: str = "cpu",
     width: float | None = None,
-    shortcut: Shortcut | None = None,
+    options: Mapping[str, str] | None = None,
     data: str | None = None,
     weights: str | None = None,
     twin_weights: str | None = None,
@@ -61,10 +58,10 @@ def configure(
         threads: Of torch; all cores this process may use by default.
         device: ``cpu`` or a CUDA device.
         width: Channel multiplier; by default that of the weights, given or shipped, else 1.
-        shortcut: Shortcut policy; by default that of the weights, else the paper's.
+        options: Of the card; by default those of the weights, else the card's.
         data: Path or ``KIND=PATH`` of the user's data; embedded data by default.
         weights: File of trained weights, or ``shipped:NAME``; by default those that come with the
-            benchmark and fit data, width and shortcut, if there are any.
+            benchmark and fit data, width and options, if there are any.
         twin_weights: The same for the ANN twin, which else has the SNN's.
         untrained: Fresh weights, whatever comes with the benchmark.
         strict: Stop at the first operation without a counting rule.
@@ -80,42 +77,38 @@ def configure(
         WeightsError: The file of weights cannot be read.
         DataError: The data's path cannot be read.
     """
-    card = benchmark.card
-    told = trained.Facts()
-    if weights is not None:
-        told = _told(benchmark, weights, width=width, shortcut=shortcut, untrained=untrained)
-    shortcut = shortcut or cast("Shortcut", told.shortcut or "paper")
-    if weights is None and not untrained:
-        find = partial(trained.find, benchmark, kind=kind_of(card.input, data), shortcut=shortcut)
-        weights = find(width=width, timesteps=timesteps)
-        if weights is not None:
-            told = trained.facts(trained.locate(benchmark, weights))
-            twin_weights = twin_weights or find(width=told.width, twin=True)
-    width = (told.width or 1.0) if width is None else width
-    if not (math.isfinite(width) and width > 0):
-        msg = f"--width must be positive and finite, got {width}"
+    card, options = benchmark.card, options or {}
+    if untrained and weights is not None:
+        msg = f"--untrained and --weights {weights} contradict each other; leave one out"
         raise UsageError(msg)
-    if width > _MOST_WIDTH:
-        msg = f"--width must be at most {_MOST_WIDTH}, got {width}"
-        raise UsageError(msg)
-    _check_twin(benchmark, twin_weights)
-    timesteps = (told.timesteps or card.timesteps) if timesteps is None else timesteps
+    find = partial(
+        trained.find,
+        benchmark,
+        kind=kind_of(card.input, data),
+        options=card.fill_options(options),
+    )
+    shipped = None if untrained or weights else find(width=width, timesteps=timesteps)
+    choice = choose(
+        benchmark,
+        weights or shipped,
+        twin=False,
+        timesteps=timesteps,
+        width=width,
+        options=options,
+    )
+    timesteps, width = choice.timesteps, choice.width
+    if shipped is not None:
+        twin_weights = twin_weights or find(width=width, twin=True)
+    if twin_weights is not None:  # the spiking network's would fit, and pass for a trained ANN
+        choose(benchmark, twin_weights, twin=True)
     samples = _default_samples(card, timesteps, width) if samples is None else samples
     batch_size = _default_batch(card, samples) if batch_size is None else batch_size
     threads = available_cores() if threads is None else threads
-    for label, value, most in (
-        ("timesteps", timesteps, _MOST),
-        ("samples", samples, _MOST),
-        ("batch-size", batch_size, _MOST),
-        ("threads", threads, _MOST_THREADS),
-        *(("latency-batches", batch, _MOST) for batch in latency_batches or ()),
-    ):
-        if value < 1:
-            msg = f"--{label} must be at least 1, got {value}"
-            raise UsageError(msg)
-        if value > most:
-            msg = f"--{label} must be at most {most}, got {value}"
-            raise UsageError(msg)
+    check_range("samples", samples)
+    check_range("batch-size", batch_size)
+    check_range("threads", threads, most=_MOST_THREADS)
+    for batch in latency_batches or ():
+        check_range("latency-batches", batch)
     unused = {"engine": engine != "auto", "weights-dtype": weights_dtype != "float32"}
     if not with_latency and any(unused.values()):
         named = ", ".join(f"--{option}" for option, given in unused.items() if given)
@@ -131,9 +124,9 @@ def configure(
         threads=threads,
         device=device,
         width=width,
-        shortcut=shortcut,
+        **option_fields(choice.options),
         data=data,
-        weights=weights,
+        weights=weights or shipped,
         twin_weights=twin_weights,
         strict=strict,
         latency=with_latency,
@@ -141,37 +134,6 @@ def configure(
         engine=engine,
         weights_dtype=weights_dtype,
     )
-
-
-def _told(
-    benchmark: Benchmark,
-    weights: str,
-    *,
-    width: float | None,
-    shortcut: str | None,
-    untrained: bool,
-) -> trained.Facts:
-    """What a file says of its network, which must be the one that is asked for."""
-    if untrained:
-        msg = f"--untrained and --weights {weights} contradict each other; leave one out"
-        raise UsageError(msg)
-    told = trained.facts(trained.locate(benchmark, weights))
-    trained.check(told, benchmark, source=weights, width=width, shortcut=shortcut)
-    if told.twin:
-        msg = f"weights {weights} are those of an ANN twin; give them with --twin-weights"
-        raise UsageError(msg)
-    return told
-
-
-def _check_twin(benchmark: Benchmark, weights: str | None) -> None:
-    """Those of the spiking network would fit, and pass for a trained ANN."""
-    if weights is None:
-        return
-    told = trained.facts(trained.locate(benchmark, weights))
-    trained.check(told, benchmark, source=weights, width=None, shortcut=None)
-    if told.twin is False:
-        msg = f"weights {weights} are those of the spiking network; give them with --weights"
-        raise UsageError(msg)
 
 
 def _default_samples(card: Card, timesteps: int, width: float) -> int:

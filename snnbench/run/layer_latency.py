@@ -135,7 +135,7 @@ def _measure(
 
 def _prepare(benchmark: Benchmark, config: RunConfig) -> tuple[nn.Module, Samples, WeightsInfo]:
     """The network, its input and where its weights come from."""
-    network = networks.build(benchmark, config)
+    network = networks.configured(benchmark, config)
     samples = draw(benchmark, config, max(config.samples, _FEWEST_SAMPLES))
     if config.weights is None:
         calibrate_batch_norm(network, samples.inputs)

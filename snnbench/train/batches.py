@@ -1,38 +1,14 @@
-"""The networks that are trained and evaluated, as the registry builds them."""
+"""What a network sees of a batch, and whether it has an output for every class."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from snnbench.core.errors import DataError
 from snnbench.data.dataset import LabelledSet, normalise
-from snnbench.nn.blocks import Shortcut
 from snnbench.nn.layout import layout_of
-from snnbench.nn.twin import ann_twin
 from snnbench.zoo.registry import Benchmark
-
-
-def build(
-    benchmark: Benchmark, *, timesteps: int, width: float, shortcut: Shortcut, twin: bool
-) -> nn.Module:
-    """A network with fresh weights (those of torch's generator), or its ANN twin.
-
-    The twin's linear layers start from PyTorch's own, smaller weights. Those of the spiking network
-    are so large that its hidden neurons fire; they drive ReLUs so far that the first steps silence
-    them for good. Measured on digits, three epochs: 22 % with them, 94 % without.
-
-    Raises:
-        UsageError: An argument is out of range.
-    """
-    network = benchmark.build(timesteps=timesteps, width=width, shortcut=shortcut)
-    if twin:
-        network = ann_twin(network)
-        for module in network.modules():
-            if isinstance(module, nn.Linear):
-                module.reset_parameters()
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network
 
 
 def network_input(values: Tensor, data: LabelledSet, device: torch.device, *, twin: bool) -> Tensor:

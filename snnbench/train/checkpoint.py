@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 import safetensors.torch
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from snnbench.core.errors import OutputError, UsageError
 from snnbench.core.files import write_atomically
 from snnbench.train.log import EpochRecord
-from snnbench.train.recipe import Recipe, differences
+from snnbench.train.recipe import Recipe, as_dict, differences, from_dict
 from snnbench.zoo import weight_files as weights
 
 FOLDER = "checkpoints"
@@ -104,7 +104,8 @@ def save(folder: Path, state: State, network: nn.Module, momentum: Mapping[str, 
         contiguous = {name: value.cpu().contiguous() for name, value in momentum.items()}
         write_atomically(temporary / _MOMENTUM, safetensors.torch.save(contiguous))
         hashes = {name: _sha256(temporary / name) for name in (_WEIGHTS, _MOMENTUM)}
-        text = msgspec.json.encode(msgspec.structs.replace(state, files=hashes))
+        values = msgspec.structs.asdict(state) | {"files": hashes, "recipe": as_dict(state.recipe)}
+        text = msgspec.json.encode(values)
         write_atomically(temporary / STATE, msgspec.json.format(text, indent=1))
         if (folder / _LAST).exists():
             if (folder / _PREVIOUS).exists():
@@ -203,7 +204,9 @@ def set_momentum(
 
 def _read_state(folder: Path) -> State:
     try:
-        return msgspec.json.decode((folder / STATE).read_bytes(), type=State)
+        values = msgspec.json.decode((folder / STATE).read_bytes(), type=dict[str, Any])
+        recipe = from_dict(msgspec.convert(values.get("recipe"), dict[str, Any]))
+        return msgspec.convert(values | {"recipe": recipe}, State)
     except OSError as error:
         _refuse(folder, STATE, str(error.strerror))
     except (msgspec.MsgspecError, ValueError) as error:

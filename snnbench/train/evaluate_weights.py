@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -14,14 +14,14 @@ from snnbench.core.errors import UsageError
 from snnbench.core.process import memory_shortage_explained
 from snnbench.data.dataset import LabelledSet
 from snnbench.data.open import open_set
-from snnbench.nn.blocks import Shortcut
 from snnbench.results.environment import capture
-from snnbench.train import batches as networks
+from snnbench.train.batches import check_classes
 from snnbench.train.evaluation import Scores, evaluate
 from snnbench.train.machine import Machine, launch, lost_processes_explained
-from snnbench.zoo import registry
+from snnbench.zoo import networks, registry
 from snnbench.zoo import shipped as trained
 from snnbench.zoo import weight_files as weights
+from snnbench.zoo.choice import Choice, choose
 from snnbench.zoo.registry import Benchmark
 from snnbench.zoo.shipped import Facts
 
@@ -41,16 +41,6 @@ class Tested:
     writes: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Network:
-    """Which network the weights are for."""
-
-    benchmark: Benchmark
-    width: float
-    shortcut: Shortcut
-    twin: bool
-
-
 @memory_shortage_explained("--batch-size, -T or --width")
 @lost_processes_explained()
 def evaluate_weights(
@@ -61,7 +51,7 @@ def evaluate_weights(
     data: str | None = None,
     timesteps: Sequence[int] | None = None,
     width: float | None = None,
-    shortcut: Shortcut | None = None,
+    options: Mapping[str, str] | None = None,
     batch_size: int = 32,
     samples: int | None = None,
     cache: Path | None = None,
@@ -76,7 +66,7 @@ def evaluate_weights(
         data: ``KIND=PATH``; embedded data by default, for weights that were trained on it.
         timesteps: One test for each T; that of the weights by default, else the card's.
         width: Channel multiplier.
-        shortcut: Shortcut policy.
+        options: Of the card.
         batch_size: Samples at once in each process.
         samples: How many, evenly spread; all by default.
         cache: Where framed events are kept.
@@ -85,28 +75,21 @@ def evaluate_weights(
         UsageError: A value is out of range, or the weights say otherwise.
     """
     benchmark = registry.get(name)
-    path = trained.locate(benchmark, source)
-    told = trained.facts(path)
-    trained.check(told, benchmark, source=source, width=width, shortcut=shortcut)
-    state = weights.load_state(path)
-    network = _Network(
-        benchmark=benchmark,
-        width=(told.width or 1.0) if width is None else width,
-        shortcut=shortcut or cast("Shortcut", told.shortcut or "paper"),
-        twin=bool(told.twin),
-    )
-    steps = tuple(timesteps or (told.timesteps or benchmark.card.timesteps,))
+    choice = choose(benchmark, source, width=width, options=options)
+    state, twin = weights.load_state(trained.locate(benchmark, source)), bool(choice.told.twin)
+    steps = tuple(timesteps or (choice.timesteps,))
     _check_counts({"-T": min(steps), "--batch-size": batch_size, "--samples": samples})
-    sets = {T: _test_set(benchmark, data, T, cache, told) for T in steps}
+    sets = {T: _test_set(benchmark, data, T, cache, choice.told) for T in steps}
     fabric = launch(machine)
     results = []
     for T, test in sets.items():
         model = networks.build(
             benchmark,
             timesteps=T,
-            width=network.width,
-            shortcut=network.shortcut,
-            twin=network.twin,
+            width=choice.width,
+            options=choice.options,
+            twin=twin,
+            channels_last=True,
         )
         weights.apply_state(model, state, source=f"weights {source}")
         scores = evaluate(
@@ -115,11 +98,11 @@ def evaluate_weights(
             fabric,
             batch_size=batch_size,
             threads=_FETCHING_THREADS,
-            twin=network.twin,
+            twin=twin,
             samples=samples,
         )
         results.append(_row(T, scores))
-    facts = _facts(network, source, sets[steps[0]], fabric)
+    facts = _facts(benchmark, choice, source, sets[steps[0]], fabric)
     facts |= {"weights_sha256": weights.state_sha256(state), "results": results}
     return Tested(facts=facts, writes=fabric.is_global_zero)
 
@@ -135,7 +118,7 @@ def _test_set(
     benchmark: Benchmark, data: str | None, T: int, cache: Path | None, told: Facts
 ) -> LabelledSet:
     test = open_set(benchmark.card.input, data=data, part="test", timesteps=T, cache=cache)
-    networks.check_classes(benchmark, test)
+    check_classes(benchmark, test)
     if data is None and told.data not in (None, test.info.name):
         msg = (
             f"the weights were trained on {told.data}, not on the embedded {test.info.name}; "
@@ -157,15 +140,17 @@ def _row(T: int, scores: Scores) -> dict[str, Any]:
     }
 
 
-def _facts(network: _Network, source: str, test: LabelledSet, fabric: Fabric) -> dict[str, Any]:
+def _facts(
+    benchmark: Benchmark, choice: Choice, source: str, test: LabelledSet, fabric: Fabric
+) -> dict[str, Any]:
     environment = capture(torch.get_num_threads(), str(fabric.device))
     return {
-        "benchmark": network.benchmark.card.name,
-        "benchmark_version": network.benchmark.version,
+        "benchmark": benchmark.card.name,
+        "benchmark_version": benchmark.version,
         "weights": source,
-        "width": network.width,
-        "shortcut": network.shortcut,
-        "twin": network.twin,
+        "width": choice.width,
+        **choice.options,
+        "twin": bool(choice.told.twin),
         "data": test.info.name,
         "data_description": test.info.description,
         "data_sha256": test.info.sha256,

@@ -19,7 +19,7 @@ from snnbench.results.run import Environment
 from snnbench.train.checkpoint import State
 from snnbench.train.recipe import as_dict
 from snnbench.zoo import weight_files as weights
-from snnbench.zoo.card import NeuronSpec
+from snnbench.zoo.card import Card
 
 WEIGHTS = "weights.safetensors"
 REPORT = "training.json"
@@ -29,7 +29,7 @@ def evidence(
     state: State,
     network: nn.Module,
     *,
-    neuron: NeuronSpec,
+    card: Card,
     train: LabelledSet,
     test: LabelledSet | None,
     command: Sequence[str],
@@ -45,10 +45,10 @@ def evidence(
         "benchmark": recipe.benchmark,
         "benchmark_version": state.benchmark_version,
         "width": recipe.width,
-        "shortcut": recipe.shortcut,
+        **recipe.options,
         "timesteps": recipe.timesteps,
         "twin": recipe.twin,
-        "neuron": msgspec.to_builtins(neuron),
+        "neuron": card.neuron,
         "weights_sha256": weights.state_sha256(network.state_dict()),
         "data": train.info.name,
         "data_description": train.info.description,

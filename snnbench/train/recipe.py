@@ -19,6 +19,7 @@ import msgspec
 from snnbench.core.errors import UsageError
 from snnbench.core.files import write_atomically
 from snnbench.zoo.card import Card
+from snnbench.zoo.choice import WIDTH
 
 Schedule = Literal["step", "cosine"]
 Precision = Literal["32-true", "64-true", "bf16-mixed", "16-mixed"]
@@ -39,7 +40,6 @@ _EMBEDDED: dict[str, Any] = {
     "lr_step_epochs": 3,
 }
 _PATH = re.compile(r" - at `\$\.?(.*)`$")
-_UNKNOWN = re.compile(r"unknown field `(.*)`")
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,7 +50,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         data: ``KIND=PATH``; ``None`` is the card's embedded data.
         timesteps: T. The ANN twin has T = 1, and sees the mean of the T frames of events.
         width: Channel multiplier.
-        shortcut: Shortcut policy.
+        options: Of the card, by name; in files they stand beside the other fields.
         twin: Train the ANN twin.
         epochs: Passes over the training part.
         batch_size: Samples per process and step.
@@ -71,8 +71,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     benchmark: str
     data: str | None = None
     timesteps: _Count
-    width: _Rate = 1.0
-    shortcut: Literal["paper", "identity"] = "paper"
+    width: _Rate = WIDTH
+    options: dict[str, str] = {}
     twin: bool = False
     epochs: _Count = _EPOCHS
     batch_size: _Count
@@ -94,7 +94,7 @@ def resolve(card: Card, path: Path | None = None, **options: Any) -> Recipe:
     Args:
         card: Gives T, and the paper's recipe where data is given.
         path: A TOML file with any fields of ``Recipe``.
-        **options: Fields of ``Recipe``; ``None`` says nothing.
+        **options: Fields of ``Recipe``, and options of the card; ``None`` says nothing.
 
     Raises:
         UsageError: The file cannot be read, is for another benchmark, or a value is out of range.
@@ -107,7 +107,7 @@ def resolve(card: Card, path: Path | None = None, **options: Any) -> Recipe:
         raise UsageError(msg)
     embedded = values.get("data") is None
     values = _defaults(card, embedded=embedded) | values
-    return _convert(values, "recipe" if path is None else f"recipe {path}")
+    return _checked(card, values, "recipe" if path is None else f"recipe {path}")
 
 
 def write(recipe: Recipe, path: Path) -> None:
@@ -128,14 +128,32 @@ def as_toml(recipe: Recipe) -> bytes:
 
 
 def as_dict(recipe: Recipe) -> dict[str, Any]:
-    """Fields and values, in order."""
-    return {name: getattr(recipe, name) for name in recipe.__struct_fields__}
+    """Fields and values, in order, as a flat table."""
+    values: dict[str, Any] = {}
+    for name in recipe.__struct_fields__:
+        values |= recipe.options if name == "options" else {name: getattr(recipe, name)}
+    return values
+
+
+def from_dict(values: Mapping[str, Any]) -> Recipe:
+    """A recipe from a flat table: what is no field of ``Recipe`` is an option of the card.
+
+    Raises:
+        msgspec.ValidationError: A value is missing or out of range.
+    """
+    fields = {name: values[name] for name in Recipe.__struct_fields__ if name in values}
+    options = {name: value for name, value in values.items() if name not in fields}
+    return msgspec.convert(fields | {"options": options}, Recipe)
 
 
 def differences(ours: Recipe, theirs: Recipe) -> list[str]:
     """What differs, field by field, e.g. ``lr 0.1, not 0.2``."""
     mine, yours = as_dict(ours), as_dict(theirs)
-    return [f"{name} {mine[name]}, not {yours[name]}" for name in mine if mine[name] != yours[name]]
+    return [
+        f"{name} {mine.get(name)}, not {yours.get(name)}"
+        for name in mine | yours
+        if mine.get(name) != yours.get(name)
+    ]
 
 
 def _defaults(card: Card, *, embedded: bool) -> dict[str, Any]:
@@ -164,20 +182,20 @@ def _read(path: Path) -> dict[str, Any]:
         raise UsageError(msg) from None
 
 
-def _convert(values: Mapping[str, Any], where: str) -> Recipe:
+def _checked(card: Card, values: Mapping[str, Any], where: str) -> Recipe:
+    fields = [name for name in Recipe.__struct_fields__ if name != "options"]
+    for name in values.keys() - {*fields, *card.options}:
+        msg = f"{where}: there is no field {name}; known: {', '.join([*fields, *card.options])}"
+        raise UsageError(msg)
+    options = card.fill_options({name: values[name] for name in card.options if name in values})
     try:
-        recipe = msgspec.convert(values, Recipe)
+        recipe = from_dict({**values, **options})
         as_toml(recipe)
     except UnicodeEncodeError:
         msg = f"{where}: data (--data): {values['data']!r} is not Unicode; rename the folder"
         raise UsageError(msg) from None
     except msgspec.ValidationError as error:
         text = str(error)
-        unknown = _UNKNOWN.search(text)
-        if unknown is not None:
-            known = ", ".join(Recipe.__struct_fields__)
-            msg = f"{where}: there is no field {unknown[1]}; known: {known}"
-            raise UsageError(msg) from None
         found = _PATH.search(text)
         name = found[1] if found else ""
         problem = _PATH.sub("", text).replace("`", "")

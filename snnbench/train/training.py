@@ -20,8 +20,8 @@ from snnbench.core.version import __version__
 from snnbench.data.dataset import LabelledSet
 from snnbench.data.open import open_set
 from snnbench.results.environment import capture
-from snnbench.train import batches as networks
 from snnbench.train import checkpoint, evidence
+from snnbench.train.batches import check_classes
 from snnbench.train.checkpoint import State, Sums, alone
 from snnbench.train.evaluation import spread
 from snnbench.train.fast.optimise import optimise
@@ -31,7 +31,7 @@ from snnbench.train.loop import Job, Loop
 from snnbench.train.machine import Machine, launch, lost_processes_explained
 from snnbench.train.progress import TrainingProgress
 from snnbench.train.recipe import FILE, Recipe, write
-from snnbench.zoo import registry
+from snnbench.zoo import networks, registry
 from snnbench.zoo import weight_files as weights
 from snnbench.zoo.registry import Benchmark
 
@@ -98,8 +98,9 @@ def train(
             benchmark,
             timesteps=recipe.timesteps,
             width=recipe.width,
-            shortcut=recipe.shortcut,
+            options=recipe.options,
             twin=recipe.twin,
+            channels_last=True,
         )
         job = make_job(
             recipe,
@@ -122,7 +123,7 @@ def train(
             facts = evidence.evidence(
                 state,
                 job.network,
-                neuron=benchmark.card.neuron,
+                card=benchmark.card,
                 train=job.train,
                 test=job.test,
                 command=command,
@@ -138,11 +139,11 @@ def _open(
 ) -> tuple[LabelledSet, LabelledSet | None]:
     spec, T = benchmark.card.input, recipe.timesteps
     train = open_set(spec, data=recipe.data, part="train", timesteps=T, cache=cache)
-    networks.check_classes(benchmark, train)
+    check_classes(benchmark, train)
     if not recipe.test:
         return train, None
     test = open_set(spec, data=recipe.data, part="test", timesteps=T, cache=cache)
-    networks.check_classes(benchmark, test)
+    check_classes(benchmark, test)
     return train, test
 
 

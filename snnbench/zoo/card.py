@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
 from snnbench.core.errors import UsageError
-from snnbench.results.run import Published
+from snnbench.results.run import Published, RunConfig
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 PositiveFloat = Annotated[float, msgspec.Meta(gt=0)]
+OptionName = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9]*$")]
+Spec = TypeVar("Spec", bound=msgspec.Struct)
 
 
 class InputSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,41 +39,16 @@ class InputSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     slice_us: Positive | None = None
 
 
-class NeuronSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Iterative LIF constants (ZH21 eq. 1-3 and 16)."""
-
-    decay: float = 0.25
-    threshold: float = 1.0
-    surrogate_width: float = 1.0
-
-
-class StageSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A series of equal blocks; the first one has the stride."""
-
-    block: Literal["basic", "bottleneck", "plain"]
-    blocks: Positive
-    channels: Positive
-    stride: Positive = 1
-
-
-class ArchitectureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Rows of ZH21 table 4.
+class OptionSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A choice between variants of a network, on the command line ``--NAME``.
 
     Attributes:
-        stem_kernel: Of the encoding convolution (padding keeps the size).
-        stem_channels: Its output channels.
-        stem_stride: Its stride.
-        stages: Series of blocks.
-        pool: Average pool window and stride before the head; ``None`` is global.
-        hidden: Width of the spiking fully connected layer, if there is one.
+        choices: Values, the first of which is the default.
+        help: What it chooses, for ``--help``.
     """
 
-    stem_kernel: Positive
-    stem_channels: Positive
-    stem_stride: Positive
-    stages: tuple[StageSpec, ...]
-    pool: Positive | None = None
-    hidden: Positive | None = None
+    choices: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    help: str
 
 
 class TrainingSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -86,12 +64,12 @@ class TrainingSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Closed-form numbers at width 1, each worked out in the card's comments.
+    """Closed-form numbers at width 1 and default options, worked out in the card's comments.
 
     Attributes:
-        parameters: Of the spiking network with the paper's shortcuts.
-        twin_dense_macs: Dense MACs of the ANN twin for one sample, shortcut convolutions included.
-        spiking_layers: LIF layers, the head's included.
+        parameters: Of the spiking network.
+        twin_dense_macs: Dense MACs of the ANN twin for one sample.
+        spiking_layers: Layers of neurons, the head's included.
     """
 
     parameters: int
@@ -100,7 +78,22 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One benchmark."""
+    """One benchmark.
+
+    Attributes:
+        name: On the command line.
+        title: For people.
+        source: Where the network is published.
+        timesteps: T by default.
+        classes: Outputs of the network.
+        input: What one sample looks like.
+        neuron: ``class`` of its neurons and their constants; see ``networks.neurons_of``.
+        architecture: Whatever the builder asks for; see ``architecture_as``.
+        options: Variants by name.
+        training: How to train it.
+        expected: Closed-form numbers.
+        published: Numbers somebody printed.
+    """
 
     name: str
     title: str
@@ -108,11 +101,50 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     timesteps: Positive
     classes: Positive
     input: InputSpec
-    neuron: NeuronSpec
-    architecture: ArchitectureSpec
+    neuron: dict[str, Any] = {}
+    architecture: dict[str, Any] = {}
+    options: dict[OptionName, OptionSpec] = {}
     training: TrainingSpec | None = None
     expected: Expected | None = None
     published: tuple[Published, ...] = ()
+
+    def __post_init__(self) -> None:
+        fields = RunConfig.__dataclass_fields__.keys() - {"shortcut"}
+        for name in self.options.keys() & fields:
+            msg = f"option {name!r} is a field of every run; give it another name"
+            raise ValueError(msg)
+
+    def architecture_as(self, spec: type[Spec]) -> Spec:
+        """The table ``architecture`` as the builder's own struct.
+
+        Args:
+            spec: A ``msgspec.Struct`` with ``forbid_unknown_fields=True``.
+
+        Raises:
+            UsageError: A value is missing, unknown or of another type; says where.
+        """
+        try:
+            return msgspec.convert(self.architecture, spec)
+        except msgspec.ValidationError as error:
+            msg = f"architecture of card {self.name} is not valid: {error}"
+            raise UsageError(msg) from error
+
+    def fill_options(self, asked: Mapping[str, str]) -> dict[str, str]:
+        """The value of every option: what is asked, else the first of its choices.
+
+        Raises:
+            UsageError: There is no such option, or no such choice.
+        """
+        for name, value in asked.items():
+            if name not in self.options:
+                known = ", ".join(f"--{option}" for option in self.options) or "none"
+                msg = f"{self.name} has no option --{name}; it has: {known}"
+                raise UsageError(msg)
+            choices = self.options[name].choices
+            if value not in choices:
+                msg = f"{self.name}: --{name} must be {' or '.join(choices)}, got {value!r}"
+                raise UsageError(msg)
+        return {name: asked.get(name, spec.choices[0]) for name, spec in self.options.items()}
 
 
 def load_card(path: Path) -> Card:

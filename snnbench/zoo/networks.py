@@ -1,33 +1,99 @@
-"""The network that a configuration asks for, with its weights and where they come from."""
+"""A benchmark's network or its ANN twin, with fresh or trained weights: the one builder."""
 
 from __future__ import annotations
 
-from typing import cast
+import inspect
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib import import_module
 
+import torch
 from torch import nn
 
-from snnbench.nn.blocks import Shortcut
+from snnbench.core.errors import UsageError
+from snnbench.nn import neuron as neurons
+from snnbench.nn.neuron import LIF, Neuron
+from snnbench.nn.twin import ann_twin
 from snnbench.results.run import RunConfig, WeightsInfo
 from snnbench.zoo import shipped as trained
 from snnbench.zoo import weight_files as weights
+from snnbench.zoo.card import Card
+from snnbench.zoo.choice import WIDTH
 from snnbench.zoo.registry import Benchmark
 
 
-def build(benchmark: Benchmark, config: RunConfig) -> nn.Module:
-    """The spiking network in evaluation mode on its device, with trained weights if there are any.
+def build(
+    benchmark: Benchmark,
+    *,
+    timesteps: int,
+    width: float,
+    options: Mapping[str, str],
+    twin: bool = False,
+    channels_last: bool = False,
+) -> nn.Module:
+    """A network with fresh weights (those of torch's generator), or its ANN twin.
+
+    The twin's linear layers start from PyTorch's own, smaller weights. Those of the spiking network
+    are so large that its hidden neurons fire; they drive ReLUs so far that the first steps silence
+    them for good. Measured on digits, three epochs: 22 % with them, 94 % without.
+
+    Raises:
+        UsageError: An argument is out of range.
+    """
+    network = benchmark.build(timesteps=timesteps, width=width, **options)
+    if twin:
+        network = ann_twin(network)
+        for module in network.modules():
+            if isinstance(module, nn.Linear):
+                module.reset_parameters()
+    if channels_last:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
+
+
+def configured(benchmark: Benchmark, config: RunConfig) -> nn.Module:
+    """The spiking network of a run, in evaluation mode on its device, trained if weights are given.
 
     Raises:
         UsageError: An argument is out of range, or no such weights come with the benchmark.
         WeightsError: The weights cannot be read or do not fit.
     """
-    network = benchmark.build(
+    network = build(
+        benchmark,
         timesteps=config.timesteps,
-        width=config.width or 1.0,
-        shortcut=cast("Shortcut", config.shortcut or "paper"),
+        width=WIDTH if config.width is None else config.width,
+        options=config.options,
     ).eval()
     if config.weights is not None:
         load(network, benchmark, config.weights)
     return network.to(config.device)
+
+
+def neurons_of(card: Card) -> Callable[[], Neuron]:
+    """What makes the neurons that a card names.
+
+    ``class`` is a class of ``snnbench.nn.neuron`` (``LIF`` by default) or, as ``module:Class``, one
+    of your own; the other entries of the table are its constants.
+
+    Raises:
+        UsageError: There is no such class, or it has no such constant.
+    """
+    constants = dict(card.neuron)
+    name = constants.pop("class", LIF.__name__)
+    module, separator, own = str(name).partition(":")
+    try:
+        kind = getattr(import_module(module) if separator else neurons, own or module, None)
+    except ImportError as error:
+        msg = f"card {card.name}: neuron class {name} cannot be loaded: {error}"
+        raise UsageError(msg) from error
+    if not (isinstance(kind, type) and issubclass(kind, Neuron)):
+        msg = f"card {card.name}: {name} is not a class of neurons; use one such as LIF"
+        raise UsageError(msg)
+    known = inspect.signature(kind).parameters
+    for constant in constants.keys() - known.keys():
+        msg = f"card {card.name}: {name} has no constant {constant}; it has: {', '.join(known)}"
+        raise UsageError(msg)
+    return partial(kind, **constants)
 
 
 def load(network: nn.Module, benchmark: Benchmark, source: str) -> None:

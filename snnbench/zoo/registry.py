@@ -21,12 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snnbench.core.errors import UsageError
-from snnbench.zoo.card import Card, load_card, read_table
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from snnbench.nn.blocks import Shortcut
+    from snnbench.zoo.card import Card
 
 GROUP = "snnbench.models"
 _NN = Path(__file__).parents[1] / "nn"
@@ -42,11 +41,14 @@ class Benchmark:
     Attributes:
         path: The card's TOML file.
         builder: ``module:function``; called as
-            ``function(card, timesteps=..., width=..., shortcut=...)``, returns the network.
+            ``function(card, timesteps=..., width=..., **options)`` with a value for every option
+            of the card, returns the network.
+        weights: Folder of the trained weights that come with it, if any do.
     """
 
     path: Path
     builder: str
+    weights: Path | None = None
 
     @cached_property
     def card(self) -> Card:
@@ -55,6 +57,8 @@ class Benchmark:
         Raises:
             UsageError: The card is missing or not valid.
         """
+        from snnbench.zoo.card import load_card
+
         return load_card(self.path)
 
     @cached_property
@@ -67,6 +71,8 @@ class Benchmark:
         Raises:
             UsageError: The card is missing or not TOML, or the builder's module is missing.
         """
+        from snnbench.zoo.card import read_table
+
         card = json.dumps(read_table(self.path), sort_keys=True, default=str)  # TOML has dates
         texts = [(self.path.name, card)]
         sources = [self._builder_source(), *(_NN / name for name in COUNTED)]
@@ -87,14 +93,14 @@ class Benchmark:
         return Path(spec.origin)
 
     def build(
-        self, *, timesteps: int | None = None, width: float = 1.0, shortcut: Shortcut = "paper"
+        self, *, timesteps: int | None = None, width: float = 1.0, **options: str
     ) -> nn.Module:
         """Build the network with fresh weights, reproducible under ``torch.manual_seed``.
 
         Args:
             timesteps: T, the card's by default.
             width: Factor on all channel numbers, rounded to multiples of 8; classes never scale.
-            shortcut: ``paper`` (tdBN on every shortcut) or ``identity`` where the shape is kept.
+            **options: Options of the card, each the first of its choices by default.
 
         Raises:
             UsageError: An argument is out of range, or the builder cannot be loaded.
@@ -112,7 +118,8 @@ class Benchmark:
         except (ImportError, AttributeError) as error:
             msg = f"{self.card.name}: builder {self.builder} cannot be loaded: {error}"
             raise UsageError(msg) from error
-        network: nn.Module = build(self.card, timesteps=timesteps, width=width, shortcut=shortcut)
+        filled = self.card.fill_options(options)
+        network: nn.Module = build(self.card, timesteps=timesteps, width=width, **filled)
         return network
 
 

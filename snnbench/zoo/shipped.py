@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ class Facts:
         benchmark: Its name.
         data: What they were trained on.
         width: Channel multiplier; ``None`` is any.
-        shortcut: Shortcut policy.
+        options: Options of the card that it says something of.
         timesteps: T.
         twin: Whether it is an ANN twin.
     """
@@ -31,18 +31,20 @@ class Facts:
     benchmark: str | None = None
     data: str | None = None
     width: float | None = None
-    shortcut: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
     timesteps: int | None = None
     twin: bool | None = None
 
 
-def facts(path: Path) -> Facts:
-    """Read them from the metadata of a file.
+def facts(benchmark: Benchmark, weights: str) -> Facts:
+    """Read them from the metadata of a file, or of ``shipped:NAME``.
 
     Raises:
+        UsageError: No such weights come with the benchmark.
         WeightsError: The file is missing, empty or damaged.
     """
-    told = {name: _value(text) for name, text in _metadata(path).items()}
+    metadata = _metadata(locate(benchmark, weights))
+    told = {name: _value(text) for name, text in metadata.items()}
 
     def of(name: str, *kinds: type) -> Any:
         return told[name] if type(told.get(name)) in kinds else None
@@ -51,7 +53,7 @@ def facts(path: Path) -> Facts:
         benchmark=of("benchmark", str),
         data=of("data", str),
         width=of("width", int, float),
-        shortcut=of("shortcut", str),
+        options={name: metadata[name] for name in benchmark.card.options if name in metadata},
         timesteps=of("timesteps", int),
         twin=of("twin", bool),
     )
@@ -60,11 +62,11 @@ def facts(path: Path) -> Facts:
 def shipped(benchmark: Benchmark) -> dict[str, Path]:
     """Files of trained weights that come with a benchmark, by name, sorted.
 
-    They lie in ``../weights/BENCHMARK`` beside its card and are called ``KIND-wWIDTH``, with
-    ``-twin`` behind for those of the ANN twin; KIND is the kind of the data.
+    They lie in its folder of weights and are called ``KIND-wWIDTH``, with ``-twin`` behind for
+    those of the ANN twin; KIND is the kind of the data.
     """
-    folder = benchmark.path.parent.parent / "weights" / benchmark.path.stem
-    return dict(sorted((path.stem, path) for path in folder.glob("*-w*.safetensors")))
+    files = benchmark.weights.glob("*-w*.safetensors") if benchmark.weights else ()
+    return dict(sorted((path.stem, path) for path in files))
 
 
 def find(
@@ -72,7 +74,7 @@ def find(
     *,
     kind: str | None,
     width: float | None,
-    shortcut: str | None,
+    options: Mapping[str, str],
     timesteps: int | None = None,
     twin: bool = False,
 ) -> str | None:
@@ -81,19 +83,20 @@ def find(
     Args:
         benchmark: To run.
         kind: Of the data; ``None`` is unknown, for which nothing fits.
-        width: Channel multiplier.
-        shortcut: Shortcut policy.
+        width: Channel multiplier; ``None`` is any.
+        options: Value of every option of the card.
         timesteps: T; among weights for several the same T is taken first.
-        twin: Of the ANN twin.
+        twin: Whether weights of the ANN twin are wanted.
     """
     fitting: list[tuple[bool, str]] = []
-    for name, path in shipped(benchmark).items():
-        told = facts(path)
+    for stem in shipped(benchmark):
+        name = f"{SHIPPED}{stem}"
+        told = facts(benchmark, name)
         fits = width in (None, told.width)
-        fits = fits and (told.shortcut, bool(told.twin)) == (shortcut, twin)
-        if fits and name.startswith(f"{kind}-w"):
+        fits = fits and (told.options, bool(told.twin)) == (options, twin)
+        if fits and stem.startswith(f"{kind}-w"):
             fitting.append((told.timesteps != timesteps, name))
-    return f"{SHIPPED}{min(fitting)[1]}" if fitting else None
+    return min(fitting)[1] if fitting else None
 
 
 def locate(benchmark: Benchmark, weights: str) -> Path:
@@ -111,27 +114,6 @@ def locate(benchmark: Benchmark, weights: str) -> Path:
         msg = f"no weights {name!r} come with {benchmark.card.name}; there are: {listed}"
         raise UsageError(msg)
     return known[name]
-
-
-def check(
-    told: Facts, benchmark: Benchmark, *, source: str, width: float | None, shortcut: str | None
-) -> None:
-    """Prove that weights are for the network that is asked for; what is ``None`` agrees.
-
-    Raises:
-        UsageError: Says what differs.
-    """
-    name = benchmark.card.name
-    if told.benchmark not in (None, name):
-        msg = f"weights {source} are for {told.benchmark}, not for {name}"
-        raise UsageError(msg)
-    for option, asked, theirs in (
-        ("width", width, told.width),
-        ("shortcut", shortcut, told.shortcut),
-    ):
-        if asked is not None and theirs is not None and asked != theirs:
-            msg = f"weights {source} are for --{option} {theirs}, not {asked}; leave the option out"
-            raise UsageError(msg)
 
 
 def evidence(path: Path) -> str | None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from snnbench.models.resnet import ArchitectureSpec
 from support import factories
 from support.command_line import commands as cli_commands
 
@@ -207,6 +208,7 @@ def test_options_exist() -> None:
         for parameter in command.params
         for option in parameter.opts
     }
+    known |= {f"--{option}" for name in BUILT_IN for option in registry.get(name).card.options}
     for page in PAGES:
         told = re.findall(r"`(--[a-z-]+)", page.read_text(encoding="utf-8"))
         assert set(told) - known == set(), page.name
@@ -278,7 +280,7 @@ def test_published_numbers_follow_from_the_cards(name: str) -> None:
 
 def encoding_and_head(card: Card) -> tuple[int, list[int]]:
     """MACs of one frame in the encoding convolution and in each layer of the head."""
-    arch = card.architecture
+    arch = card.architecture_as(ArchitectureSpec)
     size = -(-card.input.shape[1] // arch.stem_stride)
     stem = arch.stem_kernel**2 * card.input.shape[0] * arch.stem_channels * size**2
     channels = arch.stem_channels

@@ -32,7 +32,7 @@ def test_the_evidence_is_that_of_the_weights(name: str, stem: str, path: Path):
     assert (card["benchmark"], card["status"]) == (name, "trained")
     for key in told:
         assert told[key] == (card[key] if isinstance(card[key], str) else json.dumps(card[key]))
-    facts = shipped.facts(path)
+    facts = shipped.facts(registry.get(name), f"shipped:{stem}")
     assert stem.startswith(f"{stem.partition('-w')[0]}-w{facts.width:g}")
     assert stem.endswith("-twin") == facts.twin
     assert card["test_correct"] / card["test_samples"] == card["test_accuracy"]
@@ -51,7 +51,7 @@ def test_trained_digits_are_recognised_as_the_evidence_says():
         benchmark.card.input, data=None, samples=300, timesteps=config.timesteps, classes=10
     )
     assert samples.labels is not None
-    network = networks.build(benchmark, config)
+    network = networks.configured(benchmark, config)
     twin = ann_twin(network)
     networks.load(twin, benchmark, str(config.twin_weights))
     with torch.inference_mode():
@@ -67,5 +67,6 @@ def test_trained_digits_are_recognised_as_the_evidence_says():
 
 
 def test_shipped_weights_are_small():
-    folder = registry.get("resnet19").path.parent.parent / "weights"
-    assert sum(path.stat().st_size for path in folder.rglob("*.safetensors")) < 16 * 2**20
+    folder = registry.get("resnet19").weights
+    assert folder is not None
+    assert sum(path.stat().st_size for path in folder.parent.rglob("*.safetensors")) < 16 * 2**20

@@ -12,14 +12,13 @@ from torch import Tensor, nn
 
 from snnbench.core.process import seed_everything
 from snnbench.results.run import DataInfo
-from snnbench.train import batches
 from snnbench.train.checkpoint import State, Sums
 from snnbench.train.loop import Job, Loop
 from snnbench.train.machine import Machine, launch
 from snnbench.train.progress import TrainingProgress
 from snnbench.train.recipe import Recipe
 from snnbench.train.training import make_job
-from snnbench.zoo import registry
+from snnbench.zoo import networks, registry
 
 
 class Patches:
@@ -73,8 +72,13 @@ def small_recipe(**changes: object) -> Recipe:
 
 def small_network(*, twin: bool = False, seed: int = 0) -> nn.Module:
     seed_everything(seed)
-    return batches.build(
-        registry.get("resnet19"), timesteps=2, width=0.0625, shortcut="paper", twin=twin
+    return networks.build(
+        registry.get("resnet19"),
+        timesteps=2,
+        width=0.0625,
+        options={"shortcut": "paper"},
+        twin=twin,
+        channels_last=True,
     )
 
 

@@ -105,7 +105,7 @@ def print_accuracies(network: nn.Module, example: Tensor) -> None:
 def main() -> None:
     benchmark = registry.get("resnet19")
     config = configure(benchmark, width=0.125, samples=1, with_latency=False)
-    network = networks.build(benchmark, config)
+    network = networks.configured(benchmark, config)
     plain = fold_batch_norm(network).model
     exact, packed = copy.deepcopy(plain).double(), prepack(plain)
     example = next(digits("test"))[0][:1]

@@ -166,6 +166,7 @@ CHANGES: dict[str, Callable[[RunResult], RunResult]] = {
             "seed": 1,
             "width": 0.5,
             "shortcut": "identity",
+            "other_options": {"votes": "mean"},
             "layout": "TN",
         }.items()
     },

@@ -184,9 +184,9 @@ def test_arguments_out_of_range_are_refused(options, message: str):
 @pytest.mark.parametrize(
     ("line", "wrong", "where"),
     [
-        ("pool = 2", "pool = 0", "architecture.pool"),
-        ("stem_stride = 1", "stem_stride = 0", "architecture.stem_stride"),
-        ("stem_channels = 128", "stem_channels = 0", "architecture.stem_channels"),
+        ("pool = 2", "pool = 0", "pool"),
+        ("stem_stride = 1", "stem_stride = 0", "stem_stride"),
+        ("stem_channels = 128", "stem_channels = 0", "stem_channels"),
         ("timesteps = 6\nclasses", "timesteps = 0\nclasses", "timesteps"),
         ("std = [0.2470", "std = [0.0", "input.std"),
     ],
@@ -194,5 +194,5 @@ def test_arguments_out_of_range_are_refused(options, message: str):
 def test_a_card_with_a_number_out_of_range_is_refused(tmp_path: Path, line, wrong, where: str):
     path = tmp_path / "resnet19.toml"
     path.write_text(CARD.read_text().replace(line, wrong, 1))
-    with pytest.raises(UsageError, match=rf"resnet19\.toml is not valid: Expected .*`\$\.{where}"):
-        _ = Benchmark(path=path, builder=BUILDER).card
+    with pytest.raises(UsageError, match=rf"resnet19.* is not valid: Expected .*`\$\.{where}"):
+        Benchmark(path=path, builder=BUILDER).build(width=0.125)

@@ -16,6 +16,7 @@ from snnbench.zoo import registry, shipped
 from snnbench.zoo.registry import Benchmark
 from snnbench.zoo.shipped import Facts
 
+PAPER = {"shortcut": "paper"}
 TOLD = {
     "width": "0.25",
     "shortcut": "paper",
@@ -50,7 +51,7 @@ def shipping(tmp_path: Path) -> Benchmark:
     write(folder / "digits-w0.25-twin.safetensors", timesteps="1", twin="true")
     write(folder / "cifar10-w0.25.safetensors")
     write(tmp_path / "weights" / "resnet190" / "digits-w0.25.safetensors")
-    return Benchmark(path=card, builder=original.builder)
+    return Benchmark(path=card, builder=original.builder, weights=folder)
 
 
 def test_shipped_weights_are_found_by_data_width_and_timesteps(shipping: Benchmark):
@@ -61,7 +62,7 @@ def test_shipped_weights_are_found_by_data_width_and_timesteps(shipping: Benchma
         "digits-w0.25-twin",
     ]
     find = shipped.find
-    asked = {"kind": "digits", "width": 0.25, "shortcut": "paper"}
+    asked = {"kind": "digits", "width": 0.25, "options": {"shortcut": "paper"}}
     assert find(shipping, **asked) == "shipped:digits-w0.25"
     assert find(shipping, **asked, timesteps=2) == "shipped:digits-w0.25-T2"
     assert find(shipping, **asked, timesteps=6) == "shipped:digits-w0.25"
@@ -69,7 +70,10 @@ def test_shipped_weights_are_found_by_data_width_and_timesteps(shipping: Benchma
     assert find(shipping, **asked | {"kind": "cifar10"}) == "shipped:cifar10-w0.25"
     assert find(shipping, **asked | {"width": None}) == "shipped:digits-w0.25"
     assert find(shipping, **asked | {"width": None, "kind": "imagenet"}) is None
-    for other in ({"kind": "imagenet"}, {"kind": None}, {"width": 1.0}, {"shortcut": "identity"}):
+    for other in (
+        *({"kind": "imagenet"}, {"kind": None}, {"width": 1.0}),
+        {"options": {"shortcut": "identity"}},
+    ):
         assert find(shipping, **asked | other) is None
     assert find(shipping, **asked | {"kind": "cifar10"}, twin=True) is None
 
@@ -85,12 +89,12 @@ def test_a_name_means_a_file_and_a_path_itself(shipping: Benchmark):
 def test_what_a_file_does_not_say_is_unknown(tmp_path: Path):
     path = tmp_path / "w.safetensors"
     save_file({"w": torch.zeros(1)}, path, metadata={"width": "wide", "timesteps": "4.5"})
-    assert shipped.facts(path) == Facts()
+    assert shipped.facts(registry.get("resnet19"), str(path)) == Facts()
     assert shipped.evidence(path) == "timesteps: 4.5; width: wide"
     save_file({"w": torch.zeros(1)}, path)
     assert shipped.evidence(path) is None
     with pytest.raises(WeightsError, match="do not exist"):
-        shipped.facts(tmp_path / "none.safetensors")
+        shipped.facts(registry.get("resnet19"), str(tmp_path / "none.safetensors"))
 
 
 def test_evidence_is_told_in_words(tmp_path: Path):
@@ -133,12 +137,12 @@ def test_an_interval_that_makes_no_sense_is_left_out(tmp_path: Path, interval: s
 def test_a_run_takes_the_network_from_its_weights(tmp_path: Path):
     path = str(write(tmp_path / "w.safetensors"))
     config = configure(registry.get("resnet19"), weights=path)
-    assert (config.width, config.shortcut, config.timesteps) == (0.25, "paper", 4)
+    assert (config.width, config.options, config.timesteps) == (0.25, PAPER, 4)
     assert configure(registry.get("resnet19"), weights=path, timesteps=2).timesteps == 2
     with pytest.raises(UsageError, match=r"are for --width 0.25, not 0.5; leave the option out"):
         configure(registry.get("resnet19"), weights=path, width=0.5)
     with pytest.raises(UsageError, match="are for --shortcut paper, not identity"):
-        configure(registry.get("resnet19"), weights=path, shortcut="identity")
+        configure(registry.get("resnet19"), weights=path, options={"shortcut": "identity"})
     with pytest.raises(UsageError, match=r"--untrained and --weights .* contradict each other"):
         configure(registry.get("resnet19"), weights=path, untrained=True)
     twin = str(write(tmp_path / "twin.safetensors", twin="true"))
@@ -150,7 +154,7 @@ def test_a_run_takes_the_width_of_the_weights_that_come_with_a_benchmark():
     config = configure(registry.get("resnet19"))
     assert (config.width, config.weights) == (0.125, "shipped:digits-w0.125")
     assert config.twin_weights == "shipped:digits-w0.125-twin"
-    for options in ({"width": 1.0}, {"untrained": True}, {"shortcut": "identity"}):
+    for options in ({"width": 1.0}, {"untrained": True}, {"options": {"shortcut": "identity"}}):
         config = configure(registry.get("resnet19"), **options)
         assert (config.width, config.weights, config.twin_weights) == (1.0, None, None)
     assert configure(registry.get("resnet34-large")).width == 1.0
@@ -172,5 +176,5 @@ def test_the_twin_s_weights_are_those_of_a_twin(tmp_path: Path):
 def test_without_weights_that_fit_a_run_is_untrained(tmp_path: Path):
     config = configure(registry.get("resnet19"), width=0.375)
     assert (config.weights, config.twin_weights) == (None, None)
-    assert (config.width, config.shortcut, config.timesteps) == (0.375, "paper", 6)
+    assert (config.width, config.options, config.timesteps) == (0.375, PAPER, 6)
     assert configure(registry.get("resnet19"), data=str(tmp_path), width=0.125).weights is None

@@ -1,0 +1,112 @@
+"""Which network is meant: what is asked, else what its weights say, else what the card says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from snnbench.core.errors import UsageError
+from snnbench.zoo.card import Card
+from snnbench.zoo.registry import Benchmark
+from snnbench.zoo.shipped import Facts, facts
+
+WIDTH = 1.0
+"""Of a network whose width nobody asks for."""
+
+# beyond these a value is a typing error that torch would answer with a crash
+_MOST = 10**9
+_MOST_WIDTH = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A network of a benchmark.
+
+    Attributes:
+        timesteps: T.
+        width: Factor on all channel numbers.
+        options: Value of every option of the card.
+        told: What the weights say of themselves; nothing without weights.
+    """
+
+    timesteps: int
+    width: float
+    options: dict[str, str]
+    told: Facts
+
+
+def choose(
+    benchmark: Benchmark,
+    weights: str | None = None,
+    *,
+    twin: bool | None = None,
+    timesteps: int | None = None,
+    width: float | None = None,
+    options: Mapping[str, str] | None = None,
+) -> Choice:
+    """Choose a network; ``None`` asks for nothing.
+
+    Args:
+        benchmark: Whose network it is.
+        weights: File of trained weights, or ``shipped:NAME``.
+        twin: Whether the weights must be those of the ANN twin; ``None`` takes either.
+        timesteps: T; weights may be run with another one than they were trained with.
+        width: Factor on all channel numbers.
+        options: Values of options of the card.
+
+    Raises:
+        UsageError: A value is out of range, or the weights are for another network.
+        WeightsError: The weights cannot be read.
+    """
+    card, options = benchmark.card, options or {}
+    told = Facts()
+    if weights is not None:
+        told = facts(benchmark, weights)
+        _check(told, card, weights, twin=twin, asked={"width": width, **options})
+    if width is None:
+        width = WIDTH if told.width is None else told.width
+    if timesteps is None:
+        timesteps = card.timesteps if told.timesteps is None else told.timesteps
+    if not (math.isfinite(width) and width > 0):
+        msg = f"--width must be positive and finite, got {width}"
+        raise UsageError(msg)
+    check_range("timesteps", timesteps)
+    check_range("width", width, least=0, most=_MOST_WIDTH)
+    filled = card.fill_options({**told.options, **options})
+    return Choice(timesteps=timesteps, width=width, options=filled, told=told)
+
+
+def check_range(option: str, value: float, *, least: int = 1, most: int = _MOST) -> None:
+    """Refuse a number that makes no sense.
+
+    Raises:
+        UsageError: It is too small or too large.
+    """
+    if value < least:
+        msg = f"--{option} must be at least {least}, got {value}"
+        raise UsageError(msg)
+    if value > most:
+        msg = f"--{option} must be at most {most}, got {value}"
+        raise UsageError(msg)
+
+
+def _check(
+    told: Facts, card: Card, source: str, *, twin: bool | None, asked: Mapping[str, object]
+) -> None:
+    """Prove that weights are for the network that is asked for; what is unknown agrees."""
+    if told.benchmark not in (None, card.name):
+        msg = f"weights {source} are for {told.benchmark}, not for {card.name}"
+        raise UsageError(msg)
+    theirs = {"width": told.width, **told.options}
+    for option, value in asked.items():
+        if None not in (value, theirs.get(option)) and value != theirs[option]:
+            found = theirs[option]
+            msg = f"weights {source} are for --{option} {found}, not {value}; leave the option out"
+            raise UsageError(msg)
+    if None not in (twin, told.twin) and twin != told.twin:
+        whose, option = "the spiking network", "weights"
+        if told.twin:
+            whose, option = "an ANN twin", "twin-weights"
+        msg = f"weights {source} are those of {whose}; give them with --{option}"
+        raise UsageError(msg)

@@ -1,0 +1,67 @@
+"""Networks as cards, options and weights ask for them."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+import torch
+from torch import nn
+
+from snnbench.core.errors import UsageError
+from snnbench.nn.neuron import IF, LIF
+from snnbench.zoo import networks, registry
+from snnbench.zoo.card import Card
+
+
+class Lazy(LIF):
+    """A neuron of somebody else's."""
+
+    def __init__(self, *, threshold: float) -> None:
+        super().__init__(threshold=2 * threshold)
+
+
+def card(**neuron: object) -> Card:
+    return msgspec.structs.replace(registry.get("resnet19").card, neuron=neuron)
+
+
+def test_a_card_names_its_neurons() -> None:
+    make = networks.neurons_of(card(decay=0.5))
+    one, other = make(), make()
+    assert type(one) is LIF
+    assert one is not other
+    assert one.decay == 0.5
+    assert type(networks.neurons_of(card(**{"class": "IF"}))()) is IF
+    own = networks.neurons_of(card(**{"class": f"{__name__}:Lazy", "threshold": 1.0}))()
+    assert type(own) is Lazy
+    assert own.threshold == 2.0
+
+
+@pytest.mark.parametrize(
+    ("neuron", "message"),
+    [
+        ({"class": "Fish"}, "card resnet19: Fish is not a class of neurons"),
+        ({"class": "torch.nn:Linear"}, "torch.nn:Linear is not a class of neurons"),
+        ({"class": 3}, "3 is not a class of neurons"),
+        ({"class": "nowhere:Fish"}, "neuron class nowhere:Fish cannot be loaded: No module named"),
+        ({"class": "IF", "decay": 0.5}, "IF has no constant decay; it has: threshold, surr"),
+    ],
+)
+def test_neurons_that_do_not_exist_are_one_line(neuron: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
+        networks.neurons_of(card(**neuron))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_twin_starts_from_small_linear_weights_and_is_channels_last() -> None:
+    benchmark = registry.get("resnet19")
+    asked = {"timesteps": 1, "width": 0.125, "options": {"shortcut": "identity"}}
+    torch.manual_seed(0)
+    network = networks.build(benchmark, **asked)
+    torch.manual_seed(0)
+    twin = networks.build(benchmark, **asked, twin=True, channels_last=True)
+    weight = "head.hidden.weight"
+    assert twin.get_parameter(weight).std() < network.get_parameter(weight).std() / 2
+    conv = "block1.0.synapses.0.conv.weight"
+    assert torch.equal(twin.get_parameter(conv), network.get_parameter(conv))
+    assert twin.get_parameter(conv).is_contiguous(memory_format=torch.channels_last)
+    assert isinstance(network.get_submodule("block1.1.shortcut"), nn.Identity)

@@ -97,7 +97,7 @@ def data(text: str) -> Option:
         " KIND is images, cifar10, imagenet, nmnist, dvs-gesture or cifar10-dvs; without it, the "
         "files decide."
     )
-    included = "the small data set included with snnbench"
+    included = "a small data set embedded in snnbench"
     return option("--data", text, metavar="[KIND=]PATH", otherwise=included)
 
 

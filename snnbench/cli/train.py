@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from snnbench.train.training import Outcome
 
 _INTERRUPTED = 130
-_INCLUDED = " on the included data set"
+_EMBEDDED = " on embedded data"
 # Idle threads of PyTorch's OpenMP spin for milliseconds on the cores that the fused kernels'
 # threads need. Read when torch is loaded; measured: ten percent more images/s on two cores.
 _SPINS = ("GOMP_SPINCOUNT", "20000")
@@ -33,7 +33,7 @@ _SPINS = ("GOMP_SPINCOUNT", "20000")
     metavar="FILE.toml",
     type=options.PATH,
 )
-@options.integer("--epochs", "Number of epochs.", otherwise=f"100, or a few{_INCLUDED}")
+@options.integer("--epochs", "Number of epochs.", otherwise=f"100, or a few{_EMBEDDED}")
 @options.timesteps(otherwise="the benchmark's")
 @options.width(otherwise="1")
 @options.option(
@@ -45,10 +45,10 @@ _SPINS = ("GOMP_SPINCOUNT", "20000")
 @options.integer(
     "--batch-size",
     "Samples per training step in each process.",
-    otherwise=f"the benchmark's, or a fixed one{_INCLUDED}",
+    otherwise=f"the benchmark's, or a fixed one{_EMBEDDED}",
 )
 @options.number(
-    "--lr", "Initial learning rate.", otherwise=f"the benchmark's, or a fixed one{_INCLUDED}"
+    "--lr", "Initial learning rate.", otherwise=f"the benchmark's, or a fixed one{_EMBEDDED}"
 )
 @options.number("--momentum", "Momentum of SGD.", otherwise="the benchmark's")
 @options.number("--weight-decay", "Weight decay of SGD.", otherwise="0")
@@ -56,12 +56,12 @@ _SPINS = ("GOMP_SPINCOUNT", "20000")
     "--schedule",
     "Lower the learning rate in steps, or along a cosine to 0.",
     *("step", "cosine"),
-    otherwise=f"step, or cosine{_INCLUDED}",
+    otherwise=f"step, or cosine{_EMBEDDED}",
 )
 @options.integer(
     "--lr-step-epochs",
     "Number of epochs between two steps of the learning rate.",
-    otherwise=f"the benchmark's, or 100{_INCLUDED}",
+    otherwise=f"the benchmark's, or 100{_EMBEDDED}",
 )
 @options.number(
     "--lr-factor", "Factor on the learning rate at each step.", otherwise="the benchmark's"

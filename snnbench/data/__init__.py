@@ -1,16 +1,15 @@
-"""Samples and labelled sets: embedded real data, images, CIFAR-10, event recordings.
+"""Samples and data sets: embedded real data, images, CIFAR-10, event recordings.
 
-draw            samples for counting, drawn from a labelled set or through load
-load            samples drawn from folders and embedded data
-dataset         what training asks of a data set
-open            opens one: by kind, or by looking
-stored          sets held in memory
-folders         files of a folder, its parts, random draws
+draw            a seeded draw from an opened set, with provenance
+dataset         what a data set is; labels may be absent
+open            opens one: by kind, by looking, or embedded
+stored          samples held in memory
+folders         files of a folder, its parts and classes; random numbers
 image_folders   folders of images
 imagenet        the layout of ImageNet
 images          decoding, cropping, resizing
 cifar           files of CIFAR-10
-embedded        scikit-learn's digits and photographs
+embedded        scikit-learn's digits, as images and as events, and photographs
 events          events to frames
 saccades        the simulated event camera
 recordings      N-MNIST, DVS-Gesture, CIFAR10-DVS
@@ -25,11 +24,13 @@ from typing import TYPE_CHECKING
 from snnbench.core.lazy import lazy
 
 if TYPE_CHECKING:
+    from snnbench.data.dataset import DataSet as DataSet
+    from snnbench.data.draw import Samples as Samples
     from snnbench.data.draw import draw_samples as draw_samples
-    from snnbench.data.load import Samples as Samples
-    from snnbench.data.load import load_samples as load_samples
+    from snnbench.data.open import FORMATS as FORMATS
+    from snnbench.data.open import Format as Format
     from snnbench.data.open import open_set as open_set
 else:
     __getattr__, __dir__, __all__ = lazy(
-        __name__, draw="draw_samples", load="Samples load_samples", open="open_set"
+        __name__, dataset="DataSet", draw="Samples draw_samples", open="FORMATS Format open_set"
     )

@@ -5,21 +5,26 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 import numpy as np
+import torch
 from PIL import Image
+from torch import Tensor
 
 from snnbench.core.errors import DataError
-from snnbench.data.folders import Draw, Drawn, Labels, Pixels, Split, children, choose, read_bytes
+from snnbench.data.dataset import DataSet, Part, Wanted, sha256_of
+from snnbench.data.folders import TITLES, Labels, Pixels, children, read_bytes
 from snnbench.data.images import mode_of, planes
+from snnbench.data.stored import stored_images
 
 CLASSES = 10
 RECORD_BYTES = 3073
 """One label byte, then 32 x 32 red, green and blue pixels."""
 
-RECORDS: dict[Split, int] = {"test": 10_000, "calibration": 50_000}
+RECORDS: dict[Part, int] = {"test": 10_000, "train": 50_000}
 """Images of each part as published."""
 
 # Size in bytes and MD5 of the Python version's files (torchvision pins the same digests). None are
@@ -33,9 +38,9 @@ _OFFICIAL = {
     "test_batch": (31_035_526, "40351d587109b95175f43aff81a1287e"),
 }
 _FOLDERS = ("cifar-10-batches-bin", "cifar-10-batches-py")
-_STEMS = {
+_STEMS: dict[Part, tuple[str, ...]] = {
     "test": ("test_batch",),
-    "calibration": tuple(f"data_batch_{number}" for number in range(1, 6)),
+    "train": tuple(f"data_batch_{number}" for number in range(1, 6)),
 }
 _ARRAY_PARTS = {
     ("numpy", "ndarray"),
@@ -158,25 +163,25 @@ def _checked_labels(labels: Labels, path: Path) -> Labels:
     return labels
 
 
-def find_batches(root: Path, split: Split) -> list[Path] | None:
-    """Files of a split in ``root`` or in the folder that the archives unpack to.
+def find_batches(root: Path, part: Part) -> list[Path] | None:
+    """Files of a part in ``root`` or in the folder that the archives unpack to.
 
     Returns:
         The files, or ``None`` if no CIFAR-10 file is there.
 
     Raises:
-        DataError: There are CIFAR-10 files, but none of the split.
+        DataError: There are CIFAR-10 files, but none of the part.
     """
     files, folders = children(root)
     for folder in (root, *(inner for inner in folders if inner.name in _FOLDERS)):
         names = {path.name for path in (files if folder == root else children(folder)[0])}
         for suffix in (".bin", ""):
-            wanted = [f"{stem}{suffix}" for stem in _STEMS[split]]
+            wanted = [f"{stem}{suffix}" for stem in _STEMS[part]]
             present = [folder / name for name in wanted if name in names]
             if present:
                 return present
             if any(f"{stem}{suffix}" in names for stems in _STEMS.values() for stem in stems):
-                msg = f"CIFAR-10 folder {folder} lacks {' and '.join(wanted)} ({split} images)"
+                msg = f"CIFAR-10 folder {folder} lacks {' and '.join(wanted)} ({part} images)"
                 raise DataError(msg)
     return None
 
@@ -197,15 +202,15 @@ def read_batches(batches: list[Path]) -> tuple[Pixels, Labels]:
     return pixels, labels
 
 
-def complete_batches(root: Path, split: Split) -> list[Path]:
-    """All files of a split, in order; shortened files are fine, missing and damaged ones are not.
+def complete_batches(root: Path, part: Part) -> list[Path]:
+    """All files of a part, in order; shortened files are fine, missing and damaged ones are not.
 
     A file is damaged if it has exactly the size of the published one, but not its MD5.
 
     Raises:
-        DataError: No CIFAR-10 is there, or a file of the split is missing or damaged.
+        DataError: No CIFAR-10 is there, or a file of the part is missing or damaged.
     """
-    batches = find_batches(root, split)
+    batches = find_batches(root, part)
     if batches is None:
         msg = (
             f"data folder {root} holds no CIFAR-10 files (data_batch_1.bin or data_batch_1 to 5 "
@@ -213,7 +218,7 @@ def complete_batches(root: Path, split: Split) -> list[Path]:
         )
         raise DataError(msg)
     found = {path.stem for path in batches}
-    missing = [f"{stem}{batches[0].suffix}" for stem in _STEMS[split] if stem not in found]
+    missing = [f"{stem}{batches[0].suffix}" for stem in _STEMS[part] if stem not in found]
     if missing:
         msg = (
             f"CIFAR-10 folder {batches[0].parent} lacks {' and '.join(missing)}; "
@@ -234,45 +239,49 @@ def _check_digest(path: Path) -> None:
         _refuse(path, f"it has the published size but MD5 {found} instead of {expected}")
 
 
-def cifar_images(batches: list[Path], shape: tuple[int, int, int], draw: Draw) -> Drawn:
-    """Draw images of CIFAR-10; labels only for a network of ten (or unknown) classes.
-
-    Args:
-        batches: Files of ``draw.split``, as ``find_batches`` returns them.
-        shape: (3, H, W) wanted; other sizes than 32 x 32 are resized (bilinear).
-        draw: What to take.
+def is_cifar10(root: Path, wanted: Wanted) -> bool:
+    """Whether ``root`` holds files of CIFAR-10.
 
     Raises:
-        DataError: A broken file, too few images, or a card without three channels.
+        DataError: It does, but none of the part.
     """
-    check_channels(shape)
-    pixels, labels = read_batches(batches)
-    part = "test" if draw.split == "test" else "training"
-    source = f"the {part} part of CIFAR-10 in {batches[0].parent}"
-    indices = choose(len(labels), draw, source, separate=True)
-    return Drawn(
-        name="CIFAR-10",
-        description=f"{part} images of CIFAR-10",
-        values=resized(pixels[indices], shape),
-        labels=labels[indices] if draw.classes in (None, CLASSES) else None,
-    )
+    return find_batches(root, wanted.part) is not None
 
 
-def check_channels(shape: tuple[int, int, int]) -> None:
-    """Refuse a benchmark whose input (C, H, W) is not coloured.
+def open_cifar10(root: Path, wanted: Wanted) -> DataSet:
+    """CIFAR-10 in either published version; other sizes than 32 x 32 are resized (bilinear).
+
+    All files of a part must be there. One may hold fewer records than published, which the
+    description says; one of the Python version's exact size must have its MD5.
 
     Raises:
-        DataError: Not three channels.
+        DataError: A file is missing, damaged or of another shape; a card without three channels.
     """
+    shape, part = wanted.spec.shape, wanted.part
     if mode_of(shape) != "RGB":
         msg = f"CIFAR-10 has 3 channels, but the benchmark's input has {shape[0]}"
         raise DataError(msg)
+    pixels, answers = read_batches(complete_batches(root, part))
+    published = RECORDS[part]
+    count = "all" if len(answers) == published else f"{len(answers):,} of"
+    # a copy: arrays over the bytes of a file are read-only
+    images, labels = torch.from_numpy(pixels.copy()), torch.from_numpy(answers)
+    return DataSet(
+        name="CIFAR-10",
+        description=f"{TITLES[part]} images of CIFAR-10, {count} {published:,} records",
+        samples=len(labels),
+        values=stored_images(images, fit=partial(resized, shape=shape)),
+        digest=lambda: sha256_of({"images": images, "labels": labels}),
+        labels=labels,
+        classes=CLASSES,
+    )
 
 
-def resized(pixels: Pixels, shape: tuple[int, int, int]) -> Pixels:
+def resized(images: Tensor, shape: tuple[int, int, int]) -> Tensor:
     """Images [N, 3, h, w] resized to [N, 3, H, W] (bilinear); the same if they have that size."""
-    if pixels.shape[1:] == shape:
-        return pixels
+    if images.shape[1:] == shape:
+        return images
     size = (shape[2], shape[1])
-    images = (Image.fromarray(image.transpose(1, 2, 0)) for image in pixels)
-    return np.stack([planes(image.resize(size, Image.Resampling.BILINEAR)) for image in images])
+    pictures = [Image.fromarray(image.transpose(1, 2, 0)) for image in images.numpy()]
+    fitted = [planes(picture.resize(size, Image.Resampling.BILINEAR)) for picture in pictures]
+    return torch.from_numpy(np.stack(fitted))

@@ -1,59 +1,132 @@
-"""What training and evaluation ask of a data set."""
+"""What a data set is: samples that are fetched by index, with or without labels."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, Protocol
+import hashlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from snnbench.core.errors import DataError
 from snnbench.results.run import DataInfo
+from snnbench.zoo.card import InputSpec
 
 Part = Literal["train", "test"]
+Values = Callable[[Sequence[int], Tensor | None], Tensor]
+
+ENDLESS = sys.maxsize
+"""Length of a set that makes as many samples as are asked for."""
 
 
-class LabelledSet(Protocol):
-    """Labelled samples that are fetched by index, a batch at a time, from any thread.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draw:
+    """A few samples to take from a set.
 
     Attributes:
-        info: Provenance; ``sha256`` is over the set's content, not over what a batch makes of it.
-        classes: Number of classes.
-        mean: Per channel, in units of ``batch``'s values divided by ``peak``; empty for events.
+        samples: How many.
+        seed: The same seed draws the same samples.
+        outputs: Of the network, which decide whether labels fit; ``None`` is unknown.
+    """
+
+    samples: int
+    seed: int = 0
+    outputs: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a reader is asked for.
+
+    Attributes:
+        spec: What the network takes; images of another size are resized, events merged.
+        part: ``train`` or ``test``.
+        timesteps: Frames of ``spec.slice_us`` per recording; images do not use it.
+        draw: Given if only a few samples are fetched, once: then labels may be absent, and nothing
+            is decoded or framed ahead. Otherwise the whole set is gone through, and labels are
+            required.
+        cache: Folder of framed recordings; ``None`` is the user's cache folder.
+        show: Called with the number of files done so far, where opening takes long.
+    """
+
+    spec: InputSpec
+    part: Part
+    timesteps: int = 1
+    draw: Draw | None = None
+    cache: Path | None = None
+    show: Callable[[int], None] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSet:
+    """Samples that are fetched by index, a batch at a time, from any thread.
+
+    Attributes:
+        name: What the set is called.
+        description: A phrase on what the samples are.
+        samples: How many there are.
+        values: Fetches samples by index: uint8 images [N, C, H, W] or frames of events
+            [T, N, 2, H, W]. How each is augmented is the second argument, float32 [N, 3] uniform in
+            [0, 1): across, down and mirror; what they mean is the set's business (crop and flip
+            for images, nothing for digits' mirror or events). ``None`` takes the plain, centred
+            view for testing. Raises ``DataError`` if a file is missing, truncated, or of another
+            shape.
+        labels: Class of each sample, ``int64`` [samples]; ``None`` if they are unknown.
+        classes: Number of classes; 0 without labels.
+        digest: SHA-256 of the set's content, not of what a batch makes of it; may read every file.
+        digested: What the digest is over, if not values and labels.
+        mean: Per channel, in units of values divided by ``peak``; empty for events.
         std: Likewise.
         peak: What a value is divided by first: 255 for images, 1 for frames of events.
     """
 
-    info: DataInfo
-    classes: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    peak: float
+    name: str
+    description: str
+    samples: int
+    values: Values
+    digest: Callable[[], str]
+    digested: str = ""
+    labels: Tensor | None = None
+    classes: int = 0
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    peak: float = 1.0
 
     def __len__(self) -> int:
         """Samples."""
-        ...
+        return self.samples
 
-    def batch(self, indices: Sequence[int], views: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Fetch samples.
-
-        Args:
-            indices: Which, each in 0..len - 1.
-            views: How each is augmented, float32 [N, 3] uniform in [0, 1): across, down and mirror.
-                What they mean is the set's business (crop and flip for images, nothing for
-                digits' mirror or events). ``None`` takes the plain, centred view for testing.
-
-        Returns:
-            Values, uint8 images [N, C, H, W] or frames of events [T, N, 2, H, W], and labels
-            int64 [N].
+    def batch(self, indices: Sequence[int], views: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Fetch samples with their labels, ``int64`` [N]; see ``values``.
 
         Raises:
-            DataError: A file is missing, truncated, or of another shape.
+            DataError: A file is missing or broken, or there are no labels.
         """
-        ...
+        if self.labels is None:
+            msg = f"{self.name} has no labels; choose labelled data"
+            raise DataError(msg)
+        return self.values(indices, views), self.labels[list(indices)]
+
+    @cached_property
+    def info(self) -> DataInfo:
+        """Provenance of the whole set."""
+        digested = f"; SHA-256 over {self.digested}" if self.digested else ""
+        return DataInfo(
+            name=self.name,
+            description=self.description + digested,
+            sha256=self.digest(),
+            samples=self.samples,
+            labelled=self.labels is not None,
+        )
 
 
-def normalise(values: Tensor, data: LabelledSet) -> Tensor:
+def normalise(values: Tensor, data: DataSet) -> Tensor:
     """``(values / peak - mean) / std`` per channel, float32, on the device of ``values``."""
     scaled = values.to(torch.float32) / data.peak
     if not data.mean:
@@ -63,3 +136,13 @@ def normalise(values: Tensor, data: LabelledSet) -> Tensor:
         for column in (data.mean, data.std)
     )
     return (scaled - mean) / std
+
+
+def sha256_of(tensors: Mapping[str, Tensor | None]) -> str:
+    """Digest over names, types, shapes and values; ``None`` is left out."""
+    digest = hashlib.sha256()
+    for name, tensor in tensors.items():
+        if tensor is not None:
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(np.ascontiguousarray(tensor.numpy()).data)
+    return digest.hexdigest()

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import dataclass
 
-from snnbench.data.cifar import find_batches
-from snnbench.data.dataset import normalise
-from snnbench.data.folders import Draw, choose
-from snnbench.data.load import Samples, load_samples, sha256_of
-from snnbench.data.open import EVENT_KINDS, IMAGE_KINDS, open_set
+import torch
+from torch import Tensor
+
+from snnbench.core.errors import DataError
+from snnbench.data.dataset import ENDLESS, DataSet, Draw, normalise, sha256_of
+from snnbench.data.folders import generator
+from snnbench.data.open import open_set
 from snnbench.results.run import DataInfo
 from snnbench.zoo.card import InputSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Samples:
+    """Input of a network.
+
+    Attributes:
+        inputs: ``float32``; normalised images [S, C, H, W] or frames of events [T, S, 2, H, W].
+        labels: Class of each sample, ``int64`` [S]; ``None`` unless they are the network's classes.
+        info: Provenance.
+    """
+
+    inputs: Tensor
+    labels: Tensor | None
+    info: DataInfo
 
 
 def draw_samples(
@@ -26,31 +43,33 @@ def draw_samples(
 
     Args:
         spec: What one sample looks like.
-        data: ``KIND=PATH`` takes labelled samples of the test part of a set (``open_set``); a bare
-            path any samples of a folder, and ``None`` those of the embedded data
-            (``load_samples``).
+        data: ``KIND=PATH``, a bare path or ``None``, as for ``open_set``; the test part is drawn
+            from. A folder without parts is drawn from as a whole.
         samples: How many.
         timesteps: Frames of ``spec.slice_us`` per recording; images do not use it.
         seed: Of the draw.
-        classes: Outputs of the network; a set with more classes gives no labels.
+        classes: Outputs of the network. A set with more classes gives no labels; the folders of a
+            folder without parts are classes only if there are exactly as many.
 
     Raises:
         DataError: Data is missing, broken, too little, or does not fit ``spec``.
     """
-    if data is None or _named_kind(data) is None:
-        path = None if data is None else Path(data)
-        return load_samples(
-            spec, samples=samples, timesteps=timesteps, path=path, seed=seed, classes=classes
+    if samples < 1 or timesteps < 1 or not 0 <= seed < 2**32:
+        msg = (
+            f"samples and timesteps must be at least 1 and the seed within 0 and 2**32 - 1, "
+            f"not {samples}, {timesteps} and {seed}"
         )
-    test = open_set(spec, data=data, part="test", timesteps=timesteps)
-    draw = Draw(samples=samples, seed=seed)
-    indices = choose(len(test), draw, f"the test part of {test.info.name}", separate=True)
-    values, found = test.batch(indices.tolist(), None)
-    inputs = normalise(values, test)
-    labels = found if classes is None or test.classes <= classes else None
+        raise DataError(msg)
+    draw = Draw(samples=samples, seed=seed, outputs=classes)
+    test = open_set(spec, data=data, part="test", timesteps=timesteps, draw=draw)
+    indices = choose(test, draw)
+    inputs = normalise(test.values(indices, None), test)
+    labels = None
+    if test.labels is not None and (classes is None or test.classes <= classes):
+        labels = test.labels[indices]
     info = DataInfo(
-        name=test.info.name,
-        description=test.info.description,
+        name=test.name,
+        description=test.description + _empty_frames(inputs),
         sha256=sha256_of({"inputs": inputs, "labels": labels}),
         samples=samples,
         labelled=labels is not None,
@@ -58,28 +77,27 @@ def draw_samples(
     return Samples(inputs=inputs, labels=labels, info=info)
 
 
-def kind_of(spec: InputSpec, data: str | None) -> str | None:
-    """The kind of data a run is fed, as far as a glance tells: what shipped weights are named by.
-
-    Args:
-        spec: Names the embedded data.
-        data: As for ``draw_samples``.
-
-    Returns:
-        The name of the embedded data, the kind in ``KIND=PATH``, ``cifar10`` for a folder of its
-        files; ``None`` for any other path.
+def choose(data: DataSet, draw: Draw) -> list[int]:
+    """Indices of a seeded draw without replacement; those of an endless set are its first.
 
     Raises:
-        DataError: The path does not exist or may not be read.
+        DataError: More samples are asked for than there are.
     """
-    if data is None:
-        return spec.embedded
-    kind = _named_kind(data)
-    if kind is None and spec.kind == "image" and find_batches(Path(data), "test") is not None:
-        return "cifar10"
-    return kind
+    if data.samples == ENDLESS:
+        return list(range(draw.samples))
+    if draw.samples > data.samples:
+        msg = (
+            f"the test part of {data.name} holds {data.samples} samples, {draw.samples} were asked "
+            f"for; ask for at most {data.samples} or add data"
+        )
+        raise DataError(msg)
+    order: list[int] = generator(draw.seed).permutation(data.samples)[: draw.samples].tolist()
+    return order
 
 
-def _named_kind(data: str) -> str | None:
-    kind, _, path = data.partition("=")
-    return kind if path and kind in (*IMAGE_KINDS, *EVENT_KINDS) else None
+def _empty_frames(inputs: Tensor) -> str:
+    """What a reader of the result must know if recordings are shorter than the run."""
+    if inputs.ndim != 5:
+        return ""
+    filled = int(torch.count_nonzero(inputs.flatten(1).any(dim=1)))
+    return "" if filled == len(inputs) else f", {filled} of {len(inputs)} frames with events"

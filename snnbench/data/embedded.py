@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-import numpy as np
-from PIL import Image
+from collections.abc import Sequence
+from functools import cache
+from hashlib import sha256
 
-from snnbench.data.folders import Draw, Drawn, Labels, Pixels, Split, choose, generator
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+from snnbench.core.errors import DataError
+from snnbench.data.dataset import ENDLESS, DataSet, Part, Wanted, sha256_of
+from snnbench.data.events import Framing, frame_events, framing_of
+from snnbench.data.folders import Labels, Pixels, generator
 from snnbench.data.images import mode_of, planes
+from snnbench.data.saccades import image_side, record
+from snnbench.data.stored import stored_frames, stored_images
 
 DIGIT_CLASSES = 10
 DIGITS_FOR_TRAINING = 1497
 """Of the 1,797 digits. The rest, in scikit-learn's order, are the 300 for testing."""
 
 _GREY_LEVELS = 16
+_RECORDINGS_AT_ONCE = 64
+"""The simulated camera keeps whole recordings of events in memory."""
 
 
-def digit_images(split: Split) -> tuple[Pixels, Labels]:
+def digit_images(part: Part) -> tuple[Pixels, Labels]:
     """Handwritten digits of scikit-learn (the test part of UCI's optdigits).
 
-    The split is fixed and by order, which keeps most of the writers apart: the first 1,497 digits
-    calibrate and train, the last 300 test.
+    The parts are fixed and by order, which keeps most of the writers apart: the first 1,497 digits
+    train, the last 300 test.
 
     Returns:
         Grey images ``uint8`` [N, 8, 8] scaled from 0..16 to 0..255, and labels [N].
@@ -27,9 +41,9 @@ def digit_images(split: Split) -> tuple[Pixels, Labels]:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    part = slice(DIGITS_FOR_TRAINING, None) if split == "test" else slice(DIGITS_FOR_TRAINING)
-    grey = np.rint(digits.images[part] * (255 / _GREY_LEVELS)).astype(np.uint8)
-    return grey, digits.target[part].astype(np.int64)
+    chosen = slice(DIGITS_FOR_TRAINING, None) if part == "test" else slice(DIGITS_FOR_TRAINING)
+    grey = np.rint(digits.images[chosen] * (255 / _GREY_LEVELS)).astype(np.uint8)
+    return grey, digits.target[chosen].astype(np.int64)
 
 
 def enlarge(grey: Pixels, height: int, width: int) -> Pixels:
@@ -38,80 +52,115 @@ def enlarge(grey: Pixels, height: int, width: int) -> Pixels:
     return np.asarray(image, dtype=np.uint8)
 
 
-def draw_digits(draw: Draw) -> tuple[Pixels, Labels | None]:
-    """A seeded draw of ``digit_images``; the labels unless the network has under ten outputs.
-
-    Raises:
-        DataError: More are asked for than the split has.
-    """
-    grey, labels = digit_images(draw.split)
-    source = f"the {draw.split} part of scikit-learn's digits"
-    indices = choose(len(labels), draw, source, separate=True)
-    fits = draw.classes is None or draw.classes >= DIGIT_CLASSES
-    return grey[indices], labels[indices] if fits else None
-
-
-def digits(shape: tuple[int, int, int], draw: Draw) -> Drawn:
+def open_digits(wanted: Wanted) -> DataSet:
     """Digits as images of a benchmark's size, grey on every channel.
-
-    Raises:
-        DataError: Too few digits, or neither 1 nor 3 channels.
-    """
-    mode_of(shape)
-    grey, labels = draw_digits(draw)
-    return Drawn(
-        name="digits",
-        description=describe_digits(shape, draw.split),
-        values=enlarge_digits(grey, shape),
-        labels=labels,
-    )
-
-
-def enlarge_digits(grey: Pixels, shape: tuple[int, int, int]) -> Pixels:
-    """Grey digits [N, 8, 8] enlarged to [N, C, H, W], the same on every channel."""
-    images = np.stack([enlarge(digit, shape[1], shape[2]) for digit in grey])
-    return np.repeat(images[:, np.newaxis], shape[0], axis=1)
-
-
-def describe_digits(shape: tuple[int, int, int], split: Split) -> str:
-    """One sentence on what digits of a (C, H, W) are."""
-    return (
-        f"8x8 handwritten digits of scikit-learn ({split} part) enlarged to "
-        f"{shape[1]}x{shape[2]}; classes are the digits 0 to 9"
-    )
-
-
-def photos(shape: tuple[int, int, int], draw: Draw) -> Drawn:
-    """Random crops of scikit-learn's two photographs, alternating between them.
-
-    A crop has the benchmark's aspect ratio and half to all of the photograph's short side, lies
-    anywhere, is mirrored half of the time, and is resized (antialiased bilinear). The two splits
-    use different random numbers, so their crops differ but may overlap.
 
     Raises:
         DataError: Neither 1 nor 3 channels.
     """
+    shape = wanted.spec.shape
+    mode_of(shape)
+    grey, answers = digit_images(wanted.part)
+    enlarged = np.stack([enlarge(digit, shape[1], shape[2]) for digit in grey])
+    images = torch.from_numpy(np.repeat(enlarged[:, np.newaxis], shape[0], axis=1))
+    labels = torch.from_numpy(answers)
+    return DataSet(
+        name="digits",
+        description=(
+            f"8x8 handwritten digits of scikit-learn ({wanted.part} part) enlarged to "
+            f"{shape[1]}x{shape[2]}; classes are the digits 0 to 9"
+        ),
+        samples=len(labels),
+        values=stored_images(images, mirror=False),
+        digest=lambda: sha256_of({"images": images, "labels": labels}),
+        labels=labels,
+        classes=DIGIT_CLASSES,
+    )
+
+
+def open_saccades(wanted: Wanted) -> DataSet:
+    """The same digits as ``open_digits``, seen by the simulated event camera.
+
+    Raises:
+        DataError: The benchmark's card does not describe frames of events.
+    """
+    framing = framing_of(wanted.spec, wanted.timesteps)
+    grey, answers = digit_images(wanted.part)
+    labels = torch.from_numpy(answers)
+
+    def record_now(indices: Sequence[int], _views: Tensor | None) -> Tensor:
+        return torch.from_numpy(saccade_frames(grey[list(indices)], framing).astype(np.uint8))
+
+    @cache
+    def frames() -> Tensor:
+        chunks = torch.arange(len(grey)).split(_RECORDINGS_AT_ONCE)
+        return torch.cat([record_now(chunk.tolist(), None) for chunk in chunks], dim=1)
+
+    return DataSet(
+        name="digit-saccades",
+        description=(
+            f"handwritten digits of scikit-learn ({wanted.part} part) seen by a simulated "
+            f"saccading event camera, {framing.values} frames; classes are the digits 0 to 9"
+        ),
+        samples=len(labels),
+        values=record_now if wanted.draw else stored_frames(frames()),
+        digest=lambda: sha256_of({"frames": frames(), "labels": labels}),
+        labels=labels,
+        classes=DIGIT_CLASSES,
+    )
+
+
+def saccade_frames(grey: Pixels, framing: Framing) -> npt.NDArray[np.float32]:
+    """Frames [T, S, 2, H, W] of digits [S, 8, 8] seen by the simulated camera."""
+    side = image_side(framing.sensor)
+    # the digits touch the edges of their 8x8 images; MNIST's have black around them
+    bordered = np.pad(grey, ((0, 0), (1, 1), (1, 1)))
+    images = np.stack([enlarge(digit, side, side) for digit in bordered])
+    recordings = record(images, framing.sensor, framing.timesteps * framing.slice_us)
+    return frame_events(recordings, framing)
+
+
+def open_photos(wanted: Wanted) -> DataSet:
+    """Random crops of scikit-learn's two photographs, alternating between them, without end.
+
+    A crop has the benchmark's aspect ratio and half to all of the photograph's short side, lies
+    anywhere, is mirrored half of the time, and is resized (antialiased bilinear).
+
+    Raises:
+        DataError: Labels are required, or neither 1 nor 3 channels.
+    """
     from sklearn.datasets import load_sample_images
 
+    if wanted.draw is None:
+        msg = (
+            "the benchmark's embedded photos have no labels; give labelled data with KIND=PATH, "
+            "for example imagenet=PATH"
+        )
+        raise DataError(msg)
+    seed, shape = wanted.draw.seed, wanted.spec.shape
     mode = mode_of(shape)
-    pictures = [Image.fromarray(pixels).convert(mode) for pixels in load_sample_images().images]
-    random = generator(draw.seed, stream=1 if draw.split == "test" else 2)
-    crops = [
-        _crop(pictures[i % len(pictures)], (shape[1], shape[2]), random)
-        for i in range(draw.samples)
-    ]
-    return Drawn(
+    photographs = load_sample_images().images
+    pictures = [Image.fromarray(pixels).convert(mode) for pixels in photographs]
+
+    def values(indices: Sequence[int], _views: Tensor | None) -> Tensor:
+        places = generator(seed, stream=1).random_sample((max(indices) + 1, 4)).tolist()
+        crops = [_crop(pictures[i % len(pictures)], shape[1:], places[i]) for i in indices]
+        return torch.from_numpy(np.stack(crops))
+
+    return DataSet(
         name="photos",
         description=(
             "random crops of scikit-learn's two photographs (a temple, a flower), unlabelled"
         ),
-        values=np.stack(crops),
-        labels=None,
+        samples=ENDLESS,
+        values=values,
+        digest=lambda: sha256(b"".join(picture.tobytes() for picture in pictures)).hexdigest(),
+        digested=f"the photographs, crops with seed {seed}",
     )
 
 
-def _crop(picture: Image.Image, target: tuple[int, int], random: np.random.RandomState) -> Pixels:
-    part, across, down, mirror = random.random_sample(4)
+def _crop(picture: Image.Image, target: tuple[int, int], place: list[float]) -> Pixels:
+    part, across, down, mirror = place
     height, width = target
     scale = min(picture.width / width, picture.height / height) * (0.5 + 0.5 * part)
     box_width, box_height = int(width * scale), int(height * scale)

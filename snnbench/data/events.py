@@ -11,14 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from snnbench.core.errors import DataError
-from snnbench.data.embedded import draw_digits, enlarge
-from snnbench.data.folders import Draw, Drawn, Pixels, Split, draw_files, read_bytes
-from snnbench.data.saccades import EVENT_DTYPE, image_side, record
+from snnbench.data.folders import read_bytes
+from snnbench.data.saccades import EVENT_DTYPE
+from snnbench.zoo.card import InputSpec
 
 FrameValues = Literal["binary", "counts"]
 """Whether a pixel of a frame is 1 if any event fell into it, or the number of events."""
 
-SUFFIXES = (".bin",)
 NMNIST_SIDE = 34
 EVENT_BYTES = 5
 
@@ -79,37 +78,20 @@ def frame_events(recordings: Iterable[Events], framing: Framing) -> Frames:
     return np.minimum(stacked, 1) if framing.values == "binary" else stacked
 
 
-def digit_saccades(framing: Framing, draw: Draw) -> Drawn:
-    """Digits of scikit-learn seen by a simulated saccading event camera.
+def framing_of(spec: InputSpec, timesteps: int) -> Framing:
+    """How a benchmark of events cuts recordings.
 
     Raises:
-        DataError: Too few digits.
+        DataError: The card gives no length of a frame, or other than two channels.
     """
-    grey, labels = draw_digits(draw)
-    return Drawn(
-        name="digit-saccades",
-        description=describe_saccades(framing, draw.split),
-        values=saccade_frames(grey, framing),
-        labels=labels,
-    )
-
-
-def saccade_frames(grey: Pixels, framing: Framing) -> Frames:
-    """Frames [T, S, 2, H, W] of digits [S, 8, 8] seen by the simulated camera."""
-    side = image_side(framing.sensor)
-    # the digits touch the edges of their 8x8 images; MNIST's have black around them
-    bordered = np.pad(grey, ((0, 0), (1, 1), (1, 1)))
-    images = np.stack([enlarge(digit, side, side) for digit in bordered])
-    recordings = record(images, framing.sensor, framing.timesteps * framing.slice_us)
-    return frame_events(recordings, framing)
-
-
-def describe_saccades(framing: Framing, split: Split) -> str:
-    """One sentence on what the simulated recordings are."""
-    return (
-        f"handwritten digits of scikit-learn ({split} part) seen by a simulated saccading "
-        f"event camera, {framing.values} frames; classes are the digits 0 to 9"
-    )
+    channels, height, width = spec.shape
+    if spec.slice_us is None or spec.slice_us < 1:
+        msg = "the benchmark's input is events; its card must give slice_us, at least 1"
+        raise DataError(msg)
+    if channels != 2:
+        msg = f"events have 2 channels (OFF, ON), but the benchmark's input has {channels}"
+        raise DataError(msg)
+    return Framing(sensor=(height, width), timesteps=timesteps, slice_us=spec.slice_us)
 
 
 def read_recording(path: Path) -> Events:
@@ -158,26 +140,3 @@ def fit_to_sensor(
     fitted["y"] += (sensor[0] - height) // 2
     fitted["x"] += (sensor[1] - width) // 2
     return fitted
-
-
-def folder_events(root: Path, framing: Framing, draw: Draw) -> Drawn:
-    """Draw N-MNIST recordings of a folder with one folder per class, or ``Train`` and ``Test``.
-
-    Raises:
-        DataError: No or too few recordings, or a broken one.
-    """
-    paths, labels = draw_files(root, SUFFIXES, "N-MNIST recordings of 5-byte events", draw)
-    frames = frame_events(
-        (fit_to_sensor(read_recording(path), framing.sensor) for path in paths), framing
-    )
-    filled = int(np.count_nonzero(frames.any(axis=(1, 2, 3, 4))))
-    classified = "unlabelled" if labels is None else "labels are the sorted class folders"
-    return Drawn(
-        name=root.resolve().name,
-        description=(
-            f"event recordings of a folder, {draw.split} draw, {framing.values} frames, "
-            f"{filled} of {framing.timesteps} with events; {classified}"
-        ),
-        values=frames,
-        labels=labels,
-    )

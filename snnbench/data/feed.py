@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from snnbench.core.errors import UsageError
-from snnbench.data.dataset import LabelledSet
+from snnbench.data.dataset import DataSet
 from snnbench.data.folders import generator
 
 Request = tuple[Sequence[int], Tensor | None]
-"""Indices and views of one batch, as ``LabelledSet.batch`` takes them."""
+"""Indices and views of one batch, as ``DataSet.batch`` takes them."""
 
 _FRACTIONS = 2**24
 """Multiples of its inverse are exact in float32, so none rounds up to 1."""
@@ -113,7 +113,7 @@ class Feed:
     """
 
     def __init__(
-        self, data: LabelledSet, requests: Iterable[Request], *, threads: int, ahead: int
+        self, data: DataSet, requests: Iterable[Request], *, threads: int, ahead: int
     ) -> None:
         self._threads = threads
         self._times = _Times()
@@ -147,7 +147,7 @@ class Feed:
 
 
 def _stream(
-    data: LabelledSet, requests: Iterable[Request], threads: int, ahead: int, times: _Times
+    data: DataSet, requests: Iterable[Request], threads: int, ahead: int, times: _Times
 ) -> Generator[tuple[Tensor, Tensor]]:
     def fetch(request: Request) -> tuple[Tensor, Tensor, float]:
         start = perf_counter()
@@ -172,9 +172,7 @@ def _stream(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def feed(
-    data: LabelledSet, requests: Iterable[Request], *, threads: int = 1, ahead: int = 2
-) -> Feed:
+def feed(data: DataSet, requests: Iterable[Request], *, threads: int = 1, ahead: int = 2) -> Feed:
     """Fetch batches ahead of who consumes them.
 
     Args:

@@ -1,96 +1,55 @@
-"""What every source of input shares: the drawn samples, folders on disk, the seeded choice."""
+"""What readers of files share: folders on disk, their parts and classes, random numbers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from snnbench.core.errors import DataError
+from snnbench.data.dataset import Part
 
-Split = Literal["test", "calibration"]
 Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 
-_FOLDER_NAMES = {"test": ("test", "val"), "calibration": ("train",)}
+TITLES: dict[Part, str] = {"test": "test", "train": "training"}
+"""What a part is called in descriptions."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draw:
-    """Which samples to take from a source.
-
-    Attributes:
-        samples: How many.
-        seed: The same seed draws the same samples.
-        split: ``test`` for counting, ``calibration`` for a second draw.
-        classes: Outputs of the network, which decide whether labels fit; ``None`` is unknown.
-    """
-
-    samples: int
-    seed: int = 0
-    split: Split = "test"
-    classes: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drawn:
-    """Samples as a source delivers them, before they become tensors.
-
-    Attributes:
-        name: Of the source.
-        description: One sentence on what the samples are.
-        values: Images, ``uint8`` [S, C, H, W], or frames of events, ``float32`` [T, S, 2, H, W].
-        labels: Class of each sample, [S]; ``None`` unless they are the network's classes.
-    """
-
-    name: str
-    description: str
-    values: npt.NDArray[Any]
-    labels: Labels | None
+_FOLDER_NAMES: dict[Part, tuple[str, ...]] = {"test": ("test", "val"), "train": ("train",)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """Files of a folder, sorted by path.
+    """Files of a folder, in order.
 
     Attributes:
-        paths: The files.
-        labels: Index of each file's folder among the sorted class folders; ``None`` if flat.
-        classes: Number of class folders; 0 if flat.
+        root: The folder.
+        names: Paths below it; strings take a fifth of the memory of ``Path``.
+        labels: Class of each; ``None`` if there are no class folders, or they are not classes.
+        classes: Names of the class folders.
     """
 
-    paths: tuple[Path, ...]
-    labels: Labels | None
-    classes: int
+    root: Path
+    names: tuple[str, ...]
+    labels: tuple[int, ...] | None = None
+    classes: tuple[str, ...] = ()
+
+    @property
+    def labelling(self) -> str:
+        """Where the labels are from, for descriptions."""
+        return "unlabelled" if self.labels is None else "labels are the sorted class folders"
+
+    def for_outputs(self, outputs: int | None) -> Listing:
+        """The same without labels, unless a network has as many outputs as there are classes."""
+        return self if len(self.classes) == outputs else replace(self, labels=None, classes=())
 
 
 def generator(seed: int, stream: int = 0) -> np.random.RandomState:
     """Random numbers that stay the same over NumPy versions (its legacy stream is frozen)."""
     return np.random.RandomState([seed, stream])
-
-
-def choose(available: int, draw: Draw, source: str, *, separate: bool) -> npt.NDArray[np.int64]:
-    """Indices of a seeded draw without replacement, [samples].
-
-    Unless the splits are ``separate`` data anyway, the test draw takes the front of one permutation
-    and the calibration draw its back: they share nothing as long as together they ask for no more
-    than there is.
-
-    Raises:
-        DataError: More samples are asked for than there are.
-    """
-    if draw.samples > available:
-        msg = (
-            f"{source} holds {available} samples, {draw.samples} were asked for; "
-            f"ask for at most {available} or add data"
-        )
-        raise DataError(msg)
-    order = generator(draw.seed).permutation(available)
-    front = separate or draw.split == "test"
-    return np.asarray(order if front else order[::-1], dtype=np.int64)[: draw.samples]
 
 
 def children(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -115,66 +74,82 @@ def children(folder: Path) -> tuple[list[Path], list[Path]]:
     return [path for path in entries if path not in inner], folders
 
 
-def split_folder(root: Path, split: Split) -> tuple[Path, bool]:
-    """The folder to draw from, and whether the data has a folder of its own for each split.
+def names_in(folder: Path, suffixes: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of the files in a folder that have one of the suffixes, sorted, hidden ones left out.
+
+    Raises:
+        DataError: The folder cannot be read.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return tuple(
+                sorted(
+                    entry.name
+                    for entry in entries
+                    if entry.name.lower().endswith(suffixes)
+                    and not entry.name.startswith(".")
+                    and not entry.is_dir()
+                )
+            )
+    except OSError as error:
+        msg = f"data folder {folder} cannot be read: {(error.strerror or str(error)).lower()}"
+        raise DataError(msg) from error
+
+
+def holds(root: Path, suffixes: tuple[str, ...]) -> bool:
+    """Whether a file with one of the suffixes lies anywhere below a folder."""
+    return any(name.endswith(suffixes) for _, _, files in os.walk(root) for name in files)
+
+
+def split_folder(root: Path, part: Part) -> tuple[Path, bool]:
+    """The folder that holds a part, and whether the parts have folders of their own.
 
     A root with both a ``train`` and a ``test`` or ``val`` folder (any case) is entered.
     """
     by_name = {path.name.lower(): path for path in children(root)[1]}
     if all(by_name.keys() & set(names) for names in _FOLDER_NAMES.values()):
-        return next(by_name[name] for name in _FOLDER_NAMES[split] if name in by_name), True
+        return next(by_name[name] for name in _FOLDER_NAMES[part] if name in by_name), True
     return root, False
 
 
-def list_files(root: Path, suffixes: tuple[str, ...], kind: str) -> Listing:
-    """Files with the right suffix in a flat folder or in one folder per class.
+def list_files(root: Path, suffixes: tuple[str, ...], what: str, *, flat: bool) -> Listing:
+    """Files with one of the suffixes in one folder per class, numbered in sorted order.
 
-    Files directly in ``root`` make it flat; otherwise each folder in it is a class, numbered in
-    sorted order, the empty ones included.
+    Empty class folders count.
+
+    Args:
+        root: Holds the class folders.
+        suffixes: Of the files, lower case.
+        what: They are, for messages.
+        flat: Whether files directly in ``root`` may make it a folder without classes; otherwise
+            there must be none.
 
     Raises:
-        DataError: There is none; says what is accepted.
+        DataError: There are no such files, or they lie where they must not.
     """
     files, folders = children(root)
-    flat = tuple(path for path in files if path.suffix.lower() in suffixes)
-    if flat:
-        return Listing(paths=flat, labels=None, classes=0)
-    pairs = [
-        (path, label)
+    loose = names_in(root, suffixes)
+    if flat and loose:
+        return Listing(root=root, names=loose)
+    if not flat and (loose or not folders):
+        msg = f"data folder {root} must hold one folder of {what} per class, and none directly"
+        raise DataError(msg)
+    found = [
+        (f"{folder.name}/{name}", label)
         for label, folder in enumerate(folders)
-        for path in children(folder)[0]
-        if path.suffix.lower() in suffixes
+        for name in names_in(folder, suffixes)
     ]
-    if not pairs:
-        accepted = f"{kind} ({', '.join(suffixes)})"
+    if not found:
+        accepted = f"{what} ({', '.join(suffixes)})"
         msg = (
             f"data folder {root} holds no {accepted}, neither directly nor in one folder per class"
             if files or folders
             else f"data folder {root} is empty; put {accepted} into it"
         )
         raise DataError(msg)
-    return Listing(
-        paths=tuple(path for path, _ in pairs),
-        labels=np.array([label for _, label in pairs], dtype=np.int64),
-        classes=len(folders),
-    )
-
-
-def draw_files(
-    root: Path, suffixes: tuple[str, ...], kind: str, draw: Draw
-) -> tuple[list[Path], Labels | None]:
-    """Choose files of a folder (see ``split_folder``, ``list_files``, ``choose``).
-
-    Folder indices count as labels only if there are exactly as many folders as ``draw.classes``.
-
-    Raises:
-        DataError: No or too few files.
-    """
-    folder, separate = split_folder(root, draw.split)
-    listing = list_files(folder, suffixes, kind)
-    indices = choose(len(listing.paths), draw, f"data folder {folder}", separate=separate)
-    labels = listing.labels if listing.classes == draw.classes else None
-    return [listing.paths[i] for i in indices], None if labels is None else labels[indices]
+    names, labels = zip(*found, strict=True)
+    classes = tuple(folder.name for folder in folders)
+    return Listing(root=root, names=names, labels=labels, classes=classes)
 
 
 def read_bytes(path: Path) -> bytes:

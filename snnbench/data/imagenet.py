@@ -6,27 +6,32 @@ import re
 from pathlib import Path
 
 from snnbench.core.errors import DataError
-from snnbench.data.folders import Split, children, read_bytes
-from snnbench.data.image_folders import Files, FolderImages, lazy_images, list_classes, list_images
-from snnbench.zoo.card import InputSpec
+from snnbench.data.dataset import DataSet, Part, Wanted
+from snnbench.data.folders import Listing, children, list_files, names_in, read_bytes
+from snnbench.data.image_folders import lazy_images
+from snnbench.data.images import SUFFIXES
 
 CLASSES = 1000
-IMAGES: dict[Split, int] = {"test": 50_000, "calibration": 1_281_167}
+IMAGES: dict[Part, int] = {"test": 50_000, "train": 1_281_167}
 """Of each part as published."""
 
-_FOLDERS: dict[Split, str] = {"test": "val", "calibration": "train"}
+_FOLDERS: dict[Part, str] = {"test": "val", "train": "train"}
 _WNID = re.compile(r"n\d{8}")
 _TABLE = "LOC_val_solution.csv"
 _ROW = re.compile(r"^(ILSVRC2012_val_\d{8}),(n\d{8}) ", re.MULTILINE)
 
 
-def is_imagenet(root: Path) -> bool:
-    """Whether ``root`` has a folder ``train`` or ``val`` of the thousand classes."""
+def is_imagenet(root: Path, wanted: Wanted) -> bool:
+    """Whether ``root`` has a folder ``train`` or ``val`` of the thousand classes.
+
+    Not if the folder of the part holds some of them only: that is a folder of images.
+    """
     inner = {path.name: path for path in children(root)[1]}
-    return any(len(_wnids(inner[name])) == CLASSES for name in _FOLDERS.values() if name in inner)
+    found = {name: len(_wnids(inner[name])) for name in _FOLDERS.values() if name in inner}
+    return CLASSES in found.values() and found.get(_FOLDERS[wanted.part]) in (None, 0, CLASSES)
 
 
-def open_imagenet(root: Path, spec: InputSpec, split: Split) -> FolderImages:
+def open_imagenet(root: Path, wanted: Wanted) -> DataSet:
     """``train/nXXXXXXXX/*.JPEG`` or ``val/nXXXXXXXX/*.JPEG``, decoded when asked for.
 
     A class's index is the place of its WordNet id in sorted order, as everywhere but in the
@@ -37,10 +42,10 @@ def open_imagenet(root: Path, spec: InputSpec, split: Split) -> FolderImages:
     Raises:
         DataError: A folder or the table is missing or damaged, or there are not 1,000 classes.
     """
-    folder = root / _FOLDERS[split]
+    folder = root / _FOLDERS[wanted.part]
     wnids, loose = _wnids(folder), children(folder)[0]
-    if split == "test" and not wnids and loose:
-        files = _flat_validation(root, folder)
+    if wanted.part == "test" and not wnids and loose:
+        listing = _flat_validation(root, folder, labelled=wanted.draw is None)
     else:
         if len(wnids) != CLASSES:
             msg = (
@@ -48,19 +53,26 @@ def open_imagenet(root: Path, spec: InputSpec, split: Split) -> FolderImages:
                 "nXXXXXXXX; complete it, or open it as images=PATH"
             )
             raise DataError(msg)
-        files = list_classes(folder)
-    part = "validation" if split == "test" else "training"
-    count = f"{len(files.names):,} of {IMAGES[split]:,}"
-    return lazy_images(files, spec, "ImageNet", f"{part} images of ILSVRC 2012, {count}")
+        listing = list_files(folder, SUFFIXES, "images", flat=False)
+    part = "validation" if wanted.part == "test" else "training"
+    count = f"{len(listing.names):,} of {IMAGES[wanted.part]:,}"
+    classes = "unlabelled"
+    if listing.labels is not None:
+        classes = f"{len(listing.classes):,} classes in sorted order"
+    description = f"{part} images of ILSVRC 2012, {count}, {classes}"
+    return lazy_images(listing, wanted.spec.shape, "ImageNet", description)
 
 
 def _wnids(folder: Path) -> list[str]:
     return [path.name for path in children(folder)[1] if _WNID.fullmatch(path.name)]
 
 
-def _flat_validation(root: Path, folder: Path) -> Files:
-    table = root / _TABLE
+def _flat_validation(root: Path, folder: Path, *, labelled: bool) -> Listing:
+    """Images of a flat folder with the labels of the table, without which a draw does."""
+    images, table = names_in(folder, SUFFIXES), root / _TABLE
     if not table.is_file():
+        if not labelled:
+            return Listing(root=folder, names=images)
         msg = (
             f"{folder} has no class folders, so the labels of its images are unknown; sort them "
             f"into one folder nXXXXXXXX per class, or put {_TABLE} of ImageNet's edition on Kaggle "
@@ -73,18 +85,12 @@ def _flat_validation(root: Path, folder: Path) -> Files:
         msg = f"{table} names {len(classes):,} classes, not {CLASSES:,}; download it again"
         raise DataError(msg)
     index_of = {wnid: index for index, wnid in enumerate(classes)}
-    images = list_images(folder)
-    unknown = [name for name, _ in images if Path(name).stem not in wnid_of]
+    unknown = [name for name in images if Path(name).stem not in wnid_of]
     if unknown:
         msg = (
             f"{table} gives no class for {len(unknown):,} of the images in {folder} "
             f"({unknown[0]}); remove them or give them their published names"
         )
         raise DataError(msg)
-    return Files(
-        root=folder,
-        names=tuple(name for name, _ in images),
-        sizes_bytes=tuple(size for _, size in images),
-        labels=tuple(index_of[wnid_of[Path(name).stem]] for name, _ in images),
-        classes=classes,
-    )
+    labels = tuple(index_of[wnid_of[Path(name).stem]] for name in images)
+    return Listing(root=folder, names=images, labels=labels, classes=classes)

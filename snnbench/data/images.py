@@ -1,16 +1,15 @@
-"""Image folders, and the one way an image is resized."""
+"""Decoding, cropping and resizing of image files."""
 
 from __future__ import annotations
 
 import struct
-import warnings
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from snnbench.core.errors import DataError
-from snnbench.data.folders import Draw, Drawn, Pixels, draw_files
+from snnbench.data.folders import Pixels
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".webp")
 
@@ -92,16 +91,6 @@ def _open(path: Path, mode: str) -> Image.Image:
         return image.convert(mode)
 
 
-def read_image(path: Path, shape: tuple[int, int, int]) -> Pixels:
-    """``read_crop`` of the centre, without Pillow's warnings of odd metadata.
-
-    For one thread: what silences warnings (``warnings.catch_warnings``) is the whole process's.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return read_crop(path, shape)
-
-
 def read_crop(
     path: Path, shape: tuple[int, int, int], at: tuple[float, float] | None = None
 ) -> Pixels:
@@ -120,8 +109,8 @@ def read_crop(
     """
     try:
         image = _open(path, mode_of(shape))
-    except PermissionError:
-        msg = f"image {path} cannot be read: permission denied"
+    except (FileNotFoundError, PermissionError) as error:
+        msg = f"image {path} cannot be read: {(error.strerror or str(error)).lower()}"
         raise DataError(msg) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         msg = f"image {path} has more than {Image.MAX_IMAGE_PIXELS:,} pixels; make it smaller"
@@ -132,20 +121,3 @@ def read_crop(
     target = (shape[1], shape[2])
     box = crop_box(image.size, target, at)
     return planes(image.resize(target[::-1], Image.Resampling.BILINEAR, box=box))
-
-
-def folder_images(root: Path, shape: tuple[int, int, int], draw: Draw) -> Drawn:
-    """Draw images of a flat folder or of one folder per class.
-
-    Raises:
-        DataError: No or too few images, a broken one, or a wrong number of channels.
-    """
-    mode_of(shape)
-    paths, labels = draw_files(root, SUFFIXES, "images", draw)
-    classified = "unlabelled" if labels is None else "labels are the sorted class folders"
-    return Drawn(
-        name=root.resolve().name,
-        description=f"images of a folder, {draw.split} draw, centre-cropped; {classified}",
-        values=np.stack([read_image(path, shape) for path in paths]),
-        labels=labels,
-    )

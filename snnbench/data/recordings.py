@@ -19,8 +19,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache as once
 from functools import partial
 from hashlib import file_digest, sha256
+from itertools import product
 from pathlib import Path
 from typing import Literal
 
@@ -30,7 +32,7 @@ from torch import Tensor
 
 from snnbench.core.errors import DataError
 from snnbench.data.camera_files import DVS128_SIDE, read_cifar10_dvs, read_gesture
-from snnbench.data.dataset import Part
+from snnbench.data.dataset import DataSet, Draw, Part
 from snnbench.data.events import (
     NMNIST_SIDE,
     Events,
@@ -39,9 +41,8 @@ from snnbench.data.events import (
     frame_events,
     read_recording,
 )
-from snnbench.data.folders import children
+from snnbench.data.folders import Listing, children, holds, list_files, split_folder
 from snnbench.data.frame_cache import Frames, cached_frames, default_folder
-from snnbench.results.run import DataInfo
 
 Kind = Literal["nmnist", "dvs-gesture", "cifar10-dvs"]
 
@@ -52,7 +53,6 @@ _CIFAR10 = (
     *("dog", "frog", "horse", "ship", "truck"),
 )
 _CIFAR10_DVS_TRAINING = 900
-_GESTURES = tuple(str(number) for number in range(11))
 _ARCHIVES = ("*.zip", "*.tar.gz", "*.tgz")
 
 
@@ -64,68 +64,23 @@ class _Published:
         title: What it is called.
         home: The folder that tonic puts it into.
         patterns: Of its recordings by part; the first that finds any is taken.
-        label: Class of a recording; ``None`` if its name is none of the set's.
+        classes: Their names, in order.
+        class_of: Name of a recording's class.
         belongs: Whether a recording found is of the part.
         read: Reads a recording.
         side: Of the camera in pixels.
-        classes: Number of classes.
         recordings: How many there are by part.
     """
 
     title: str
     home: str
     patterns: Mapping[Part, tuple[str, ...]]
-    label: Callable[[Path], int | None]
-    belongs: Callable[[Path, Part], bool] = lambda _path, _part: True
+    classes: tuple[str, ...]
+    class_of: Callable[[Path], str]
     read: Callable[[Path], Events]
     side: int
-    classes: int
     recordings: Mapping[Part, int]
-
-
-@dataclass(kw_only=True)
-class Recordings:
-    """A ``LabelledSet`` of framed recordings, which are not normalised.
-
-    Attributes:
-        info: Provenance; ``sha256`` is over the names and contents of the files.
-        classes: Number of classes.
-        labels: ``int64`` [S].
-        frames: Frames of one recording by its index, ``uint8`` [T, 2, H, W].
-    """
-
-    info: DataInfo
-    classes: int
-    labels: Tensor
-    frames: Callable[[int], Frames]
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
-    peak: float = 1.0
-
-    def __len__(self) -> int:
-        """Recordings."""
-        return len(self.labels)
-
-    def batch(
-        self,
-        indices: Sequence[int],
-        views: Tensor | None = None,  # noqa: ARG002 - events are not augmented (ZH21, suppl. C)
-    ) -> tuple[Tensor, Tensor]:
-        """Fetch recordings.
-
-        Args:
-            indices: Which, each in 0..len - 1.
-            views: Not used.
-
-        Returns:
-            Frames ``uint8`` [T, N, 2, H, W] and labels ``int64`` [N].
-
-        Raises:
-            DataError: A recording is missing or broken; only if frames could not be cached, since
-                otherwise all have been read when the set was opened.
-        """
-        frames = np.stack([self.frames(index) for index in indices], axis=1)
-        return torch.from_numpy(frames), self.labels[list(indices)]
+    belongs: Callable[[Path, Part], bool] = lambda _path, _part: True
 
 
 def open_recordings(
@@ -134,10 +89,15 @@ def open_recordings(
     *,
     part: Part,
     framing: Framing,
+    draw: Draw | None = None,
     cache: Path | None = None,
     show: Callable[[int], None] | None = None,
-) -> Recordings:
+) -> DataSet:
     """Open a part of a set of recordings, complete or not, and frame it unless the cache has it.
+
+    Frames are not normalised. A draw frames its own recordings only, and also takes them from a
+    flat folder, or class folders of other names; these give labels only if there are as many as
+    the network has outputs.
 
     The cache knows recordings by content: a copy elsewhere finds the same entry, and a changed
     file another. Every file is read for that.
@@ -147,6 +107,7 @@ def open_recordings(
         path: Its folder, or the one that tonic was told to save to.
         part: ``train`` or ``test``.
         framing: How recordings are cut. Counts above 255 become 255.
+        draw: Given if only a few samples are fetched, once.
         cache: Folder of cached frames; ``None`` takes ``SNNBENCH_CACHE`` or the user's cache
             folder. If it cannot be written, each batch is framed anew, with a warning.
         show: Called with the number of recordings framed so far, if any have to be.
@@ -155,9 +116,9 @@ def open_recordings(
         DataError: No recordings, or a broken one.
     """
     published = _PUBLISHED[kind]
-    root, files = _find(published, path, part)
-    labels = [_label(published, file) for file in files]
-    content = _sha256(root, files)
+    listing, description = _find(published, path, part, draw)
+    files = [listing.root / name for name in listing.names]
+    content = once(partial(_sha256, listing))
     frame = partial(_frame, published, framing)
 
     def frame_all() -> Iterator[Frames]:
@@ -166,44 +127,68 @@ def open_recordings(
             if show is not None:
                 show(done)
 
-    frames = cached_frames(
-        sha256(repr((_FORMAT, kind, part, asdict(framing), content)).encode()).hexdigest(),
-        (len(files), framing.timesteps, 2, *framing.sensor),
-        frame_all,
-        folder=default_folder() if cache is None else cache,
-    )
-    return Recordings(
-        info=DataInfo(
-            name=path.resolve().name,
-            description=(
-                f"{published.title}, {part} part, {len(files):,} of "
-                f"{published.recordings[part]:,} recordings, {framing.values} frames of "
-                f"{framing.slice_us:,} us" + (", at most 255" * (framing.values == "counts"))
-            ),
-            sha256=content,
-            samples=len(files),
-            labelled=True,
+    frames = None
+    if draw is None:
+        frames = cached_frames(
+            sha256(repr((_FORMAT, kind, part, asdict(framing), content())).encode()).hexdigest(),
+            (len(files), framing.timesteps, 2, *framing.sensor),
+            frame_all,
+            folder=default_folder() if cache is None else cache,
+        )
+
+    def values(indices: Sequence[int], _views: Tensor | None) -> Tensor:
+        # events are not augmented (ZH21, supplement C)
+        chosen = [frame(files[i]) if frames is None else frames[i] for i in indices]
+        return torch.from_numpy(np.stack(chosen, axis=1))
+
+    return DataSet(
+        name=path.resolve().name,
+        description=(
+            f"{description}, {framing.values} frames of {framing.slice_us:,} us"
+            + (", at most 255" * (framing.values == "counts"))
         ),
-        classes=published.classes,
-        labels=torch.tensor(labels, dtype=torch.int64),
-        frames=(lambda index: frame(files[index])) if frames is None else frames.__getitem__,
+        samples=len(files),
+        values=values,
+        digest=content,
+        labels=None if listing.labels is None else torch.tensor(listing.labels),
+        classes=len(listing.classes),
     )
 
 
-def _find(published: _Published, path: Path, part: Part) -> tuple[Path, list[Path]]:
-    """The set's folder and the part's recordings, sorted."""
+def is_set(kind: Kind, path: Path) -> bool:
+    """Whether a folder holds recordings of a set's format; each set has one of its own."""
+    return holds(path, _suffixes(_PUBLISHED[kind]))
+
+
+def _suffixes(published: _Published) -> tuple[str, ...]:
+    patterns = (pattern for found in published.patterns.values() for pattern in found)
+    return tuple(sorted({Path(pattern).suffix for pattern in patterns}))
+
+
+def _find(published: _Published, path: Path, part: Part, draw: Draw | None) -> tuple[Listing, str]:
+    """The part's recordings, sorted, and what they are."""
     children(path)  # says what is wrong with the folder itself
-    patterns = published.patterns[part]
-    for root in (path, path / published.home):
-        for pattern in patterns:
-            found = [
-                file
-                for file in root.glob(pattern)
-                if not file.name.startswith(".") and published.belongs(file, part)
-            ]
-            if found:
-                return root, sorted(found)
+    patterns, suffixes = published.patterns[part], _suffixes(published)
     homes = (path, path / published.home)
+    for root, pattern in product(homes, patterns):
+        files = [
+            file
+            for file in sorted(root.glob(pattern))
+            if not file.name.startswith(".") and published.belongs(file, part)
+        ]
+        if files:
+            listing = Listing(
+                root=root,
+                names=tuple(file.relative_to(root).as_posix() for file in files),
+                labels=tuple(_label(published, file) for file in files),
+                classes=published.classes,
+            )
+            count = f"{len(files):,} of {published.recordings[part]:,} recordings"
+            return listing, f"{published.title}, {part} part, {count}"
+    if draw is not None and holds(path, suffixes):
+        folder, what = split_folder(path, part)[0], f"recordings of {published.title}"
+        listing = list_files(folder, suffixes, what, flat=True).for_outputs(draw.outputs)
+        return listing, f"event recordings of a folder, {part} draw, {listing.labelling}"
     packed = sorted(file.name for home in homes for kind in _ARCHIVES for file in home.glob(kind))
     remedy = f"unpack {', '.join(packed)} there" if packed else "give the folder that holds them"
     msg = (
@@ -214,28 +199,28 @@ def _find(published: _Published, path: Path, part: Part) -> tuple[Path, list[Pat
 
 
 def _label(published: _Published, file: Path) -> int:
-    label = published.label(file)
-    if label is None:
+    name = published.class_of(file)
+    if name not in published.classes:
         msg = (
             f"recording {file} is of no class of {published.title}; "
             "restore its published name and folder or remove it"
         )
         raise DataError(msg)
-    return label
+    return published.classes.index(name)
 
 
-def _sha256(root: Path, files: Sequence[Path]) -> str:
+def _sha256(listing: Listing) -> str:
     """Digest of names within the set's folder and contents."""
     digest = sha256()
-    for file in files:
+    for name in listing.names:
+        file = listing.root / name
         try:
             with file.open("rb") as stream:
                 content = file_digest(stream, "sha256").hexdigest()
         except OSError as error:
             msg = f"recording {file} cannot be read: {(error.strerror or str(error)).lower()}"
             raise DataError(msg) from error
-        line = f"{content} {file.relative_to(root).as_posix()}\n"
-        digest.update(line.encode(errors="surrogateescape"))
+        digest.update(f"{content} {name}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 
@@ -246,10 +231,6 @@ def _frame(published: _Published, framing: Framing, file: Path) -> Frames:
     fitted = fit_to_sensor(seen, framing.sensor, published.side)
     frames = frame_events([fitted], framing)[:, 0]
     return np.minimum(frames, 255).astype(np.uint8)
-
-
-def _index(names: Sequence[str], name: str) -> int | None:
-    return names.index(name) if name in names else None
 
 
 def _is_cifar10_dvs(file: Path, part: Part) -> bool:
@@ -268,31 +249,31 @@ _PUBLISHED: Mapping[Kind, _Published] = {
         title="N-MNIST",
         home="NMNIST",
         patterns={"train": ("[Tt]rain/[0-9]/*.bin",), "test": ("[Tt]est/[0-9]/*.bin",)},
-        label=lambda file: int(file.parent.name),
+        classes=tuple("0123456789"),
+        class_of=lambda file: file.parent.name,
         read=read_recording,
         side=NMNIST_SIDE,
-        classes=10,
         recordings={"train": 60_000, "test": 10_000},
     ),
     "dvs-gesture": _Published(
         title="DVS-Gesture",
         home="DVSGesture",
         patterns={"train": ("ibmGestureTrain/*/*.npy",), "test": ("ibmGestureTest/*/*.npy",)},
-        label=lambda file: _index(_GESTURES, file.stem),
+        classes=tuple(str(number) for number in range(11)),
+        class_of=lambda file: file.stem,
         read=read_gesture,
         side=DVS128_SIDE,
-        classes=11,
         recordings={"train": 1_077, "test": 264},
     ),
     "cifar10-dvs": _Published(
         title="CIFAR10-DVS",
         home="CIFAR10DVS",
         patterns=dict.fromkeys(("train", "test"), ("*/*.aedat4", "*/*.aedat")),
-        label=lambda file: _index(_CIFAR10, file.parent.name),
+        classes=_CIFAR10,
+        class_of=lambda file: file.parent.name,
         belongs=_is_cifar10_dvs,
         read=read_cifar10_dvs,
         side=DVS128_SIDE,
-        classes=10,
         recordings={"train": 9_000, "test": 1_000},
     ),
 }

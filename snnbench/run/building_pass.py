@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from snnbench.core.progress import Reporter
-from snnbench.data.draw import draw_samples
-from snnbench.data.load import Samples
+from snnbench.data.draw import Samples, draw_samples
 from snnbench.nn.layout import Layout, layout_of
 from snnbench.nn.meters import tick, ticks
 from snnbench.nn.norm import calibrate_batch_norm

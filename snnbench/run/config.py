@@ -10,7 +10,7 @@ import torch
 
 from snnbench.core.errors import UsageError
 from snnbench.core.process import available_cores
-from snnbench.data.draw import kind_of
+from snnbench.data.open import kind_of
 from snnbench.results.run import RunConfig, option_fields
 from snnbench.zoo import shipped as trained
 from snnbench.zoo.card import Card

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from snnbench.core.errors import StructureError, UsageError
 from snnbench.core.process import memory_shortage_explained, seed_everything, set_threads
 from snnbench.core.progress import Reporter
-from snnbench.data.load import Samples
+from snnbench.data.draw import Samples
 from snnbench.engine.layer_latency import TimedLayer
 from snnbench.engine.lowering.lower import lower
 from snnbench.engine.plan import EventCurrent, Plan, Value

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from snnbench.core.errors import DataError
-from snnbench.data.dataset import LabelledSet, normalise
+from snnbench.data.dataset import DataSet, normalise
 from snnbench.nn.layout import layout_of
 from snnbench.zoo.registry import Benchmark
 
 
-def network_input(values: Tensor, data: LabelledSet, device: torch.device, *, twin: bool) -> Tensor:
+def network_input(values: Tensor, data: DataSet, device: torch.device, *, twin: bool) -> Tensor:
     """What a network sees of a batch, normalised on its device.
 
     Args:
@@ -30,7 +30,7 @@ def network_input(values: Tensor, data: LabelledSet, device: torch.device, *, tw
     return inputs
 
 
-def check_classes(benchmark: Benchmark, data: LabelledSet) -> None:
+def check_classes(benchmark: Benchmark, data: DataSet) -> None:
     """Prove that a network has an output for every class.
 
     Raises:

@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 
 from snnbench.core.errors import UsageError
 from snnbench.core.process import memory_shortage_explained
-from snnbench.data.dataset import LabelledSet
+from snnbench.data.dataset import DataSet
 from snnbench.data.open import open_set
 from snnbench.results.environment import capture
 from snnbench.train.batches import check_classes
@@ -116,7 +116,7 @@ def _check_counts(counts: Mapping[str, int | None]) -> None:
 
 def _test_set(
     benchmark: Benchmark, data: str | None, T: int, cache: Path | None, told: Facts
-) -> LabelledSet:
+) -> DataSet:
     test = open_set(benchmark.card.input, data=data, part="test", timesteps=T, cache=cache)
     check_classes(benchmark, test)
     if data is None and told.data not in (None, test.info.name):
@@ -141,7 +141,7 @@ def _row(T: int, scores: Scores) -> dict[str, Any]:
 
 
 def _facts(
-    benchmark: Benchmark, choice: Choice, source: str, test: LabelledSet, fabric: Fabric
+    benchmark: Benchmark, choice: Choice, source: str, test: DataSet, fabric: Fabric
 ) -> dict[str, Any]:
     environment = capture(torch.get_num_threads(), str(fabric.device))
     return {

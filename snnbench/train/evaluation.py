@@ -11,7 +11,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from snnbench.core.statistics import wilson
-from snnbench.data.dataset import LabelledSet
+from snnbench.data.dataset import DataSet
 from snnbench.data.feed import feed
 from snnbench.nn.meters import evaluating, measure_firing
 from snnbench.train.batches import network_input
@@ -57,7 +57,7 @@ def spread(samples: int, limit: int | None) -> list[int]:
 @torch.inference_mode()
 def evaluate(
     network: nn.Module,
-    data: LabelledSet,
+    data: DataSet,
     fabric: Fabric,
     *,
     batch_size: int,

@@ -14,7 +14,7 @@ from torch import nn
 
 from snnbench.core.files import write_atomically
 from snnbench.core.statistics import wilson
-from snnbench.data.dataset import LabelledSet
+from snnbench.data.dataset import DataSet
 from snnbench.results.run import Environment
 from snnbench.train.checkpoint import State
 from snnbench.train.recipe import as_dict
@@ -30,8 +30,8 @@ def evidence(
     network: nn.Module,
     *,
     card: Card,
-    train: LabelledSet,
-    test: LabelledSet | None,
+    train: DataSet,
+    test: DataSet | None,
     command: Sequence[str],
     environment: Environment,
 ) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from torch.nn import functional as F  # noqa: N812 - the name everybody knows
 
 from snnbench.core.errors import SnnbenchError
 from snnbench.core.signals import StopRequest
-from snnbench.data.dataset import LabelledSet
+from snnbench.data.dataset import DataSet
 from snnbench.data.feed import batches, feed
 from snnbench.nn.layout import layout_of
 from snnbench.nn.meters import firing_rate
@@ -58,9 +58,9 @@ class Job:
     model: nn.Module
     sgd: torch.optim.Optimizer
     optimizer: torch.optim.Optimizer
-    train: LabelledSet
+    train: DataSet
     indices: Sequence[int]
-    test: LabelledSet | None
+    test: DataSet | None
     folder: Path
     checkpoint_every_s: float
 

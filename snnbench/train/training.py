@@ -17,7 +17,7 @@ from torch import nn
 from snnbench.core.errors import UsageError
 from snnbench.core.process import memory_shortage_explained, seed_everything
 from snnbench.core.version import __version__
-from snnbench.data.dataset import LabelledSet
+from snnbench.data.dataset import DataSet
 from snnbench.data.open import open_set
 from snnbench.results.environment import capture
 from snnbench.train import checkpoint, evidence
@@ -136,7 +136,7 @@ def train(
 
 def _open(
     benchmark: Benchmark, recipe: Recipe, cache: Path | None
-) -> tuple[LabelledSet, LabelledSet | None]:
+) -> tuple[DataSet, DataSet | None]:
     spec, T = benchmark.card.input, recipe.timesteps
     train = open_set(spec, data=recipe.data, part="train", timesteps=T, cache=cache)
     check_classes(benchmark, train)
@@ -152,8 +152,8 @@ def make_job(
     fabric: Fabric,
     network: nn.Module,
     *,
-    train: LabelledSet,
-    test: LabelledSet | None,
+    train: DataSet,
+    test: DataSet | None,
     kept: Path,
     checkpoint_every_s: float = 300.0,
 ) -> Job:

@@ -46,12 +46,12 @@ def test_help_of_options_stands_alone(name: str) -> None:
 
 
 def test_help_names_every_kind_of_data() -> None:
-    from snnbench.data.open import EVENT_KINDS, IMAGE_KINDS
+    from snnbench.data.open import FORMATS
 
     (data,) = (option for option in COMMANDS["run"].params if option.name == "data")
     assert isinstance(data, click.Option)
     told = re.findall(r"[a-z0-9-]+", (data.help or "").partition("KIND is")[2])
-    assert {*IMAGE_KINDS, *EVENT_KINDS} <= set(told)
+    assert set(FORMATS) <= set(told)
 
 
 def test_help_of_all_commands_loads_nothing_heavy() -> None:

@@ -11,8 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from snnbench.core.errors import DataError
-from snnbench.data.cifar import cifar_images, find_batches, read_binary, read_python
-from snnbench.data.folders import Draw
+from snnbench.data.cifar import find_batches, read_binary, read_python
 
 # a loaded machine may be slow without being wrong
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -168,38 +167,17 @@ def test_binary_label_out_of_range(tmp_path):
 
 
 @pytest.mark.parametrize("inner", ["", "cifar-10-batches-bin"])
-def test_batches_are_found_by_split(tmp_path, inner):
+def test_batches_are_found_by_part(tmp_path, inner):
     folder = tmp_path / inner
     folder.mkdir(exist_ok=True)
     test = write_binary(folder / "test_batch.bin", 4)
     train = [write_binary(folder / f"data_batch_{n}.bin", 2, seed=n) for n in (1, 3)]
     assert find_batches(tmp_path, "test") == [test]
-    assert find_batches(tmp_path, "calibration") == train
+    assert find_batches(tmp_path, "train") == train
 
 
-def test_folders_without_cifar_or_without_the_split(tmp_path):
+def test_folders_without_cifar_or_without_the_part(tmp_path):
     assert find_batches(tmp_path, "test") is None
     write_binary(tmp_path / "test_batch.bin", 1)
-    with pytest.raises(DataError, match=r"lacks data_batch_1\.bin and .*\(calibration images\)$"):
-        find_batches(tmp_path, "calibration")
-
-
-def test_draw_keeps_images_and_labels_together(tmp_path):
-    batches = [write_binary(tmp_path / f"data_batch_{n}.bin", 6, seed=n) for n in (1, 2)]
-    data, labels = (np.concatenate(parts) for parts in zip(batch(6, 1), batch(6, 2), strict=True))
-    drawn = cifar_images(batches, SHAPE, Draw(samples=12, split="calibration", classes=10))
-    pair = drawn.values, drawn.labels
-    found = {(image.tobytes(), int(label)) for image, label in zip(*pair, strict=True)}
-    assert found == {
-        (image.tobytes(), int(label)) for image, label in zip(data, labels, strict=True)
-    }
-    assert cifar_images(batches, SHAPE, Draw(samples=2, classes=1000)).labels is None
-
-
-def test_draw_for_other_cards(tmp_path):
-    batches = [write_binary(tmp_path / "test_batch.bin", 2)]
-    assert cifar_images(batches, (3, 48, 40), Draw(samples=2)).values.shape == (2, 3, 48, 40)
-    with pytest.raises(DataError, match="CIFAR-10 has 3 channels, but the benchmark's input has 1"):
-        cifar_images(batches, (1, 32, 32), Draw(samples=2))
-    with pytest.raises(DataError, match=r"the test part of CIFAR-10 in .* holds 2 samples, 3 were"):
-        cifar_images(batches, SHAPE, Draw(samples=3))
+    with pytest.raises(DataError, match=r"lacks data_batch_1\.bin and .*\(train images\)$"):
+        find_batches(tmp_path, "train")

@@ -1,6 +1,9 @@
 """Every kind of draw: the same arguments give the same bytes, which published numbers rest on."""
 
+import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,13 +11,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sklearn.datasets
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
 from PIL import Image
 from sklearn.utils import Bunch
 from support.labelled_sets import LARGE, SMALL, write_cifar
 from support.recorded import write_aedat2, write_aer, write_gesture
 
-from snnbench.data.draw import draw_samples
+from snnbench.core.errors import DataError
+from snnbench.data.dataset import ENDLESS, DataSet, Draw
+from snnbench.data.draw import choose, draw_samples
+from snnbench.data.open import open_set
+from snnbench.results.run import DataInfo
 from snnbench.zoo.card import InputSpec
+
+REAL_DATA = os.environ.get("SNNBENCH_DATA")
+# a loaded machine may be slow without being wrong
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 EVENTS = InputSpec(
     kind="events", shape=(2, 20, 24), dataset="x", embedded="digit-saccades", slice_us=30_000
@@ -110,7 +125,7 @@ class Case:
         write: Makes the data below a folder.
         spec: Of the network's input.
         outputs: Of the network.
-        data: As on the command line.
+        data: Spellings of the same data, as on the command line.
         sha256: Of inputs and labels.
         name: Of the data.
         description: Of the data.
@@ -119,7 +134,7 @@ class Case:
     write: Callable[[Path], None] | None = None
     spec: InputSpec
     outputs: int
-    data: str | None
+    data: tuple[str | None, ...]
     sha256: str
     name: str
     description: str
@@ -129,7 +144,7 @@ DRAWS = {
     "digits": Case(
         spec=SMALL,
         outputs=10,
-        data=None,
+        data=(None,),
         sha256="c16ca133e5f89c34ca982f1fa3c68331e14b7de18372689af9811d981ac1e0d5",
         name="digits",
         description=(
@@ -140,7 +155,7 @@ DRAWS = {
     "digits, too few outputs": Case(
         spec=SMALL,
         outputs=5,
-        data=None,
+        data=(None,),
         sha256="31012f522515f27dc9ad7e6d662e4523037d6a946703fa35f37d685bb1b958b0",
         name="digits",
         description=(
@@ -151,7 +166,7 @@ DRAWS = {
     "photographs": Case(
         spec=LARGE,
         outputs=1000,
-        data=None,
+        data=(None,),
         sha256="2000bb6144790c644b5b118bdf87b80d79f5570b9d4bc114102f9437bd2a714a",
         name="photos",
         description=(
@@ -161,7 +176,7 @@ DRAWS = {
     "simulated events": Case(
         spec=EVENTS,
         outputs=11,
-        data=None,
+        data=(None,),
         sha256="8c9b070cfdbea54f7ad29c1ee8df599d0ed44466d194274be5b843ae2f9e592d",
         name="digit-saccades",
         description=(
@@ -173,7 +188,7 @@ DRAWS = {
         write=flat,
         spec=SMALL,
         outputs=10,
-        data="flat",
+        data=("flat", "images=flat"),
         sha256="4dbce2a20c7a8057bb5e1dc739e640bdb4ef05693fd2828d8244a633a8b22237",
         name="flat",
         description="images of a folder, test draw, centre-cropped; unlabelled",
@@ -182,7 +197,7 @@ DRAWS = {
         write=classes,
         spec=SMALL,
         outputs=2,
-        data="classes",
+        data=("classes", "images=classes"),
         sha256="02d2c673d3f0cba37697a03db8b7b0c06a4d82674b5249d7216c2fa60ce9bd3c",
         name="classes",
         description=(
@@ -193,110 +208,52 @@ DRAWS = {
         write=classes,
         spec=SMALL,
         outputs=10,
-        data="classes",
+        data=("classes", "images=classes"),
         sha256="f8317b8655a02ec6980f8600780b26720e135f263265d3f506b39203c691ca58",
         name="classes",
         description="images of a folder, test draw, centre-cropped; unlabelled",
     ),
-    "parts": Case(
+    "folder with parts": Case(
         write=parts,
         spec=SMALL,
         outputs=2,
-        data="parts",
+        data=("parts", "images=parts"),
         sha256="108a5cfa4bf754eed08fe2b4538227db557981f34cad56c49dd2491c6c6e243a",
         name="parts",
-        description=(
-            "images of a folder, test draw, centre-cropped; labels are the sorted class folders"
-        ),
+        description="test images of a folder, 2 classes in sorted order",
     ),
-    "images=parts": Case(
-        write=parts,
-        spec=SMALL,
-        outputs=2,
-        data="images=parts",
-        sha256="108a5cfa4bf754eed08fe2b4538227db557981f34cad56c49dd2491c6c6e243a",
-        name="parts",
-        description=(
-            "test images of a folder, 2 classes in sorted order; SHA-256 over the names, "
-            "labels and contents of the files"
-        ),
-    ),
-    "cifar-bin": Case(
+    "CIFAR-10, binary version": Case(
         write=cifar_binary,
         spec=SMALL,
         outputs=10,
-        data="cifar-bin",
-        sha256="b965be0c8c7fdf3d707f7449d84c2c9e86696d624c827617fd5082bad18f816a",
-        name="CIFAR-10",
-        description="test images of CIFAR-10",
-    ),
-    "cifar10=cifar-bin": Case(
-        write=cifar_binary,
-        spec=SMALL,
-        outputs=10,
-        data="cifar10=cifar-bin",
+        data=("cifar-bin", "cifar10=cifar-bin"),
         sha256="b965be0c8c7fdf3d707f7449d84c2c9e86696d624c827617fd5082bad18f816a",
         name="CIFAR-10",
         description="test images of CIFAR-10, 5 of 10,000 records",
     ),
-    "cifar-py": Case(
+    "CIFAR-10, Python version": Case(
         write=cifar_python,
         spec=SMALL,
         outputs=10,
-        data="cifar-py",
-        sha256="b965be0c8c7fdf3d707f7449d84c2c9e86696d624c827617fd5082bad18f816a",
-        name="CIFAR-10",
-        description="test images of CIFAR-10",
-    ),
-    "cifar10=cifar-py": Case(
-        write=cifar_python,
-        spec=SMALL,
-        outputs=10,
-        data="cifar10=cifar-py",
+        data=("cifar-py", "cifar10=cifar-py"),
         sha256="b965be0c8c7fdf3d707f7449d84c2c9e86696d624c827617fd5082bad18f816a",
         name="CIFAR-10",
         description="test images of CIFAR-10, 5 of 10,000 records",
     ),
-    "imagenet": Case(
+    "ImageNet": Case(
         write=imagenet,
         spec=LARGE,
         outputs=1000,
-        data="imagenet",
-        sha256="c04a3dc9a719a19acd24b21734aac7caa5dcb89cc71b73c1d9c4b1224050a76a",
-        name="imagenet",
-        description=(
-            "images of a folder, test draw, centre-cropped; labels are the sorted class folders"
-        ),
-    ),
-    "imagenet=imagenet": Case(
-        write=imagenet,
-        spec=LARGE,
-        outputs=1000,
-        data="imagenet=imagenet",
+        data=("imagenet", "imagenet=imagenet"),
         sha256="c04a3dc9a719a19acd24b21734aac7caa5dcb89cc71b73c1d9c4b1224050a76a",
         name="ImageNet",
-        description=(
-            "validation images of ILSVRC 2012, 6 of 50,000, 1,000 classes in sorted order; "
-            "SHA-256 over the names, sizes and labels of the files"
-        ),
+        description="validation images of ILSVRC 2012, 6 of 50,000, 1,000 classes in sorted order",
     ),
-    "nmnist": Case(
+    "N-MNIST": Case(
         write=nmnist,
         spec=EVENTS,
         outputs=10,
-        data="nmnist",
-        sha256="7434c4936333bac9d7aa0c45e6140ec22b349b753e268ab2470eeba6c622df09",
-        name="nmnist",
-        description=(
-            "event recordings of a folder, test draw, binary frames, 3 of 3 with events; "
-            "labels are the sorted class folders"
-        ),
-    ),
-    "nmnist=nmnist": Case(
-        write=nmnist,
-        spec=EVENTS,
-        outputs=10,
-        data="nmnist=nmnist",
+        data=("nmnist", "nmnist=nmnist"),
         sha256="7434c4936333bac9d7aa0c45e6140ec22b349b753e268ab2470eeba6c622df09",
         name="nmnist",
         description="N-MNIST, test part, 10 of 10,000 recordings, binary frames of 30,000 us",
@@ -305,27 +262,27 @@ DRAWS = {
         write=nmnist,
         spec=EVENTS,
         outputs=10,
-        data="bin",
+        data=("bin", "nmnist=bin"),
         sha256="7fa6d5d28c905fee479050d63f46bb76fca9dfeb6aab521c98bfc727501bb727",
         name="bin",
         description=(
-            "event recordings of a folder, test draw, binary frames, 3 of 3 with events; unlabelled"
+            "event recordings of a folder, test draw, unlabelled, binary frames of 30,000 us"
         ),
     ),
-    "dvs-gesture=gestures": Case(
+    "DVS-Gesture": Case(
         write=gestures,
         spec=EVENTS,
         outputs=11,
-        data="dvs-gesture=gestures",
+        data=("gestures", "dvs-gesture=gestures"),
         sha256="ef228e5b4426d3a63accd68cac45f90954916d887556596c6d417c405829f628",
         name="gestures",
         description="DVS-Gesture, test part, 11 of 264 recordings, binary frames of 30,000 us",
     ),
-    "cifar10-dvs=cifar10-dvs": Case(
+    "CIFAR10-DVS": Case(
         write=cifar10_dvs,
         spec=EVENTS,
         outputs=10,
-        data="cifar10-dvs=cifar10-dvs",
+        data=("cifar10-dvs", "cifar10-dvs=cifar10-dvs"),
         sha256="7addeed2504b8592ad5366423e185652d6563a9a67c282344709ded7c9561aee",
         name="cifar10-dvs",
         description="CIFAR10-DVS, test part, 6 of 1,000 recordings, binary frames of 30,000 us",
@@ -341,19 +298,144 @@ def test_a_draw_is_what_it_always_was(case, tmp_path, monkeypatch):
         replace_photographs(monkeypatch)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SNNBENCH_CACHE", str(tmp_path / "cache"))
-    drawn = draw_samples(
-        case.spec, data=case.data, samples=4, timesteps=3, seed=5, classes=case.outputs
+    for data in case.data:
+        found = draw_samples(
+            case.spec, data=data, samples=4, timesteps=3, seed=5, classes=case.outputs
+        )
+        assert found.info == DataInfo(
+            name=case.name,
+            description=case.description,
+            sha256=case.sha256,
+            samples=4,
+            labelled=found.labels is not None,
+        )
+        assert found.inputs.shape[found.inputs.ndim - 4] == 4
+    assert not (tmp_path / "cache").exists()
+
+
+def drawn(spec=SMALL, **options):
+    return draw_samples(spec, **{"data": None, "samples": 3, "timesteps": 2, **options})
+
+
+@pytest.mark.parametrize("spec", [SMALL, LARGE, EVENTS], ids=["digits", "photos", "saccades"])
+def test_another_seed_or_size_is_another_draw(spec):
+    first = drawn(spec, seed=1)
+    assert drawn(spec, seed=1).info == first.info
+    others = [drawn(spec, **changed) for changed in ({"seed": 2}, {"samples": 4})]
+    assert len({first.info.sha256, *(other.info.sha256 for other in others)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("spec", "sha256"),
+    [
+        (
+            replace(SMALL, mean=(0.5, 0.25, 0.75), std=(0.25, 0.5, 1.0)),
+            "7c7965c4971d637b1571c530c02a305e4c23a00473413251853dfdfa941e4d58",
+        ),
+        (
+            replace(EVENTS, shape=(2, 32, 32)),
+            "212305ef33cece75b12b484547f1dc72c4e987cb88ebf5ce6e42632753ae16cb",
+        ),
+    ],
+)
+def test_embedded_data_is_the_published_one(spec, sha256):
+    # changes only together with every number measured on it
+    assert drawn(spec, samples=4, timesteps=4).info.sha256 == sha256
+
+
+def test_images_are_normalised_per_channel():
+    values = open_set(SMALL, data=None, part="test", timesteps=1).values(range(300), None)
+    found = drawn(samples=300)
+    order = choose(open_set(SMALL, data=None, part="test", timesteps=1), Draw(samples=300))
+    for channel, (mean, std) in enumerate(zip(SMALL.mean, SMALL.std, strict=True)):
+        expected = (values[order, channel].numpy() / 255 - mean) / std
+        assert np.allclose(found.inputs[:, channel].numpy(), expected, atol=1e-6)
+    assert found.inputs.dtype == torch.float32
+    assert found.labels.dtype == torch.int64
+    plain = drawn(replace(SMALL, mean=(), std=()), samples=5)
+    assert (plain.inputs.min(), plain.inputs.max()) == (0, 1)
+
+
+def test_events_have_time_first_and_do_not_change_with_more_timesteps():
+    short, long = (drawn(EVENTS, samples=2, timesteps=n) for n in (3, 5))
+    assert short.inputs.shape == (3, 2, 2, 20, 24)
+    assert torch.equal(long.inputs[:3], short.inputs)
+    assert torch.count_nonzero((short.inputs != 0) & (short.inputs != 1)) == 0
+
+
+def test_frames_after_the_end_of_every_recording_are_counted(tmp_path):
+    write_aer(tmp_path / "a.bin", [(1, 1, 5, 1)])
+    write_aer(tmp_path / "b.bin", [(1, 1, 70_000, 1)])
+    found = drawn(EVENTS, data=str(tmp_path), samples=2, timesteps=5)
+    assert found.info.description.endswith("frames of 30,000 us, 2 of 5 frames with events")
+
+
+@pytest.mark.parametrize(
+    ("classes", "labelled"), [(None, True), (10, True), (11, True), (9, False)]
+)
+def test_a_set_with_more_classes_than_the_network_has_no_labels(classes, labelled):
+    found = drawn(classes=classes)
+    assert found.info.labelled == labelled == (found.labels is not None)
+    assert torch.equal(found.inputs, drawn().inputs)
+    assert (found.info.sha256 == drawn().info.sha256) == labelled
+
+
+@pytest.mark.parametrize("wrong", [{"samples": 0}, {"timesteps": 0}, {"seed": -1}, {"seed": 2**32}])
+def test_numbers_out_of_range(wrong):
+    with pytest.raises(DataError, match="samples and timesteps must be at least 1 and the seed"):
+        drawn(**wrong)
+
+
+def a_set(samples: int) -> DataSet:
+    return DataSet(
+        name="box",
+        description="numbers",
+        samples=samples,
+        values=lambda indices, _: torch.tensor(indices),
+        digest=lambda: "0",
     )
-    assert drawn.info.sha256 == case.sha256
-    assert (drawn.info.name, drawn.info.description) == (case.name, case.description)
-    assert (drawn.info.samples, drawn.info.labelled) == (4, drawn.labels is not None)
-    assert drawn.inputs.shape[drawn.inputs.ndim - 4] == 4
 
 
-def test_another_seed_or_size_is_another_draw():
-    def sha256(**changed):
-        options = {"samples": 3, "timesteps": 2, "seed": 1, **changed}
-        return draw_samples(SMALL, data=None, **options).info.sha256
+@PATIENT
+@given(available=st.integers(1, 60), data=st.data(), seed=st.integers(0, 2**32 - 1))
+def test_draws_are_repeatable_and_distinct_and_grow_at_the_end(available, data, seed):
+    samples = data.draw(st.integers(1, available))
+    whole = choose(a_set(available), Draw(samples=available, seed=seed))
+    assert sorted(whole) == list(range(available))
+    assert choose(a_set(available), Draw(samples=samples, seed=seed)) == whole[:samples]
 
-    assert sha256() == sha256()
-    assert len({sha256(), sha256(seed=2), sha256(samples=4)}) == 3
+
+def test_seeds_differ_but_not_for_an_endless_set():
+    assert choose(a_set(50), Draw(samples=5, seed=3)) != choose(a_set(50), Draw(samples=5, seed=4))
+    assert choose(a_set(ENDLESS), Draw(samples=3, seed=3)) == [0, 1, 2]
+
+
+def test_too_few_samples_are_counted():
+    with pytest.raises(DataError, match=r"test part of box holds 3 samples, 4 were asked for; ask"):
+        choose(a_set(3), Draw(samples=4))
+
+
+def test_images_need_neither_tonic_nor_a_warning():
+    code = (
+        "import sys; from snnbench.zoo.card import InputSpec\n"
+        "from snnbench.data.draw import draw_samples\n"
+        "assert not {'tonic', 'sklearn'} & set(sys.modules)\n"
+        "spec = InputSpec(kind='image', shape=(3, 32, 32), dataset='x', embedded='digits')\n"
+        "draw_samples(spec, data=None, samples=1, timesteps=1); assert 'tonic' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.skipif(REAL_DATA is None, reason="SNNBENCH_DATA names no folder with real data")
+def test_real_cifar_and_photographs():
+    root = Path(str(REAL_DATA))
+    cifar = drawn(data=str(root / "cifar10"), samples=500, classes=10)
+    assert torch.bincount(cifar.labels, minlength=10).min() > 25
+    # means of CIFAR-10's channels as everyone's normalisation has them
+    pixels = cifar.inputs * torch.tensor(SMALL.std).view(3, 1, 1)
+    means = pixels.mean((0, 2, 3)) + torch.tensor(SMALL.mean)
+    assert torch.allclose(means, torch.tensor([0.4914, 0.4822, 0.4465]), atol=0.03)
+    large = replace(LARGE, shape=(3, 224, 224))
+    photos = drawn(large, data=str(root / "photos" / "images"), samples=4)
+    assert photos.inputs.shape == (4, 3, 224, 224)

@@ -2,17 +2,26 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import load_digits, load_sample_images
 
 from snnbench.core.errors import DataError
-from snnbench.data.embedded import digit_images, digits, enlarge, photos
-from snnbench.data.folders import Draw
+from snnbench.data.dataset import ENDLESS, DataSet, Draw
+from snnbench.data.embedded import digit_images, enlarge
+from snnbench.data.open import open_set
+from snnbench.zoo.card import InputSpec
 
 SHAPE = (3, 32, 32)
 
 
+def embedded(name: str, shape: tuple[int, int, int] = SHAPE, seed: int = 0) -> DataSet:
+    spec = InputSpec(kind="image", shape=shape, dataset="x", embedded=name)
+    draw = Draw(samples=1, seed=seed)
+    return open_set(spec, data=None, part="test", timesteps=1, draw=draw)
+
+
 def test_digit_split_covers_the_set_once():
-    train, train_labels = digit_images("calibration")
+    train, train_labels = digit_images("train")
     test, test_labels = digit_images("test")
     assert (len(train), len(test)) == (1497, 300)
     whole = load_digits()
@@ -22,30 +31,17 @@ def test_digit_split_covers_the_set_once():
 
 
 def test_digits_are_grey_and_still_the_same_digit():
-    drawn = digits(SHAPE, Draw(samples=300))
-    assert drawn.values.shape == (300, *SHAPE)
-    assert np.array_equal(drawn.values[:, 0], drawn.values[:, 2])
+    values, answers = embedded("digits").batch(range(300))
+    images = values.numpy()
+    assert images.shape == (300, *SHAPE)
+    assert np.array_equal(images[:, 0], images[:, 2])
     # the means of 4 x 4 blocks resemble the 8 x 8 digit, so the nearest one has its label
-    blocks = drawn.values[:, 0].reshape(300, 8, 4, 8, 4).mean(axis=(2, 4)).reshape(300, 64)
+    blocks = images[:, 0].reshape(300, 8, 4, 8, 4).mean(axis=(2, 4)).reshape(300, 64)
     grey, labels = digit_images("test")
     distance = ((blocks[:, None] - grey.reshape(1, 300, 64).astype(float)) ** 2).sum(axis=2)
     nearest = distance.argmin(axis=1)
-    assert np.mean(labels[nearest] == drawn.labels) > 0.99
-    assert sorted(drawn.labels.tolist()) == sorted(labels.tolist())
-
-
-@pytest.mark.parametrize(
-    ("classes", "labelled"), [(None, True), (10, True), (11, True), (9, False)]
-)
-def test_digit_labels_need_ten_outputs(classes, labelled):
-    assert (digits(SHAPE, Draw(samples=2, classes=classes)).labels is not None) == labelled
-
-
-def test_digits_run_out():
-    with pytest.raises(
-        DataError, match="test part of scikit-learn's digits holds 300 samples, 301"
-    ):
-        digits(SHAPE, Draw(samples=301))
+    assert np.mean(labels[nearest] == answers.numpy()) > 0.99
+    assert answers.tolist() == labels.tolist()
 
 
 def test_enlarging_keeps_black_and_white():
@@ -54,24 +50,39 @@ def test_enlarging_keeps_black_and_white():
 
 
 def test_photo_crops_come_from_their_photograph():
-    drawn = photos((3, 64, 48), Draw(samples=4))
-    assert drawn.values.shape == (4, 3, 64, 48)
-    assert drawn.labels is None
-    for crop, photo in zip(drawn.values, load_sample_images().images * 2, strict=True):
+    photos = embedded("photos", (3, 64, 48))
+    assert (photos.samples, photos.labels, photos.classes) == (ENDLESS, None, 0)
+    crops = photos.values(range(4), None).numpy()
+    assert crops.shape == (4, 3, 64, 48)
+    for crop, photo in zip(crops, load_sample_images().images * 2, strict=True):
         levels = [np.histogram(x, bins=8, range=(0, 256))[0] / x.size for x in (crop, photo)]
         assert np.abs(levels[0] - levels[1]).sum() < 1.0
         assert crop.std() > 20
 
 
-def test_photo_crops_vary_and_the_splits_differ():
-    test = photos(SHAPE, Draw(samples=6)).values
-    calibration = photos(SHAPE, Draw(samples=6, split="calibration")).values
-    assert len({crop.tobytes() for crop in (*test, *calibration)}) == 12
-    assert np.array_equal(photos(SHAPE, Draw(samples=3)).values, test[:3])
+def test_photo_crops_vary_with_place_and_seed_alone():
+    crops = embedded("photos").values(range(6), None)
+    others = embedded("photos", seed=1).values(range(6), None)
+    assert len({crop.numpy().tobytes() for crop in (*crops, *others)}) == 12
+    assert torch.equal(embedded("photos").values([4, 1], None), crops[[4, 1]])
+    assert embedded("photos").info.sha256 == embedded("photos", seed=1).info.sha256
+    assert "crops with seed 1" in embedded("photos", seed=1).info.description
 
 
 def test_channels_of_the_card():
-    assert photos((1, 16, 16), Draw(samples=2)).values.shape == (2, 1, 16, 16)
-    for source in (photos, digits):
+    assert embedded("photos", (1, 16, 16)).values([0, 1], None).shape == (2, 1, 16, 16)
+    for name in ("photos", "digits"):
         with pytest.raises(DataError, match="1 or 3 channels"):
-            source((2, 32, 32), Draw(samples=1))
+            embedded(name, (2, 32, 32))
+
+
+def test_simulated_events_are_the_same_drawn_or_held():
+    spec = InputSpec(
+        kind="events", shape=(2, 20, 24), dataset="x", embedded="digit-saccades", slice_us=20_000
+    )
+    drawn = open_set(spec, data=None, part="test", timesteps=2, draw=Draw(samples=3))
+    held = open_set(spec, data=None, part="test", timesteps=2)
+    assert drawn.info == held.info
+    for one, other in zip(drawn.batch([299, 7]), held.batch([299, 7]), strict=True):
+        assert torch.equal(one, other)
+    assert held.values([7], None).any()

@@ -11,10 +11,11 @@ from support.labelled_sets import LARGE, SMALL, opened, views_of
 from snnbench.core.errors import DataError
 from snnbench.data import image_folders
 from snnbench.data.augment import mirrored, shifted
+from snnbench.data.dataset import Draw
 from snnbench.data.feed import batches, feed
-from snnbench.data.image_folders import FolderImages
-from snnbench.data.images import read_image
-from snnbench.data.stored import StoredImages
+from snnbench.data.images import read_crop
+
+LAZY = "the names, sizes and labels of the files"
 
 
 def write_images(root: Path, size=(40, 30), count=3, suffix=".png") -> Path:
@@ -32,11 +33,11 @@ def test_small_images_are_decoded_once(tmp_path):
     root = write_images(tmp_path / "pets")
     done = []
     data = opened(f"images={root}", show=done.append)
-    assert isinstance(data, StoredImages)
+    assert data.digested == "the names, labels and contents of the files"
     assert (len(data), data.classes, data.info.name, done) == (6, 2, "pets", [6])
     values, labels = data.batch([1, 5], None)
     assert labels.tolist() == [0, 1]
-    assert np.array_equal(values[1], read_image(root / "train" / "dog" / "2.png", SMALL.shape))
+    assert np.array_equal(values[1], read_crop(root / "train" / "dog" / "2.png", SMALL.shape))
     views = views_of(2)
     assert torch.equal(data.batch([1, 5], views)[0], mirrored(shifted(values, views), views))
     assert opened(str(root), "test").info.description.startswith(
@@ -48,7 +49,7 @@ def test_small_images_beyond_memory_are_decoded_when_asked_for(tmp_path, monkeyp
     stored = opened(f"images={write_images(tmp_path)}")
     monkeypatch.setattr(image_folders, "MEMORY_LIMIT_BYTES", 6 * 3 * 32 * 32 - 1)
     lazy = opened(f"images={tmp_path}")
-    assert isinstance(lazy, FolderImages)
+    assert lazy.digested == LAZY
     for views in (None, views_of(6)):
         for one, other in zip(
             lazy.batch(range(6), views), stored.batch(range(6), views), strict=True
@@ -59,11 +60,11 @@ def test_small_images_beyond_memory_are_decoded_when_asked_for(tmp_path, monkeyp
 def test_large_images_are_cropped_anywhere(tmp_path):
     root = write_images(tmp_path, size=(150, 130))
     data = opened(f"images={root}", spec=LARGE)
-    assert isinstance(data, FolderImages)
+    assert data.digested == LAZY
     plain, labels = data.batch([4, 0], None)
     assert labels.tolist() == [1, 0]
     path = root / "train" / "cat" / "0.png"
-    assert np.array_equal(plain[1], read_image(path, LARGE.shape))
+    assert np.array_equal(plain[1], read_crop(path, LARGE.shape))
     views = torch.tensor([[0, 0, 0.9], [1 - 2**-24, 0.5, 0.1]])
     seen, _ = data.batch([4, 0], views)
     kept = round(130 * 224 / 256)
@@ -95,7 +96,7 @@ def test_broken_image(tmp_path, spec):
 def test_image_that_was_removed_while_training(tmp_path):
     data = opened(f"images={write_images(tmp_path, size=(150, 130))}", spec=LARGE)
     (tmp_path / "train" / "cat" / "1.png").unlink()
-    with pytest.raises(DataError, match=r"cat/1.png"):
+    with pytest.raises(DataError, match=r"cat/1.png cannot be read: no such file"):
         data.batch([1], None)
 
 
@@ -134,10 +135,10 @@ def test_folder_without_parts_or_classes(tmp_path):
         opened(f"images={tmp_path}")
     for part in ("train", "test"):
         (tmp_path / part / "cat").mkdir()
-    with pytest.raises(DataError, match=r"1 class folders of .* hold no images"):
+    with pytest.raises(DataError, match=r"holds no images \(\.bmp"):
         opened(f"images={tmp_path}")
     Image.new("RGB", (8, 8)).save(tmp_path / "train" / "loose.png")
-    with pytest.raises(DataError, match="and no image itself"):
+    with pytest.raises(DataError, match="per class, and none directly"):
         opened(f"images={tmp_path}")
 
 
@@ -146,6 +147,45 @@ def test_broken_link(tmp_path):
     (tmp_path / "train" / "cat" / "9.png").symlink_to(tmp_path / "gone.png")
     with pytest.raises(DataError, match=r"9.png cannot be read: no such file"):
         opened(f"images={tmp_path}")
+
+
+def test_a_draw_decodes_and_reads_only_what_it_takes(tmp_path):
+    root = write_images(tmp_path / "pets")
+    (root / "val" / "dog" / "2.png").write_bytes(b"broken")
+    drawn = opened(f"images={root}", "test", draw=Draw(samples=1, outputs=10))
+    assert (drawn.classes, drawn.digested) == (2, LAZY)
+    assert drawn.batch([4])[1].tolist() == [1]
+    with pytest.raises(DataError, match=r"dog/2.png cannot be decoded"):
+        drawn.batch([5])
+
+
+def test_folders_that_only_a_draw_takes(tmp_path):
+    root = write_images(tmp_path)
+    for data, outputs, labels in (
+        (root / "val", 2, [0, 0, 0, 1, 1, 1]),  # class folders without parts
+        (root / "val", 10, None),
+        (root / "val" / "cat", 1, None),  # flat
+    ):
+        drawn = opened(str(data), "test", draw=Draw(samples=1, outputs=outputs))
+        assert (None if drawn.labels is None else drawn.labels.tolist()) == labels
+        with pytest.raises(DataError, match="holds no data set"):
+            opened(str(data), "test")
+
+
+def test_a_draw_from_parts_of_other_classes_has_labels_like_a_folder_without_parts(tmp_path):
+    root = write_images(tmp_path)
+    (root / "train" / "eel").mkdir()
+    for outputs, labelled in ((2, True), (3, False)):
+        drawn = opened(str(root), "test", draw=Draw(samples=1, outputs=outputs))
+        assert drawn.info.labelled == labelled
+        assert drawn.name == root.name
+
+
+def test_unlabelled_images_have_no_batches_with_labels(tmp_path):
+    drawn = opened(str(write_images(tmp_path) / "val"), "test", draw=Draw(samples=1))
+    assert drawn.values([0], None).shape == (1, 3, 32, 32)
+    with pytest.raises(DataError, match="val has no labels; choose labelled data"):
+        drawn.batch([0])
 
 
 WNIDS = [f"n{number:08}" for number in range(10_000, 11_000)]
@@ -206,6 +246,24 @@ def test_flat_validation_images_have_the_labels_of_the_table(tmp_path):
     assert data.labels.tolist() == [999, 999, 997]
     assert (data.classes, "3 of 50,000" in data.info.description) == (1000, True)
     assert data.batch([0], None)[0].shape == (1, 3, 96, 96)
+
+
+def test_a_draw_takes_validation_images_without_labels(imagenet):
+    write_flat_validation(imagenet)
+    with pytest.raises(DataError, match=r"no class folders.* put LOC_val_solution.csv"):
+        opened(str(imagenet), "test", spec=LARGE)
+    for data in (str(imagenet), f"imagenet={imagenet}"):
+        drawn = opened(data, "test", spec=LARGE, draw=Draw(samples=1, outputs=1000))
+        assert drawn.description == "validation images of ILSVRC 2012, 3 of 50,000, unlabelled"
+        assert (drawn.labels, drawn.classes) == (None, 0)
+
+
+def test_a_part_with_some_of_the_thousand_classes_is_a_folder_of_images(imagenet):
+    write_images(imagenet / "other", size=(120, 100))
+    (imagenet / "other" / "val").rename(imagenet / "val")
+    (imagenet / "val" / "cat").rename(imagenet / "val" / WNIDS[3])
+    drawn = opened(str(imagenet), "test", spec=LARGE, draw=Draw(samples=1, outputs=1000))
+    assert (drawn.name, len(drawn), drawn.labels) == (imagenet.name, 6, None)
 
 
 def test_validation_images_of_another_name(tmp_path):

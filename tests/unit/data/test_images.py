@@ -1,4 +1,4 @@
-"""Image folders: geometry, and every way in which a file can be bad."""
+"""Image files: geometry, and every way in which a file can be bad."""
 
 from pathlib import Path
 
@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from snnbench.core.errors import DataError
-from snnbench.data.folders import Draw
-from snnbench.data.images import crop_box, folder_images, mode_of, read_image
+from snnbench.data.images import crop_box, mode_of, read_crop
 
 # a loaded machine may be slow without being wrong
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -43,34 +42,34 @@ def test_crop_is_inside_and_centred(width, height, target):
 
 def test_imagenet_crop_of_a_256_pixel_image_does_not_resample(tmp_path):
     pixels = noise(256, 300)
-    image = read_image(save(tmp_path / "a.png", pixels), (3, 224, 224))
+    image = read_crop(save(tmp_path / "a.png", pixels), (3, 224, 224))
     assert np.array_equal(image, pixels[16:240, 38:262].transpose(2, 0, 1))
 
 
 def test_small_networks_see_the_whole_square(tmp_path):
     pixels = noise(32, 32)
     assert np.array_equal(
-        read_image(save(tmp_path / "a.png", pixels), SMALL), pixels.transpose(2, 0, 1)
+        read_crop(save(tmp_path / "a.png", pixels), SMALL), pixels.transpose(2, 0, 1)
     )
 
 
 def test_shrinking_averages_instead_of_skipping(tmp_path):
     stripes = np.zeros((320, 320, 3), np.uint8)
     stripes[:, ::2] = 255
-    image = read_image(save(tmp_path / "a.png", stripes), SMALL)
+    image = read_crop(save(tmp_path / "a.png", stripes), SMALL)
     assert abs(image.astype(int) - 127).max() <= 8
 
 
 def test_grey_images_serve_both_kinds_of_card(tmp_path):
     path = save(tmp_path / "a.png", noise(32, 32)[..., 0])
-    grey, colour = read_image(path, (1, 32, 32)), read_image(path, SMALL)
+    grey, colour = read_crop(path, (1, 32, 32)), read_crop(path, SMALL)
     assert grey.shape == (1, 32, 32)
     assert all(np.array_equal(plane, grey[0]) for plane in colour)
 
 
 def test_a_very_long_image_stays_cheap(tmp_path):
     path = save(tmp_path / "a.png", np.full((1, 20_000, 3), 7, np.uint8))
-    assert np.all(read_image(path, (3, 224, 224)) == 7)
+    assert np.all(read_crop(path, (3, 224, 224)) == 7)
 
 
 @pytest.mark.parametrize("keep", [0, 10, 60, 1500])
@@ -79,7 +78,7 @@ def test_truncated_image_is_named(tmp_path, suffix, keep):
     path = save(tmp_path / f"cut.{suffix}", noise(64, 64))
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(DataError, match=rf"^image .*cut\.{suffix} cannot be decoded: .*; replace"):
-        read_image(path, SMALL)
+        read_crop(path, SMALL)
 
 
 @PATIENT
@@ -92,7 +91,7 @@ def test_corrupt_bytes_give_an_image_or_a_data_error(tmp_path_factory, flips):
     path.write_bytes(bytes(content))
     problem = ""
     try:
-        assert read_image(path, SMALL).shape == SMALL
+        assert read_crop(path, SMALL).shape == SMALL
     except DataError as error:
         problem = str(error)
     assert "\n" not in problem
@@ -102,7 +101,7 @@ def test_zero_size_image(tmp_path):
     path = tmp_path / "none.ppm"
     path.write_bytes(b"P6 0 5 255\n")
     with pytest.raises(DataError, match=r"none\.ppm cannot be decoded: "):
-        read_image(path, SMALL)
+        read_crop(path, SMALL)
 
 
 def test_decompression_bomb(tmp_path, monkeypatch):
@@ -110,13 +109,13 @@ def test_decompression_bomb(tmp_path, monkeypatch):
     for limit in (1000, 100):  # above the limit Pillow warns, above twice the limit it raises
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
         with pytest.raises(DataError, match=rf"big\.png has more than {limit:,} pixels; make it"):
-            read_image(path, SMALL)
+            read_crop(path, SMALL)
 
 
 def test_deep_pixels_are_refused_instead_of_clipped(tmp_path):
     path = save(tmp_path / "deep.png", np.full((8, 8), 1000, np.uint16))
     with pytest.raises(DataError, match=r"more than 8 bits .*; convert it to 8 bits"):
-        read_image(path, SMALL)
+        read_crop(path, SMALL)
 
 
 def test_unreadable_image(tmp_path, monkeypatch):
@@ -125,20 +124,9 @@ def test_unreadable_image(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Image, "open", refuse)
     with pytest.raises(DataError, match=r"a\.png cannot be read: permission denied$"):
-        read_image(tmp_path / "a.png", SMALL)
+        read_crop(tmp_path / "a.png", SMALL)
 
 
 def test_channels_of_the_card():
     with pytest.raises(DataError, match=r"1 or 3 channels, but the benchmark's input has 2$"):
         mode_of((2, 32, 32))
-
-
-def test_folder_draw(tmp_path):
-    for index, name in enumerate(("ant", "bee", "cow")):
-        (tmp_path / name).mkdir()
-        save(tmp_path / name / "1.png", np.full((32, 32, 3), 10 * index, np.uint8))
-    drawn = folder_images(tmp_path, SMALL, Draw(samples=3, seed=1, classes=3))
-    assert drawn.values.shape == (3, *SMALL)
-    assert drawn.values[:, 0, 0, 0].tolist() == [10 * label for label in drawn.labels]
-    assert drawn.name == tmp_path.name
-    assert folder_images(tmp_path, SMALL, Draw(samples=3)).labels is None

@@ -1,10 +1,13 @@
 """Which data set a user means."""
 
 import pytest
-from support.labelled_sets import EVENTS, SMALL, opened
+from msgspec.structs import replace
+from support.labelled_sets import EVENTS, SMALL, opened, write_cifar
+from support.recorded import write_aer
 
 from snnbench.core.errors import DataError
-from snnbench.data.open import EVENT_KINDS, IMAGE_KINDS
+from snnbench.data.dataset import Draw
+from snnbench.data.open import FORMATS, kind_of
 from snnbench.zoo.card import InputSpec
 
 
@@ -13,7 +16,7 @@ def test_unknown_kind(tmp_path):
         DataError, match=r"'mnist=.*' is not KIND=PATH; the kinds are cifar10, imagenet"
     ):
         opened(f"mnist={tmp_path}")
-    for kind in (*IMAGE_KINDS, *EVENT_KINDS):
+    for kind in FORMATS:
         with pytest.raises(DataError, match="is not KIND=PATH"):
             opened(f"{kind}=")
 
@@ -28,6 +31,47 @@ def test_folder_of_no_kind(tmp_path):
     for spec in (SMALL, EVENTS):
         with pytest.raises(DataError, match="does not exist"):
             opened(str(tmp_path / "gone"), spec=spec)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        (
+            {"embedded": "digit-saccades"},
+            "embedded data digit-saccades holds events, but the ",
+        ),
+        ({"kind": "events", "shape": (2, 8, 8), "slice_us": 5}, "digits holds images, but the ben"),
+        ({"kind": "events", "embedded": "digit-saccades"}, "its card must give slice_us"),
+        (
+            {"kind": "events", "embedded": "digit-saccades", "slice_us": 5},
+            r"events have 2 channels \(OFF, ON\), but .* has 3",
+        ),
+        ({"shape": (2, 32, 32), "mean": (), "std": ()}, "1 or 3 channels, but the benchmark's"),
+        ({"mean": (0.5,)}, "mean and std have 1 and 3 values for 3 channels; give one per"),
+        ({"std": ()}, "mean and std have 3 and 0 values"),
+    ],
+)
+@pytest.mark.parametrize("draw", [None, Draw(samples=1)], ids=["whole", "draw"])
+def test_cards_that_do_not_fit(changes, problem, draw):
+    with pytest.raises(DataError, match=problem):
+        opened(None, spec=replace(SMALL, **changes), draw=draw)
+
+
+def test_the_kind_of_data(tmp_path):
+    write_cifar(tmp_path / "cifar")
+    write_aer(tmp_path / "events" / "a.bin", [(1, 1, 5, 1)])
+    (tmp_path / "pets").mkdir()
+    for spec, data, kind in (
+        (SMALL, None, "digits"),
+        (SMALL, str(tmp_path / "cifar"), "cifar10"),
+        (SMALL, str(tmp_path / "pets"), "images"),
+        (SMALL, "imagenet=anywhere", "imagenet"),
+        (EVENTS, None, "digit-saccades"),
+        (EVENTS, str(tmp_path / "events"), "nmnist"),
+    ):
+        assert kind_of(spec, data) == kind
+    with pytest.raises(DataError, match="gone does not exist"):
+        kind_of(SMALL, str(tmp_path / "gone"))
 
 
 def test_kind_that_the_network_does_not_take(tmp_path):
@@ -62,12 +106,6 @@ def test_recordings_by_kind_and_by_looking(tmp_path):
         assert frames.shape == (2, 1, 2, 34, 34)
         assert frames.nonzero().tolist() == [[0, 0, 1, 4, 3]]
         assert labels.tolist() == [7]
-
-
-def test_card_with_other_statistics():
-    spec = InputSpec(kind="image", shape=(3, 32, 32), dataset="x", embedded="digits", mean=(0.5,))
-    with pytest.raises(DataError, match="mean and std have 1 and 0 values"):
-        opened(None, spec=spec)
 
 
 def test_no_timesteps():

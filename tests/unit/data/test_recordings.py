@@ -13,6 +13,7 @@ from support.recorded import write_aedat2, write_aer, write_gesture
 from tonic.transforms import Downsample, ToFrame
 
 from snnbench.core.errors import DataError
+from snnbench.data.dataset import Draw
 from snnbench.data.events import Framing
 from snnbench.data.recordings import open_recordings
 
@@ -143,6 +144,38 @@ def test_nothing_found_says_what_is_expected(tmp_path, names, problem):
         write_aer(tmp_path / name, [(1, 1, 1, 1)])
     with pytest.raises(DataError, match=problem):
         open_recordings("nmnist", tmp_path, part="train", framing=NMNIST)
+
+
+def test_a_draw_frames_its_own_recordings_and_keeps_nothing(nmnist, tmp_path, monkeypatch):
+    monkeypatch.setenv("SNNBENCH_CACHE", str(tmp_path / "c"))
+    (nmnist / "Train" / "7" / "00002.bin").write_bytes(b"broken")
+    draw = Draw(samples=1, outputs=11)
+    found = open_recordings("nmnist", nmnist, part="train", framing=NMNIST, draw=draw)
+    assert events_of(found.batch([0])[0]) == [[1, 1, 2, 1, 1]]
+    assert (found.classes, found.labels.tolist()) == (10, [2, 7])
+    with pytest.raises(DataError, match=r"00002\.bin has 6 bytes"):
+        found.batch([1])
+    assert not (tmp_path / "c").exists()
+
+
+def test_folders_that_only_a_draw_takes(tmp_path):
+    write_aer(tmp_path / "test" / "one" / "a.bin", [(0, 1, 5, 1)])
+    write_aer(tmp_path / "test" / "two" / "b.bin", [(0, 2, 5, 1)])
+    write_aer(tmp_path / "train" / "c.bin", [(0, 3, 5, 1)])
+    for root, outputs, labels in (
+        (tmp_path, 2, [0, 1]),
+        (tmp_path, 10, None),
+        (tmp_path / "train", 1, None),
+    ):
+        draw = Draw(samples=1, outputs=outputs)
+        found = open_recordings("nmnist", root, part="test", framing=NMNIST, draw=draw)
+        assert (None if found.labels is None else found.labels.tolist()) == labels
+        assert found.info.sha256
+        with pytest.raises(DataError, match="holds no test recordings of N-MNIST"):
+            open_recordings("nmnist", root, part="test", framing=NMNIST)
+    deep = write_aer(tmp_path / "d" / "e" / "f" / "g.bin", [(0, 1, 5, 1)]).parents[2]
+    with pytest.raises(DataError, match=r"holds no recordings of N-MNIST \(\.bin\), neither dir"):
+        open_recordings("nmnist", deep, part="test", framing=NMNIST, draw=Draw(samples=1))
 
 
 def test_a_missing_folder_is_named(tmp_path):

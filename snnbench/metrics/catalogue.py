@@ -46,7 +46,7 @@ DECLARED = (
     Metric(
         "input_density",
         "Share of input elements that are not zero",
-        "",
+        "share",
         family=Family.SHARE,
         gated=Gated.NEVER,
         stored="input_density",
@@ -72,10 +72,10 @@ DECLARED = (
         stored="estimated_synops",
         header="Rate x dense",
     ),
-    Metric("spikes", "Spikes", "spikes", stored="output_spikes", neurons=True),
+    Metric("spikes", "Spikes of neurons", "spikes", stored="output_spikes", neurons=True),
     Metric(
         "neurons",
-        "Neurons times timesteps times samples",
+        "Neurons, times timesteps and samples",
         "neuron updates",
         lower_is_better=None,
         stored="output_sites",

@@ -33,8 +33,8 @@ class Gated(StrEnum):
 
     BY_DEFAULT = "by default"
     ON_REQUEST = "on request"
-    NEVER = "never"
-    """Shown, but not compared: it moves exactly as others do."""
+    NEVER = "not compared"
+    """Shown only: it moves exactly as others do."""
 
 
 @dataclass(frozen=True, slots=True)

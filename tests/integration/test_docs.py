@@ -13,6 +13,7 @@ from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 
+import metric_table
 import pytest
 from rich.console import Console
 from snnbench.models.resnet import ArchitectureSpec
@@ -23,7 +24,7 @@ import snnbench.cli
 from snnbench import profile
 from snnbench.cli.main import _COMMANDS, main
 from snnbench.count.rules import RULES
-from snnbench.energy.models import models
+from snnbench.energy.models import OPERATIONS, models
 from snnbench.metrics import frames
 from snnbench.render.tables import tables
 from snnbench.render.terminal import summary
@@ -243,6 +244,15 @@ def test_every_column_and_term_is_explained() -> None:
     names = {*AlphabetKind, *Role, *(model.name for model in models())}
     explained = set(re.findall(r"`([\w.-]+)`", read("docs/metrics.md")))
     assert (columns | terms | names) - explained - {"layers", "samples", "timesteps"} == set()
+
+
+def test_the_table_of_metrics_is_the_catalogue() -> None:
+    assert metric_table.written() == metric_table.table(), "run `python tools/metric_table.py`"
+
+
+def test_every_operation_that_can_be_priced_is_explained() -> None:
+    explained = set(re.findall(r"`(\w+)`", read("docs/extend.md") + read("docs/metrics.md")))
+    assert OPERATIONS.keys() - explained == set()
 
 
 def test_prices_are_those_of_the_tables() -> None:

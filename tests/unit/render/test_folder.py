@@ -12,6 +12,7 @@ from support.factories import HOSTILE_NAME, make_result, timing, trained, with_n
 
 from snnbench.core.errors import OutputError
 from snnbench.energy import models as energy_models
+from snnbench.metrics.catalogue import measured
 from snnbench.render.figures import figures
 from snnbench.render.folder import write_report
 from snnbench.render.html import folding_sentence, glossary, remake_command, report_html
@@ -90,6 +91,7 @@ def test_an_energy_model_with_memory_terms_is_one_file_and_shows_everywhere(
     assert "memory traffic included by Chip with SRAM only" in picture.title
     assert "Energy estimate, Chip with SRAM" in screen(result)
     assert "(estimate; memory traffic not included)" in " ".join(screen(result).split())
+    assert measured(result).values["energy.with-memory"] == 2 * rows.loc["SNN", "pj"]
 
 
 def test_a_report_is_complete(folder):

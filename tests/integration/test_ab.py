@@ -288,7 +288,7 @@ def test_ctrl_c_leaves_nothing_behind(repository: Path, tmp_path: Path) -> None:
         time.sleep(0.05)
     time.sleep(2.0)  # the first run is under way
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=600)
     assert process.returncode == 130, err
     assert "interrupted" in err
     assert "Traceback" not in err

@@ -11,7 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 import torch
-from support.engine_nets import Residual, SpikesOfSpikes, dense_run, frames_net, lively
+from support.engine_nets import (
+    Residual,
+    SpikesOfSpikes,
+    dense_run,
+    frames_net,
+    lively,
+    margin,
+    quarters,
+)
 from torch import Tensor, nn
 
 import snnbench
@@ -20,32 +28,24 @@ from snnbench.engine.execute import DenseLayer
 from snnbench.engine.store import Store
 from snnbench.nn.fold import fold_batch_norm
 from snnbench.nn.neuron import LIF
-from snnbench.nn.norm import calibrate_batch_norm
 from snnbench.run.timing.interleaved import measure
 from snnbench.zoo.registry import get
 
 MODES = ("dense", "event", "auto")
 
 
-def _images(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    return torch.rand(*shape, generator=torch.Generator().manual_seed(7), dtype=dtype)
-
-
 def _nets() -> dict[str, tuple[nn.Module, Tensor]]:
     resnets = {}
     for card in ("resnet19", "resnet50", "plain20"):
         for shortcut in ("paper", "identity"):
-            with torch.random.fork_rng():
-                torch.manual_seed(3)
-                model = get(card).build(width=0.05, timesteps=2, shortcut=shortcut)
+            model = get(card).build(width=0.05, timesteps=2, shortcut=shortcut)
             size = 32 if card == "resnet19" else 64
-            x = _images(2, model.input_shape[0], size, size)
-            calibrate_batch_norm(model, x)
-            resnets[f"{card} {shortcut}"] = model.eval(), x
+            x = quarters(2, model.input_shape[0], size, size)
+            resnets[f"{card} {shortcut}"] = lively(model), x
     return resnets | {
-        "own forward": (lively(Residual()), _images(2, 2, 14, 14)),
-        "frames": (lively(frames_net()), _images(3, 2, 2, 12, 12)),
-        "spikes of spikes": (lively(SpikesOfSpikes()), _images(3, 2, 2, 9, 9)),
+        "own forward": (lively(Residual()), quarters(2, 2, 14, 14)),
+        "frames": (lively(frames_net()), quarters(3, 2, 2, 12, 12)),
+        "spikes of spikes": (lively(SpikesOfSpikes()), quarters(3, 2, 2, 9, 9)),
     }
 
 
@@ -63,6 +63,14 @@ NETS = (
 @pytest.fixture(scope="module")
 def nets() -> dict[str, tuple[nn.Module, Tensor]]:
     return _nets()
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_no_processor_rounds_a_potential_over_its_threshold(
+    nets: dict[str, tuple[nn.Module, Tensor]], name: str
+) -> None:
+    """What lets the other tests ask for equal spikes."""
+    assert margin(*nets[name]) > 2e-4
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -83,31 +91,30 @@ def test_no_spike_flips_in_double_precision(
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", NETS)
-def test_single_precision_starts_next_to_no_flips(
+def test_no_spike_flips_in_single_precision(
     nets: dict[str, tuple[nn.Module, Tensor]], name: str, mode: str
 ) -> None:
     model, x = nets[name]
     compiled = snnbench.compile(model, x, mode=mode)
     output, spikes = dense_run(model, x)
     ours = compiled.spikes(x)
-    flips = [int((ours[name] != fired).sum()) for name, fired in spikes.items()]
-    # one potential at the threshold rounds the other way, and random weights spread that: what the
-    # engine answers for is the first layer where spikes differ
-    assert next(filter(None, flips), 0) <= 1
+    assert {n: int((ours[n] != s).sum()) for n, s in spikes.items()} == dict.fromkeys(spikes, 0)
     assert compiled(x).dtype == x.dtype
-    if not any(flips):
-        torch.testing.assert_close(compiled(x), output, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(compiled(x), output, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("weights_dtype", ["int16", "bfloat16"])
 def test_rounded_weights_keep_most_spikes_of_the_first_layers(
     nets: dict[str, tuple[nn.Module, Tensor]], weights_dtype: str
 ) -> None:
-    model, x = nets["own forward"]
+    model, x = copy.deepcopy(nets["own forward"][0]), nets["own forward"][1]
+    with torch.no_grad():
+        for weight in (model.encode.weight, model.conv[0].weight):
+            weight.mul_(1.01)  # no longer eighths, which both formats hold exactly
     compiled = snnbench.compile(model, x, weights_dtype=weights_dtype, mode="event")
     _, spikes = dense_run(model, x)
     ours = compiled.spikes(x)
-    assert torch.equal(ours["first"], spikes["first"])
+    assert (ours["first"] != spikes["first"]).float().mean() < 1e-3  # of weights not rounded
     assert (ours["second"] != spikes["second"]).float().mean() < 0.02
 
 
@@ -248,8 +255,8 @@ def test_threads_may_share_it(nets: dict[str, tuple[nn.Module, Tensor]]) -> None
 def test_a_result_is_not_overwritten_by_the_next_call(
     nets: dict[str, tuple[nn.Module, Tensor]],
 ) -> None:
-    lif = snnbench.compile(nn.Sequential(LIF(threshold=0.5)), _images(2, 3, 5), mode="event")
-    x = _images(2, 3, 5)
+    lif = snnbench.compile(nn.Sequential(LIF(threshold=0.5)), quarters(2, 3, 5), mode="event")
+    x = quarters(2, 3, 5)
     first, spikes = lif(x), lif.spikes(x)["0"]
     kept = first.clone()
     lif(torch.zeros_like(x))
@@ -318,7 +325,7 @@ class _Halves(nn.Module):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_what_kernels_cannot_do_runs_densely_in_the_middle(mode: str) -> None:
-    model, x = lively(_Halves()).double(), _images(4, 2, 8, 6, 6, dtype=torch.float64)
+    model, x = lively(_Halves()).double(), quarters(4, 2, 8, 6, 6, dtype=torch.float64)
     compiled = snnbench.compile(model, x, weights_dtype="float64", mode=mode)
     output, spikes = dense_run(model, x)
     assert spikes["second"].any()

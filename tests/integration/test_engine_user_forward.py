@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from support.engine_nets import lively, margin, quarters
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -25,21 +26,20 @@ class Own(nn.Module):
 
     def __init__(self, forward: Forward) -> None:
         super().__init__()
-        torch.manual_seed(0)
         self.conv = PerTimestep(nn.Conv2d(4, 4, 3, padding=1))
         self.next = PerTimestep(nn.Conv2d(4, 4, 3, padding=1))
-        self.act = PerTimestep(nn.LeakyReLU(0.1, inplace=True))
-        self.weight = nn.Parameter(torch.randn(4, 4, 3, 3))
+        self.act = PerTimestep(nn.LeakyReLU(0.125, inplace=True))
+        self.weight = nn.Parameter(lively(nn.Conv2d(4, 4, 3), seed=1).weight)
         self.lif, self.lif2 = LIF(threshold=0.3), LIF(threshold=0.2)
         self.how = forward
+        lively(self)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.how(self, x)
 
 
 def inputs(timesteps: int = 3, samples: int = 2) -> Tensor:
-    generator = torch.Generator().manual_seed(1)
-    return torch.randn(timesteps, samples, 4, 6, 6, generator=generator)
+    return quarters(timesteps, samples, 4, 6, 6) - 0.5
 
 
 def activates_the_input(m: Own, x: Tensor) -> Tensor:
@@ -59,6 +59,7 @@ def test_layers_in_place_change_nothing_else(forward: Forward, mode: Mode) -> No
     with torch.no_grad():
         expected = model(x.clone())
     assert 0.05 < expected.mean() < 0.95
+    assert margin(model, x.clone()) > 1e-4
     engine = snnbench.compile(model, x, mode=mode)
     assert torch.equal(engine(x), expected)
     assert torch.equal(x, inputs())
@@ -79,6 +80,7 @@ def test_functions_of_parameters_in_either_precision(
     with torch.no_grad():
         expected = model.double()(x.double())
     assert 0.05 < expected.mean() < 0.95
+    assert margin(model, x) > 1e-4
     for copied in (engine, pickle.loads(pickle.dumps(engine))):
         assert torch.equal(copied(x), expected.float())
 

@@ -128,7 +128,7 @@ def interrupted(folder: Path, number: signal.Signals, steps: int) -> tuple[int, 
             assert child.poll() is None
             time.sleep(0.001)
         child.send_signal(number)
-        _, text = child.communicate(timeout=60)
+        _, text = child.communicate(timeout=600)
     return child.returncode, text
 
 

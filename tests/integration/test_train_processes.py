@@ -27,7 +27,7 @@ def in_processes(folder: Path, processes: int, batch_size: int) -> dict[str, str
     subprocess.run(
         [*script, "--devices", str(processes), "--batch-size", str(batch_size)],
         check=True,
-        timeout=120,
+        timeout=600,
     )
     with safe_open(folder / "final.safetensors", framework="pt") as file:
         return dict(file.metadata())

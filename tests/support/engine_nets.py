@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import multiprocessing
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -11,6 +13,7 @@ from snnbench.engine.runtime import EventModel
 from snnbench.nn.blocks import PerTimestep, SpikingBlock, conv_norm
 from snnbench.nn.fold import fold_batch_norm
 from snnbench.nn.neuron import IF, LIF, Neuron
+from snnbench.nn.norm import ThresholdDependentBatchNorm2d
 
 
 class Residual(nn.Module):
@@ -73,18 +76,65 @@ def frames_net() -> nn.Sequential:
     )
 
 
+@torch.no_grad()
 def lively(model: nn.Module, seed: int = 0) -> nn.Module:
-    """Weights that make neurons fire, and batch norms that are not the identity."""
-    generator = torch.Generator().manual_seed(seed)
+    """Make neurons fire, the same ones on every processor.
+
+    Weights are eighths and batch norms multiply by halves, ones and twos, so sums of inputs from
+    ``quarters`` are exact in any order. Biases are eighths and a little more, which keeps membrane
+    potentials away from the thresholds; see ``margin``.
+    """
+    drawn = np.random.default_rng(seed)
+
+    def eighths(tensor: Tensor, std: float) -> None:
+        tensor.copy_(torch.from_numpy(drawn.normal(0, 8 * std, tensor.shape).round() / 8))
+
+    def biases(tensor: Tensor) -> None:
+        tensor.copy_(torch.from_numpy(drawn.integers(0, 5, tensor.shape) / 8 + 1 / 4096))
+
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
-            fan_in = module.weight[0].numel()
-            nn.init.normal_(module.weight, std=(6 / fan_in) ** 0.5, generator=generator)
+            eighths(module.weight, (6 / module.weight[0].numel()) ** 0.5)
+            if module.bias is not None:
+                biases(module.bias)
         if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.bias, 0.0, 0.5, generator=generator)
-            module.running_mean.normal_(std=0.1, generator=generator)
-            module.running_var.uniform_(0.5, 1.5, generator=generator)
+            biases(module.bias)
+            eighths(module.running_mean, 0.1)
+            powers = drawn.integers(-1, 2, module.running_var.shape)
+            module.running_var.copy_(torch.from_numpy(4.0**powers))
+            module.eps = 0.0
+        if isinstance(module, ThresholdDependentBatchNorm2d):
+            module.alpha = module.threshold = 1.0
     return model.eval()
+
+
+def quarters(*shape: int, dtype: torch.dtype = torch.float32, seed: int = 7) -> Tensor:
+    """Input from 0 to 1 in quarters."""
+    drawn = torch.randint(0, 5, shape, generator=torch.Generator().manual_seed(seed))
+    return drawn.to(dtype) / 4
+
+
+@torch.no_grad()
+def margin(model: nn.Module, x: Tensor) -> float:
+    """Distance of the membrane potential nearest to its neuron's threshold, in double precision.
+
+    Spikes of two computations must be equal only where rounding does not come near it.
+    """
+    nearest = [torch.inf]
+
+    def watch(neuron: LIF, inputs: tuple[Tensor]) -> None:
+        v = torch.zeros(())
+        for current in inputs[0]:
+            u = current + neuron.decay * v
+            nearest.append(float((u - neuron.threshold).abs().min()))
+            v = torch.where(u > neuron.threshold, 0.0, u)
+
+    copied = copy.deepcopy(model).double().eval()
+    for module in copied.modules():
+        if isinstance(module, LIF):
+            module.register_forward_pre_hook(watch)
+    copied(x.double())
+    return min(nearest)
 
 
 @torch.no_grad()

@@ -50,7 +50,7 @@ def process(rank: int, folder: str, dtype: torch.dtype, *, fused: bool) -> None:
         init_method=f"file://{folder}/meeting",
         rank=rank,
         world_size=2,
-        timeout=timedelta(seconds=60),
+        timeout=timedelta(seconds=600),
     )
     model = synchronise(network(dtype))
     if fused:

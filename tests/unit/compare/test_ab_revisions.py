@@ -183,7 +183,7 @@ def test_an_interrupted_process_and_its_own_may_clean_up(
         "pathlib.Path('ready').touch() if not child else None\n"
         "time.sleep(0.2)\n"
         "pathlib.Path('started').touch() if child else None\n"
-        "time.sleep(60)\n"
+        "time.sleep(600)\n"
     )
     monkeypatch.chdir(tmp_path)
     original = subprocess.Popen.communicate

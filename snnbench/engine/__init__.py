@@ -1,6 +1,7 @@
 """Event-driven inference: a network compiled to few typed steps, its spikes as bit masks.
 
 runtime       snnbench.compile, EventModel
+neurons       which dynamics of neurons kernels know
 plan          values and steps: the intermediate representation
 choose        event or dense, timed step by step
 program       a plan made ready to run

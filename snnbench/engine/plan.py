@@ -91,7 +91,7 @@ class NeuronStep:
         name: Of the neurons in the model.
         currents: At least one.
         bias: Sum of all biases and shifts, [C], float64.
-        spec: Dynamics of the neurons, of a kind that kernels know.
+        spec: Dynamics of the neurons, which kernels know.
         output: Index of the value of spikes.
     """
 

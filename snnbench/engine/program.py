@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from snnbench.engine.execute import DenseLayer, DenseNeurons, EventSegment, Executable
-from snnbench.engine.kernels.neuron_kernel import NEURON_KERNELS, NeuronKernel
+from snnbench.engine.kernels.neuron_kernel import NeuronKernel
 from snnbench.engine.kernels.segment import Segment
 from snnbench.engine.kernels.workspace import Workspace
 from snnbench.engine.plan import DenseStep, NeuronStep, Plan, SpikeScale, Step, step_inputs
@@ -192,7 +192,7 @@ class Factory:
 
     def _kernel(self, step: NeuronStep) -> NeuronKernel:
         if step.output not in self.kernels:
-            self.kernels[step.output] = NEURON_KERNELS[step.spec.kind](
+            self.kernels[step.output] = NeuronKernel(
                 step,
                 self.plan.values,
                 timesteps=self.plan.timesteps,

@@ -68,13 +68,6 @@ def lif_step(
     return spikes, u * (1 - spikes)
 
 
-def if_step(
-    x: Tensor, v: Tensor, *, threshold: float = 1.0, surrogate_width: float = 1.0
-) -> tuple[Tensor, Tensor]:
-    """One timestep of an integrate-and-fire neuron: ``lif_step`` without leak."""
-    return lif_step(x, v, decay=1.0, threshold=threshold, surrogate_width=surrogate_width)
-
-
 def lif_sequence(
     x: Tensor, *, decay: float = 0.25, threshold: float = 1.0, surrogate_width: float = 1.0
 ) -> Tensor:

@@ -45,7 +45,7 @@ class NeuronSpec:
         detach_reset: Whether gradients do not flow through the reset.
 
     Raises:
-        UsageError: The kind of reset is unknown.
+        UsageError: The kind of reset is unknown, or an input gain is not positive.
     """
 
     decay: Constant = 1.0
@@ -60,6 +60,10 @@ class NeuronSpec:
     def __post_init__(self) -> None:
         if self.reset not in get_args(Reset):
             msg = f"reset must be one of {', '.join(get_args(Reset))}, got {self.reset!r}"
+            raise UsageError(msg)
+        gains = self.input_gain if isinstance(self.input_gain, tuple) else (self.input_gain,)
+        if not all(gain > 0 for gain in gains):
+            msg = f"input_gain must be positive, got {self.input_gain}"
             raise UsageError(msg)
 
     @property
@@ -79,21 +83,9 @@ class NeuronSpec:
         ]
         return ", ".join(words + [f"{name.replace('_', ' ')} per channel" for name in names])
 
-    @property
-    def scalars(self) -> tuple[float, float]:
-        """Decay and threshold, for kernels that have one of each.
-
-        Raises:
-            UsageError: One of them differs by channel.
-        """
-        if isinstance(self.decay, tuple) or isinstance(self.threshold, tuple):
-            msg = f"neurons have one decay and one threshold here, not {self.kind}"
-            raise UsageError(msg)
-        return self.decay, self.threshold
-
 
 LIF_KIND = NeuronSpec().kind
-"""Dynamics of ``LIF`` and ``IF``: those that kernels know."""
+"""Dynamics of ``LIF`` and ``IF``."""
 
 
 class Neuron(nn.Module):

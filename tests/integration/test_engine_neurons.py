@@ -8,7 +8,7 @@ import pickle
 import pytest
 import torch
 from support.engine_nets import dense_run, lively
-from support.neurons import Adaptive, AtThreshold, Louder, Named, SoftReset
+from support.neurons import Adaptive, AtThreshold, DecayedInput, Louder, Named, SoftReset
 from torch import Tensor, nn
 
 import snnbench
@@ -17,9 +17,10 @@ from snnbench.engine.lowering.lower import lower
 from snnbench.engine.plan import DenseStep, EventCurrent, SpikeScale
 from snnbench.nn.blocks import PerTimestep
 from snnbench.nn.fold import fold_batch_norm
-from snnbench.nn.neuron import LIF, Neuron, NeuronSpec
+from snnbench.nn.neuron import LIF, Neuron
 from snnbench.run.config import configure
-from snnbench.run.engine_pass import engine_checks, run_engine
+from snnbench.run.engine_pass import check_engine, run_engine
+from snnbench.zoo.registry import get
 
 T, N, C = 4, 2, 20
 MODES = ("dense", "event", "auto")
@@ -49,10 +50,6 @@ NEURONS = {
     "soft reset": (
         SoftReset(C),
         "no event kernel for neurons with reset by subtraction, decay per channel",
-    ),
-    "at threshold": (
-        AtThreshold(),
-        "no event kernel for neurons with reset to zero, fires at the threshold",
     ),
 }
 neurons = pytest.mark.parametrize("name", NEURONS)
@@ -118,7 +115,9 @@ def test_the_plan_says_why(name: str) -> None:
 @neurons
 def test_a_run_records_what_ran_and_finds_no_difference(name: str) -> None:
     folded, x = fold_batch_norm(network(name)).model, frames()
-    config = configure("resnet19", timesteps=T, threads=1, engine="event", weights_dtype="float64")
+    config = configure(
+        get("resnet19"), timesteps=T, threads=1, engine="event", weights_dtype="float64"
+    )
     with torch.no_grad():
         _, record = run_engine(folded.double(), x.double(), config)
     assert (record.flipped_spikes, record.flipped_by_rounding) == (0, 0)
@@ -127,14 +126,39 @@ def test_a_run_records_what_ran_and_finds_no_difference(name: str) -> None:
     assert steps["neuron"].reason == NEURONS[name][1]
     assert steps["neuron"].layers == ()
     assert steps["last"].input_spikes > 0  # those that the dense step has put out
-    (check,) = engine_checks(record)
+    (check,) = check_engine(record)
     assert check.ok
 
 
-def test_a_class_of_its_own_with_the_dynamics_of_a_lif_runs_by_events() -> None:
-    plan = lower(lively(Between(Named(decay=0.5))), frames(), strict=True)
-    step = next(step for step in plan.neuron_steps if step.name == "neuron")
-    assert step.spec == NeuronSpec(decay=0.5, threshold=1.0, surrogate_width=1.0)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    "neuron", [Named(decay=0.5), AtThreshold(), DecayedInput(decay=0.7, threshold=0.3)]
+)
+def test_dynamics_that_kernels_know_run_by_events_whatever_their_class(
+    neuron: Neuron, mode: str
+) -> None:
+    model, x = lively(Between(neuron)).double(), frames().double()
+    engine = snnbench.compile(model, 1 - x, weights_dtype="float64", mode=mode, strict=True)
+    assert [step.name for step in engine.plan.neuron_steps] == ["first", "neuron", "last"]
+    output, spikes = dense_run(model, x)
+    assert 0.01 < spikes["neuron"].double().mean() < 0.99
+    assert all(torch.equal(fired, spikes[name]) for name, fired in engine.spikes(x).items())
+    torch.testing.assert_close(engine(x), output)
+
+
+@pytest.mark.parametrize("weights_dtype", ["float32", "float64"])
+@pytest.mark.parametrize("mode", MODES)
+def test_potentials_at_the_threshold_fire_in_every_kernel(mode: str, weights_dtype: str) -> None:
+    """Currents are quarters, so that half of all potentials are at a threshold of a quarter."""
+    x = torch.randint(-2, 3, (T, N, C, 3, 3), generator=torch.Generator().manual_seed(0)) / 4
+    for own, other in (
+        (AtThreshold(), LIF(decay=0.5, threshold=0.25)),
+        (DecayedInput(decay=0.5, threshold=0.125), LIF(decay=0.5, threshold=0.25)),
+    ):
+        expected = own(x)
+        assert (expected != other(x)).float().mean() > 0.1
+        engine = snnbench.compile(nn.Sequential(own), x, mode=mode, weights_dtype=weights_dtype)
+        assert torch.equal(engine(x), expected)
 
 
 def test_a_threshold_for_each_channel_runs_densely() -> None:

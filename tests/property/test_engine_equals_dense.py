@@ -75,7 +75,7 @@ class Joined(nn.Module):
 
 
 def _neuron(draw: st.DrawFn) -> Neuron:
-    """Mostly neurons that event kernels know."""
+    """Mostly an LIF or IF; one of the others has no event kernel."""
     own = draw(st.sampled_from([*[None] * 6, Adaptive, AtThreshold]))
     if own is not None:
         return own()

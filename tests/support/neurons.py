@@ -65,6 +65,24 @@ class AtThreshold(Neuron):
         return torch.stack(spikes)
 
 
+class DecayedInput(LIF):
+    """The decay takes its share of the input as well; fires at its threshold."""
+
+    @property
+    def spec(self) -> NeuronSpec:
+        gain = 1 - self.decay
+        return NeuronSpec(decay=self.decay, input_gain=gain, threshold=self.threshold, strict=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        v, spikes = torch.zeros_like(x[0]), []
+        for current in x:
+            v = v + (current - v) * (1 - self.decay)
+            fired = (v - self.threshold >= 0).to(v)
+            spikes.append(fired)
+            v = v * (1 - fired)
+        return torch.stack(spikes)
+
+
 class Louder(LIF):
     """Another forward than that of its base, and so no spec."""
 

@@ -7,11 +7,12 @@ from math import prod
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from snnbench.core.kernel_cache import njit
+from snnbench.engine.neurons import kernel_constants
 from snnbench.nn.functional import lif_sequence
-from snnbench.nn.neuron import LIF_KIND, Neuron, NeuronSpec
+from snnbench.nn.neuron import Neuron, NeuronSpec
 
 Reals = NDArray[np.floating]
 _BLOCK = 2048
@@ -21,14 +22,8 @@ _MOST_THREADS = 2
 _DTYPES = {torch.float32: np.float32, torch.float64: np.float64}
 
 
-def lif_spec(module: nn.Module) -> NeuronSpec | None:
-    """The spec of neurons that the fused kernels compute; ``None`` for other modules."""
-    spec = module.spec if isinstance(module, Neuron) and not module.graded else None
-    return spec if spec is not None and spec.kind == LIF_KIND else None
-
-
 class FusedLIF(Neuron):
-    """Neurons with the dynamics of an ``LIF`` for inference on a CPU, with the same spikes."""
+    """Neurons that kernels know, for inference on a CPU, with the same spikes."""
 
     def __init__(self, spec: NeuronSpec) -> None:
         super().__init__()
@@ -45,14 +40,14 @@ class FusedLIF(Neuron):
 
 
 def lif_spikes(x: Tensor, spec: NeuronSpec) -> Tensor:
-    """Spikes of ``snnbench.nn.functional.lif_sequence``, in its memory format.
+    """Spikes of neurons with hard reset, in the memory format of their currents.
 
     Args:
         x: Pre-activations, [T, ...]; may be expanded along T. What is not float32 or float64 on a
             CPU, or dense in memory, takes PyTorch's way.
-        spec: Of an ``LIF``.
+        spec: Of ``known_spec``.
     """
-    decay, threshold = spec.scalars
+    decay, threshold = kernel_constants(spec, x.dtype)
     neurons = prod(x.shape[1:])
     plain = x.dtype not in _DTYPES or x.device.type != "cpu" or x.requires_grad
     plain = plain or torch.get_num_threads() > _MOST_THREADS or not x.numel()

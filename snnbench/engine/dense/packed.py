@@ -16,7 +16,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from snnbench.engine.dense.lif import FusedLIF, lif_spec
+from snnbench.engine.dense.lif import FusedLIF
+from snnbench.engine.neurons import known_spec
 from snnbench.nn.blocks import PerTimestep, SpikingBlock
 
 _FEWEST_ROWS = 2
@@ -213,7 +214,7 @@ def _convert(
 
 
 def _converted(module: nn.Module, shared: set[nn.Module]) -> nn.Module:
-    kind, spec = type(module), lif_spec(module)
+    kind, spec = type(module), known_spec(module)
     if spec is not None:
         return FusedLIF(spec)
     if kind in _PACKED:

@@ -17,7 +17,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from snnbench.engine.dense.lif import lif_spec
+from snnbench.engine.neurons import kernel_constants, known_spec
 from snnbench.nn.blocks import PerTimestep, SpikingBlock
 from snnbench.nn.neuron import NeuronSpec
 
@@ -27,7 +27,7 @@ _WARPS = 4
 
 
 class TritonLIF(nn.Module):
-    """Neurons with the dynamics of an ``LIF`` for inference on a GPU, with the same spikes.
+    """Neurons that kernels know, for inference on a GPU, with the same spikes.
 
     Attributes:
         bias: Of the convolution before, [C], or ``None``.
@@ -45,19 +45,19 @@ class TritonLIF(nn.Module):
 
 
 def lif_sequence_triton(x: Tensor, bias: Tensor | None, spec: NeuronSpec) -> Tensor:
-    """Spikes of ``snnbench.nn.functional.lif_sequence``, in the memory format of ``x``.
+    """Spikes of neurons with hard reset, in the memory format of ``x``.
 
     Args:
         x: Pre-activations on a GPU, [T, ...], without gradient; may be expanded along T.
         bias: Added to them at every timestep, [C] for an ``x`` of [T, N, C, ...].
-        spec: Of an ``LIF``.
+        spec: Of ``known_spec``.
 
     Raises:
         ImportError: There is no Triton.
     """
     import triton
 
-    decay, threshold = spec.scalars
+    decay, threshold = kernel_constants(spec, x.dtype)
 
     if not _is_dense(x[0]):
         x = x.contiguous()
@@ -104,13 +104,13 @@ def fuse_lif_for_cuda(model: nn.Module) -> nn.Module:
     for synapse, neuron in (pair for module in copied.modules() for pair in _pairs(module)):
         convolution = synapse[-1] if isinstance(synapse, PerTimestep) and len(synapse) else None
         alone = max(places[synapse], places[neuron], places[convolution or synapse]) == 1
-        if alone and lif_spec(neuron) is not None and type(convolution) is nn.Conv2d:
+        if alone and known_spec(neuron) is not None and type(convolution) is nn.Conv2d:
             if convolution.bias is not None:
                 biases[neuron] = convolution.bias.detach()
             convolution.bias = None
     for module in list(copied.modules()):
         for name, child in list(module.named_children()):
-            spec = lif_spec(child)
+            spec = known_spec(child)
             if spec is not None:
                 setattr(module, name, TritonLIF(spec, biases.get(child)))
     return copied

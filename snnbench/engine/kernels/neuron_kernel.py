@@ -24,8 +24,8 @@ from snnbench.engine.kernels.pack import (
 )
 from snnbench.engine.kernels.vector.formats import EVENT_BYTES, LANES
 from snnbench.engine.kernels.workspace import Workspace
+from snnbench.engine.neurons import kernel_constants
 from snnbench.engine.plan import DenseCurrent, EventCurrent, NeuronStep, SpikeScale, Value
-from snnbench.nn.neuron import LIF_KIND
 
 _SUMS_BYTES = 128 * 1024  # sums of a tile: half of a second-level cache, or less
 _LISTS_BYTES = 64 * 2**20  # event lists of one call, if all neurons fire
@@ -54,7 +54,7 @@ class NeuronKernel:
     """Prepares a neuron step: packs its weights and lays out the arguments of the kernels.
 
     Args:
-        step: Currents, bias and dynamics of the neurons, of a kind in ``NEURON_KERNELS``.
+        step: Currents, bias and dynamics of the neurons.
         values: Of the plan, for the shapes of sources and output.
         timesteps: T.
         weights_dtype: ``float32``, ``float64``, ``int16`` or ``bfloat16``; currents and
@@ -65,7 +65,7 @@ class NeuronKernel:
         sources: Indices of what the step reads among the plan's values.
         output: Index of its output.
         sums_dense: Whether ``enter`` sums currents that no event adds.
-        neuron: Decay and threshold.
+        neuron: See ``kernel_constants``.
         pass_layers: Name of the layer that each pass belongs to.
     """
 
@@ -104,7 +104,7 @@ class NeuronKernel:
         self.sources = frozenset(current.source for current in step.currents)
         self.output = step.output
         self.sums_dense = bool(self._dense or self._more_scales)
-        self.neuron = step.spec.scalars
+        self.neuron = kernel_constants(step.spec, self._dtype)
         self.pass_layers = [
             current.layer
             for current, packed in zip(self._events, self._packed, strict=True)
@@ -303,10 +303,6 @@ class NeuronKernel:
         sites = total.to(self._dtype).movedim(axis, -1)
         padding = self._out_words * LANES - self._shape[0]
         return (F.pad(sites, (0, padding)) if padding else sites).contiguous(), static
-
-
-NEURON_KERNELS: dict[str, type[NeuronKernel]] = {LIF_KIND: NeuronKernel}
-"""What prepares a neuron step, by kind of dynamics; neurons of other kinds run densely."""
 
 
 def _masks(source: Masks | Tensor) -> Masks:

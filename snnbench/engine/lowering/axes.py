@@ -13,10 +13,10 @@ from snnbench.engine.lowering.terms import (
     SYNAPSES,
     Role,
     Term,
-    neuron_limit,
     why_dense,
 )
 from snnbench.engine.lowering.trace import Call
+from snnbench.engine.neurons import without_kernels
 from snnbench.nn.neuron import Neuron
 from snnbench.nn.norm import ChannelAffine
 
@@ -205,7 +205,9 @@ class _Reader:
             raise StructureError(msg)
         if shape is None:
             self._refuse(call)
-        limit = neuron_limit(neuron, shape) if len(call.inputs) == 1 else "neurons with two inputs"
+        limit = without_kernels(neuron)
+        if limit is None and len(shape) not in (1, 3):
+            limit = f"neurons of shape {list(shape)} for each sample"
         return Term(
             name=call.name,
             role="neuron" if limit is None else "dense",

@@ -7,9 +7,7 @@ from typing import Literal
 
 from torch import nn
 
-from snnbench.engine.kernels.neuron_kernel import NEURON_KERNELS
 from snnbench.engine.lowering.trace import Call
-from snnbench.nn.neuron import Neuron
 from snnbench.nn.norm import ChannelAffine
 
 Role = Literal["input", "neuron", "synapse", "scale", "add", "reshape", "dense"]
@@ -78,22 +76,6 @@ def event_limit(layer: Term, source: Term) -> str | None:
         (isinstance(module.padding, str), f"padding {module.padding!r}"),
     )
     return next((f"no event kernel with {text}" for applies, text in limits if applies), None)
-
-
-def neuron_limit(neuron: Neuron, shape: tuple[int, ...]) -> str | None:
-    """Why event kernels cannot run neurons; ``None`` if they can.
-
-    Args:
-        neuron: Of any class.
-        shape: Of their currents, without time and batch.
-    """
-    if neuron.spec is None:
-        return f"no event kernel for {type(neuron).__name__}: it has no spec of its dynamics"
-    if neuron.spec.kind not in NEURON_KERNELS:
-        return f"no event kernel for neurons with {neuron.spec.kind}"
-    if neuron.graded:
-        return "no event kernel for graded spikes"
-    return None if len(shape) in (1, 3) else f"neurons of shape {list(shape)} for each sample"
 
 
 def why_dense(call: Call, *, whole: bool) -> tuple[str, bool]:

@@ -194,7 +194,7 @@ class _Fused(torch.autograd.Function):
             )
         ]
         rows = [row for affine in affines for row in affine.rows]
-        constants = np.array([*spec.scalars, spec.surrogate_width], layout.real)
+        constants = np.array([spec.decay, spec.threshold, spec.surrogate_width], layout.real)
         ctx.call = layout.repeated(*rows, *rows[: 4 - len(rows)]), constants
         ctx.layout, ctx.affines = layout, affines
         ctx.save_for_backward(*inputs)

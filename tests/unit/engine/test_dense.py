@@ -63,7 +63,7 @@ def test_prepacked_networks_put_out_the_same(name: str, shortcut: str):
 def test_dynamics_decide_which_neurons_are_fused():
     network = nn.Sequential(Named(decay=0.5), Adaptive(), SoftReset(3), AtThreshold(), Louder())
     packed = prepack(network)
-    assert [type(m) for m in packed] == [FusedLIF, Adaptive, SoftReset, AtThreshold, Louder]
+    assert [type(m) for m in packed] == [FusedLIF, Adaptive, SoftReset, FusedLIF, Louder]
     assert packed[0].spec == NeuronSpec(decay=0.5, threshold=1.0, surrogate_width=1.0)
     x = images().expand(4, 2, 3, 32, 32)
     assert torch.equal(packed(x), network(x))

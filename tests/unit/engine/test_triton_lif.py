@@ -12,7 +12,6 @@ from snnbench.engine.dense.packed import prepack
 from snnbench.engine.dense.triton_lif import TritonLIF, fuse_lif_for_cuda, lif_sequence_triton
 from snnbench.nn.blocks import PerTimestep, SpikingBlock
 from snnbench.nn.fold import fold_batch_norm
-from snnbench.nn.functional import lif_sequence
 from snnbench.nn.neuron import IF, LIF, NeuronSpec
 
 
@@ -23,8 +22,7 @@ def eighths(*shape: int, seed: int = 0) -> Tensor:
 def with_bias(x: Tensor, bias: Tensor | None, spec: NeuronSpec) -> Tensor:
     """What the kernel must compute, [T, N, C, ...]."""
     shift = 0 if bias is None else bias.reshape(-1, *[1] * (x.ndim - 3))
-    decay, threshold = spec.scalars
-    return lif_sequence(x + shift, decay=decay, threshold=threshold)
+    return LIF(decay=spec.decay, threshold=spec.threshold)(x + shift)
 
 
 @pytest.fixture

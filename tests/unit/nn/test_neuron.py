@@ -5,7 +5,7 @@ import torch
 from support.neurons import Adaptive, AtThreshold, Louder, Named, SoftReset
 
 from snnbench.core.errors import UsageError
-from snnbench.nn.functional import if_step, lif_step, spike
+from snnbench.nn.functional import lif_step, spike
 from snnbench.nn.neuron import IF, LIF, Neuron, NeuronSpec
 
 
@@ -33,11 +33,6 @@ def test_lif_step_returns_the_potential_after_the_reset():
     spikes, v = lif_step(torch.tensor([0.5, 1.25]), torch.tensor([1.0, 1.0]), decay=0.5)
     assert spikes.tolist() == [0, 1]
     assert v.tolist() == [1.0, 0.0]
-
-
-def test_if_step_keeps_the_whole_potential():
-    spikes, v = if_step(torch.tensor([0.25]), torch.tensor([0.5]))
-    assert (spikes.item(), v.item()) == (0.0, 0.75)
 
 
 @pytest.mark.parametrize(
@@ -183,6 +178,12 @@ def test_kinds_of_dynamics_leave_constants_out(spec: NeuronSpec, kind: str):
 def test_an_unknown_reset_is_refused():
     with pytest.raises(UsageError, match="reset must be one of value, subtract, none, got 'soft'"):
         NeuronSpec(reset="soft")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("gain", [0.0, -1.0, (1.0, 0.0)])
+def test_a_gain_that_turns_currents_around_is_refused(gain: float):
+    with pytest.raises(UsageError, match="input_gain must be positive"):
+        NeuronSpec(input_gain=gain)
 
 
 def test_a_neuron_needs_a_forward():

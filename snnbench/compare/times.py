@@ -7,15 +7,14 @@ tolerance, and only where both were measured in turns, three times each at least
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
 from statistics import median
 
 from snnbench.compare.identity import ALLOWED_FOR_TIMES
-from snnbench.core.units import MS_PER_S
-from snnbench.results.run import MUST_MATCH, RunResult, Timing
+from snnbench.results.run import MUST_MATCH, RunResult
 
 MIN_TURNS = 3
 """Runs of each side, one after the other in turns."""
@@ -86,16 +85,11 @@ def _process_medians(runs: Sequence[RunResult], name: str) -> dict[Conditions, t
             if timing.name == name:
                 conditions = Conditions(timing.batch_size, timing.device, timing.threads)
                 key = (conditions, turn, timing.process)
-                times.setdefault(key, []).extend(_milliseconds(timing))
+                times.setdefault(key, []).extend(timing.sample_ms)
     medians: dict[Conditions, tuple[float, ...]] = {}
     for (conditions, _, _), each in times.items():
         medians[conditions] = (*medians.get(conditions, ()), median(each))
     return medians
-
-
-def _milliseconds(timing: Timing) -> Iterator[float]:
-    calls = timing.number_per_run * timing.batch_size
-    return (seconds * MS_PER_S / calls for seconds in timing.raw_seconds)
 
 
 def _too_few(base_ms: tuple[float, ...], head_ms: tuple[float, ...]) -> str | None:

@@ -14,7 +14,6 @@ from typing import Any
 
 import pandas as pd
 
-from snnbench.core.units import MS_PER_S
 from snnbench.energy.estimate import EnergyEstimate, estimate_energy
 from snnbench.energy.models import EnergyModel, models
 from snnbench.metrics.catalogue import metrics
@@ -158,12 +157,6 @@ def measured_energy_frame(result: RunResult) -> pd.DataFrame:
     )
 
 
-def sample_milliseconds(timing: Timing) -> list[float]:
-    """Every raw time as milliseconds per sample."""
-    calls = timing.number_per_run * timing.batch_size
-    return [seconds * MS_PER_S / calls for seconds in timing.raw_seconds]
-
-
 def timing_frame(result: RunResult) -> pd.DataFrame:
     """Latency per sample by network, device, threads and batch size.
 
@@ -184,7 +177,7 @@ def timing_frame(result: RunResult) -> pd.DataFrame:
         groups.setdefault(key, []).append(timing)
     rows = []
     for (name, device, threads, batch_size), timings in groups.items():
-        times = pd.Series([ms for timing in timings for ms in sample_milliseconds(timing)])
+        times = pd.Series([ms for timing in timings for ms in timing.sample_ms])
         low, middle, high = times.quantile([0.25, 0.5, 0.75])
         others = {
             key: groups.get((other, device, threads, batch_size), [])
@@ -228,7 +221,7 @@ def _time_ratio(key: str, timings: list[Timing], others: list[Timing]) -> dict[s
 def _by_process(timings: Iterable[Timing]) -> dict[int, list[float]]:
     times: dict[int, list[float]] = {}
     for timing in timings:
-        times.setdefault(timing.process, []).extend(sample_milliseconds(timing))
+        times.setdefault(timing.process, []).extend(timing.sample_ms)
     return times
 
 

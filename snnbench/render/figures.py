@@ -16,7 +16,6 @@ from snnbench.energy.models import memory_remark, models
 from snnbench.metrics.frames import (
     ZERO_SKIPPING_TWIN,
     energy_frame,
-    sample_milliseconds,
     timestep_frame,
 )
 from snnbench.metrics.operations import SNN, TWIN, divisors, per_sample
@@ -261,7 +260,7 @@ def latency_figure(result: RunResult) -> Plot | None:
     several = len({timing.batch_size for timing in result.timings}) > 1
     for timing in result.timings:
         name = timing.name + (f", batch {timing.batch_size}" if several else "")
-        times.setdefault(name, []).extend(sample_milliseconds(timing))
+        times.setdefault(name, []).extend(timing.sample_ms)
     figure = Figure(figsize=(canvas.PAGE_WIDTH, 0.42 * len(times) + 1.3))
     axes = figure.subplots()
     for row, (name, values) in enumerate(times.items()):

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from msgspec import UNSET, UnsetType
 
+from snnbench.core.units import MS_PER_S
 from snnbench.results.counts import Profile
 from snnbench.results.engine import EngineLayer, EngineRun, EngineStep
 
@@ -59,6 +60,12 @@ class Timing:
     process: int = 0
     execution: str | None = None
     other_load: float | None = None
+
+    @property
+    def sample_ms(self) -> tuple[float, ...]:
+        """Each raw time in milliseconds per sample."""
+        calls = self.number_per_run * self.batch_size
+        return tuple(seconds * MS_PER_S / calls for seconds in self.raw_seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from snnbench.render.html import remake_command, report_html
 from snnbench.render.tables import layers_table, tables
 from snnbench.render.twin_tables import latency_table
 from snnbench.results.run import EngineRun
-from snnbench.run.engine_pass import engine_checks
+from snnbench.run.engine_pass import check_engine
 
 
 def row_of(frame, **where):
@@ -181,20 +181,20 @@ def test_how_a_gpu_ran_it_stands_beside_its_name():
 
 def test_executed_additions_are_checked_layer_by_layer():
     equal = engine_run(snn_profile(), flipped_spikes=0)
-    (check,) = engine_checks(equal)
+    (check,) = check_engine(equal)
     assert check.ok
     assert check.expected == check.measured > 0
     step = equal.steps[1]
     wrong = replace(step.layers[0], executed_adds=step.layers[0].executed_adds + 1)
     steps = (replace(step, layers=(wrong,)), *equal.steps[2:])
-    (check,) = engine_checks(replace(equal, steps=steps))
+    (check,) = check_engine(replace(equal, steps=steps))
     assert not check.ok
     assert check.note == f"first difference in {wrong.name}"
 
 
 @pytest.mark.parametrize("run", [None, engine_run(snn_profile(), steps=())])
 def test_nothing_is_checked_where_nothing_can_be(run: EngineRun | None):
-    assert engine_checks(run) == ()
+    assert check_engine(run) == ()
 
 
 def test_the_command_asks_for_the_same_engine():

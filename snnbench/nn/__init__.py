@@ -3,7 +3,7 @@
 functional   LIF step, surrogate gradient
 neuron       the base of all neurons and their NeuronSpec; LIF, IF
 norm         tdBN and its calibration
-layout       where time and batch stand in an input
+layout       where time and samples stand in an input
 blocks       residual blocks, PerTimestep
 twin         the ANN twin, and the check of its structure
 fold         folding of batch norm, and what it changed

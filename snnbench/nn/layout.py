@@ -1,4 +1,4 @@
-"""Where timesteps and samples stand in the input of a network."""
+"""Where timesteps and samples stand in the input of a network, and how it is called."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ class Layout:
     Attributes:
         sample: Axis of the samples.
         time: Axis of the timesteps; ``None`` if every timestep sees the same input.
+        stepwise: Whether the network is called once per timestep, not once for all of them.
     """
 
     sample: int
     time: int | None = None
+    stepwise: bool = False
 
     def samples(self, inputs: Tensor) -> int:
         """Number of samples in an input."""
@@ -44,11 +46,28 @@ class Layout:
         """What the ANN twin sees of an input: its mean over time, [N, ...]."""
         return inputs if self.time is None else inputs.mean(dim=self.time)
 
+    def arrange(self, steps: Tensor) -> Tensor:
+        """Timesteps, [T, N, ...], in this layout; the first one alone if it has no time."""
+        return steps[0] if self.time is None else steps.movedim(0, self.time)
+
+    def calls(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """What the network is called with, in order."""
+        if self.stepwise and self.time is not None:
+            return inputs.unbind(self.time)
+        return (inputs,)
+
 
 IMAGES = Layout(sample=0)
 """[N, C, H, W], the same at every timestep."""
 FRAMES = Layout(time=0, sample=1)
 """[T, N, C, H, W]."""
+LAYOUTS = {
+    "step": Layout(time=0, sample=1, stepwise=True),
+    "loop": IMAGES,
+    "TN": FRAMES,
+    "NT": Layout(time=1, sample=0),
+}
+"""Layouts by the names that users give them."""
 
 
 def layout_of(inputs: Tensor) -> Layout:

@@ -8,6 +8,7 @@ engine_pass     compile, compare and count in the event engine
 timing_pass     pass 2: time the networks against each other, batch by batch
 checks          counts and folding against independent sources
 layer_latency   times of a benchmark's layers by firing rate
-single          count a model of the user's own
+single          a module and an input to a result: the one way
+target          models and neurons of the user's own, imported by name
 timing/         wall-clock times, taken in processes of their own
 """

@@ -1,43 +1,141 @@
-"""Count a model of the user's own: import it, feed it, profile it."""
+"""A module and an input to a result: the one way, for ``snnbench profile`` and for pytest."""
 
 from __future__ import annotations
 
-import importlib
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from hashlib import sha256
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
 
 from snnbench.core.errors import UsageError
 from snnbench.core.process import memory_shortage_explained, seed_everything
-from snnbench.count.clock import Layout
+from snnbench.count import clock
 from snnbench.count.profiler import profile
+from snnbench.nn.layout import LAYOUTS, Layout
+from snnbench.nn.meters import evaluating
 from snnbench.results.environment import capture
-from snnbench.results.run import DataInfo, RunConfig, RunResult, WeightsInfo
+from snnbench.results.run import (
+    Accuracy,
+    DataInfo,
+    Environment,
+    RunConfig,
+    RunResult,
+    WeightsInfo,
+)
+from snnbench.run.target import (
+    current_folder_importable,
+    import_model,
+    import_neuron,
+    user_errors,
+)
 from snnbench.zoo.weight_files import is_dense, state_sha256
 
-# what --layout says of the calls -> what the profiler is told
-_LAYOUTS: dict[str, Layout] = {"step": "step", "loop": "step", "TN": "TN", "NT": "NT"}
+# how a model takes its input -> the layout of what the profiler sees of a call
+_PROFILED: dict[str, clock.Layout] = {"step": "step", "loop": "step", "TN": "TN", "NT": "NT"}
 
-# what code of the user's may reasonably raise; a bug of another kind keeps its traceback
-_USER_ERRORS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    NameError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    SystemExit,
-    TypeError,
-    ValueError,
-)
+
+def count_model(
+    model: nn.Module,
+    x: Tensor,
+    *,
+    benchmark: str,
+    weights: str,
+    data: Callable[[int], DataInfo],
+    timesteps: int,
+    layout: str,
+    batch_size: int | None = None,
+    seed: int = 0,
+    ann: bool = False,
+    neurons: tuple[type[nn.Module], ...] = (),
+    accuracy: tuple[int, int] | None = None,
+    strict: bool = False,
+    call: Callable[[Tensor], object] | None = None,
+) -> RunResult:
+    """Run a model on one input in evaluation mode and count it.
+
+    Its mode is restored afterwards, its state is not.
+
+    Args:
+        model: Any module.
+        x: [T, N, ...] for ``step`` and ``TN``, [N, T, ...] for ``NT``, [N, ...] for ``loop``.
+        benchmark: Name of the result.
+        weights: Where the weights come from, in words.
+        data: Where ``x`` comes from, for a number of samples.
+        timesteps: T.
+        layout: ``step``: the model is called once per timestep; ``loop``: once, and loops over
+            time itself; ``TN``, ``NT``: once with all timesteps.
+        batch_size: N, where the shape of ``x`` leaves it open.
+        seed: What the caller seeded with; 0 if hashes of weights and data say more.
+        ann: Count every operation as a MAC.
+        neurons: Further classes of spiking neurons.
+        accuracy: Correct answers and samples, to store with the counts.
+        strict: Stop at the first operation without a rule.
+        call: Calls the model; by default the model itself.
+
+    Returns:
+        A result without twin and without times.
+
+    Raises:
+        UsageError: An argument is wrong, or N is not evident.
+        UncountedOperationError: An operation has no rule, under ``strict``.
+    """
+    if layout not in LAYOUTS:
+        msg = f"layout must be one of {', '.join(LAYOUTS)}, not {layout!r}"
+        raise UsageError(msg)
+    axes = LAYOUTS[layout]
+    _check_timesteps(x, timesteps, axes)
+    dense = {name: value for name, value in model.state_dict().items() if is_dense(value)}
+    sha = state_sha256(dense)
+    with (
+        evaluating(model),
+        torch.no_grad(),
+        profile(
+            model,
+            timesteps=timesteps,
+            layout=_PROFILED[layout],
+            batch_size=batch_size,
+            strict=strict,
+            dense=ann,
+            neurons=neurons,
+        ) as counted,
+    ):
+        for each in axes.calls(x):
+            (call or model)(each)
+    counts = counted.result
+    if counts.samples is None:
+        msg = f"the samples in an input of {list(x.shape)} are not evident: pass batch_size"
+        raise UsageError(msg)
+    samples = batch_size or counts.samples
+    threads, device = torch.get_num_threads(), _device(model, x)
+    return RunResult(
+        benchmark=benchmark,
+        benchmark_version=None,
+        title=type(model).__name__,
+        input_shape=_sample_shape(x, timesteps, samples, axes),
+        config=RunConfig(
+            benchmark=benchmark,
+            timesteps=timesteps,
+            samples=samples,
+            batch_size=samples,
+            seed=seed,
+            threads=threads,
+            device=device,
+            layout=layout,
+            strict=strict,
+            latency=False,
+        ),
+        environment=_environment(threads, device),
+        weights=WeightsInfo(status="unknown", description=weights, sha256=sha),
+        data=data(samples),
+        snn=counts,
+        accuracy=None if accuracy is None else _accuracy(*accuracy),
+        created_utc=datetime.now(tz=UTC).isoformat(timespec="seconds"),
+    )
 
 
 def profile_target(
@@ -53,25 +151,23 @@ def profile_target(
     neurons: tuple[str, ...] = (),
     strict: bool = False,
 ) -> RunResult:
-    """Count one batch through a model; the process keeps the seed.
+    """Import a model and count it on one random batch; the process keeps the seed.
 
     Args:
-        target: ``module:factory``; the factory is a module object, or callable without arguments.
-        shape: Of one sample, such as ``3x32x32``.
+        target: ``module:factory``; the factory is a module, or callable without arguments.
+        shape: Shape of one sample, such as ``3x32x32``.
         timesteps: T.
-        layout: ``step``, ``loop``, ``TN`` or ``NT``; see ``snnbench profile --help``.
+        layout: ``step``, ``loop``, ``TN`` or ``NT``, as for ``count_model``.
         batch_size: N.
         values: ``normal``, ``uniform`` or ``spikes:RATE``.
-        seed: Of the model's initialisation and of the input.
+        seed: Seed of the model's initialisation and of the input.
         ann: Count every operation as a MAC.
         neurons: Further neuron classes, each ``module:Class``.
         strict: Stop at the first operation without a rule.
 
-    Returns:
-        A result without twin and without times.
-
     Raises:
         UsageError: The target, the shape or a value is wrong, or the model does not take the input.
+        UncountedOperationError: An operation has no rule, under ``strict``.
     """
     for label, number in (("timesteps", timesteps), ("batch-size", batch_size)):
         if number < 1:
@@ -81,55 +177,42 @@ def profile_target(
     seed_everything(seed)
     with (
         memory_shortage_explained("--input, --batch-size or --timesteps"),
-        _current_folder_importable(),
+        current_folder_importable(),
     ):
-        model = _import_model(target).eval()
-        sha = _sha256(model)
+        model = import_model(target)
         steps = _draw(values, (timesteps, batch_size, *sample))
-        inputs = steps.transpose(0, 1) if layout == "NT" else steps
-        with (
-            profile(
-                model,
-                timesteps=timesteps,
-                layout=_LAYOUTS[layout],
-                batch_size=batch_size,
-                strict=strict,
-                dense=ann,
-                neurons=tuple(map(_import_neuron, neurons)),
-            ) as counted,
-            torch.inference_mode(),
-        ):
-            _feed(model, inputs, layout, target)
-    threads = torch.get_num_threads()
-    return RunResult(
-        benchmark=target,
-        benchmark_version=None,
-        title=f"{type(model).__name__} ({target})",
-        input_shape=sample,
-        config=RunConfig(
+        x = LAYOUTS[layout].arrange(steps)
+        drawn = steps if layout == "loop" else x  # all timesteps are hashed, seen or not
+
+        def call(each: Tensor) -> None:
+            size = "x".join(map(str, each.shape))
+            refused = f"{target} does not take an input of {size} (--layout {layout})"
+            # PyTorch's composite operations reach the profiler whole only in inference mode
+            with torch.inference_mode(), user_errors(refused):
+                model(each)
+
+        result = count_model(
+            model,
+            x,
             benchmark=target,
+            weights=f"as {target} made them",
+            data=lambda samples: DataInfo(
+                name=f"random {values}",
+                description=f"random {values} values, seed {seed}: no real data",
+                sha256=sha256(drawn.contiguous().numpy().tobytes()).hexdigest(),
+                samples=samples,
+                labelled=False,
+            ),
             timesteps=timesteps,
-            samples=batch_size,
+            layout=layout,
             batch_size=batch_size,
             seed=seed,
-            threads=threads,
-            device="cpu",
-            layout=layout,
+            ann=ann,
+            neurons=tuple(map(import_neuron, neurons)),
             strict=strict,
-            latency=False,
-        ),
-        environment=capture(threads, "cpu"),
-        weights=WeightsInfo(status="unknown", description=f"as {target} made them", sha256=sha),
-        data=DataInfo(
-            name=f"random {values}",
-            description=f"random {values} values, seed {seed}: no real data",
-            sha256=sha256(inputs.contiguous().numpy().tobytes()).hexdigest(),
-            samples=batch_size,
-            labelled=False,
-        ),
-        snn=counted.result,
-        created_utc=datetime.now(tz=UTC).isoformat(timespec="seconds"),
-    )
+            call=call,
+        )
+    return replace(result, title=f"{result.title} ({target})")
 
 
 def _parse_shape(shape: str) -> tuple[int, ...]:
@@ -141,68 +224,6 @@ def _parse_shape(shape: str) -> tuple[int, ...]:
         msg = f"--input must be positive sizes joined by x, such as 3x32x32, not {shape!r}"
         raise UsageError(msg)
     return sizes
-
-
-@contextmanager
-def _current_folder_importable() -> Iterator[None]:
-    """As under ``python -m``; imports inside the user's functions find it as well."""
-    sys.path.insert(0, "")
-    try:
-        yield
-    finally:
-        sys.path.remove("")
-
-
-def _sha256(model: nn.Module) -> str:
-    """Hash of the weights; extra state and tensors without values are left out."""
-    state = model.state_dict()
-    return state_sha256({name: value for name, value in state.items() if is_dense(value)})
-
-
-def _import_model(target: str) -> nn.Module:
-    return _made_by(_import(target, "FACTORY, such as mynets:make_net"), target)
-
-
-def _import_neuron(target: str) -> type[nn.Module]:
-    neuron = _import(target, "CLASS, such as mynets:MyLIF")
-    if not (isinstance(neuron, type) and issubclass(neuron, nn.Module)):
-        msg = f"--neuron {target} is not a class of torch.nn.Module"
-        raise UsageError(msg)
-    return neuron
-
-
-def _import(target: str, expected: str) -> object:
-    """The object that ``module:name`` names."""
-    module_name, _, name = target.partition(":")
-    if not module_name or not name:
-        msg = f"{target!r} must be MODULE:{expected}"
-        raise UsageError(msg)
-    try:
-        module = importlib.import_module(module_name)
-    except _USER_ERRORS as error:
-        msg = f"cannot import {module_name}: {_told(error)}"
-        raise UsageError(msg) from error
-    found: object = getattr(module, name, None)
-    if found is None:
-        msg = f"module {module_name} has no {name!r}"
-        raise UsageError(msg)
-    return found
-
-
-def _made_by(factory: object, target: str) -> nn.Module:
-    if not isinstance(factory, nn.Module):
-        if not callable(factory):
-            msg = f"{target} is a {type(factory).__name__}, neither a module nor a function"
-            raise UsageError(msg)
-        try:
-            factory = factory()
-        except _USER_ERRORS as error:
-            msg = f"{target}() failed: {_told(error)}"
-            raise UsageError(msg) from error
-    if not isinstance(factory, nn.Module):
-        msg = f"{target}() returned a {type(factory).__name__}, not a torch.nn.Module"
-        raise UsageError(msg)
-    return factory
 
 
 def _draw(values: str, shape: tuple[int, ...]) -> Tensor:
@@ -221,19 +242,34 @@ def _draw(values: str, shape: tuple[int, ...]) -> Tensor:
     return torch.bernoulli(torch.full(shape, probability))
 
 
-def _feed(model: nn.Module, inputs: Tensor, layout: str, target: str) -> None:
-    """Call the model as ``layout`` says, with inputs [T, N, ...] ([N, T, ...] if NT)."""
-    calls = {"step": inputs, "loop": inputs[:1]}.get(layout, inputs[None])
-    try:
-        for step in calls:
-            model(step)
-    except _USER_ERRORS as error:
-        shape = "x".join(map(str, calls[0].shape))
-        msg = f"{target} does not take an input of {shape} (--layout {layout}): {_told(error)}"
-        raise UsageError(msg) from error
+def _check_timesteps(x: Tensor, timesteps: int, layout: Layout) -> None:
+    if layout.stepwise and (x.dim() == 0 or x.shape[0] != timesteps):
+        msg = (
+            f'layout="step" takes x of [T, N, ...] with T = {timesteps}, not {list(x.shape)}; '
+            "to show one x at every timestep pass x.expand(T, *x.shape)"
+        )
+        raise UsageError(msg)
 
 
-def _told(error: BaseException) -> str:
-    """Type and first line of an exception."""
-    lines = str(error).splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+def _sample_shape(x: Tensor, timesteps: int, samples: int, layout: Layout) -> tuple[int, ...]:
+    """Shape of one sample, without time."""
+    timed = layout.time is not None and len(x.shape) > 1
+    leading = timed and set(x.shape[:2]) == {timesteps, samples}
+    return tuple(x.shape[2:] if leading else x.shape[1:])
+
+
+def _device(model: nn.Module, x: Tensor) -> str:
+    tensors = chain(model.parameters(), model.buffers(), [x])
+    return str(next(iter(tensors)).device)
+
+
+@cache
+def _environment(threads: int, device: str) -> Environment:
+    return capture(threads, device)
+
+
+def _accuracy(correct: int, samples: int) -> Accuracy:
+    if not 0 <= correct <= samples:
+        msg = f"accuracy is (correct, samples), such as (93, 100), not ({correct}, {samples})"
+        raise UsageError(msg)
+    return Accuracy(correct=correct, samples=samples)

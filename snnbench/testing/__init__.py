@@ -2,6 +2,5 @@
 
 plugin      hooks and options; the entry point
 fixture     the fixture snn_benchmark
-count       one call of a test's model, counted
 baselines   one file per test
 """

@@ -12,13 +12,14 @@ from snnbench.compare.identity import check_allowed
 from snnbench.compare.limits import limits
 from snnbench.core.errors import UsageError
 from snnbench.render.escape import printable
+from snnbench.results.run import DataInfo, RunResult
+from snnbench.run.single import count_model
 from snnbench.testing.baselines import Baselines, keep
-from snnbench.testing.count import count
+from snnbench.zoo.weight_files import state_sha256
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from snnbench.results.run import RunResult
 
 _MARKER = "snn_benchmark"
 _KEYWORDS = {"fail_above", "exact", "allow"}
@@ -91,10 +92,18 @@ class SnnBenchmark:
         if benchmark in self.results:
             msg = f"{benchmark} is counted twice in one test: give each call a name of its own"
             raise UsageError(msg)
-        result = count(
+        result = count_model(
             model,
             x,
             benchmark=benchmark,
+            weights="as the test made them",
+            data=lambda samples: DataInfo(
+                name="test input",
+                description="the tensor that the test passed",
+                sha256=state_sha256({"x": x.detach().cpu()}),
+                samples=samples,
+                labelled=accuracy is not None,
+            ),
             timesteps=timesteps,
             layout=layout,
             batch_size=batch_size,

@@ -1,12 +1,12 @@
 import pytest
 import torch
 
-from snnbench.nn.layout import FRAMES, IMAGES, Layout, layout_of
+from snnbench.nn.layout import FRAMES, IMAGES, LAYOUTS, Layout, layout_of
 
 # an input's values are 10 * timestep + sample
 FRAMES_4 = (10 * torch.arange(2.0)[:, None] + torch.arange(4.0)).reshape(2, 4, 1, 1, 1)
 IMAGES_4 = FRAMES_4[0]
-BATCH_FIRST = Layout(sample=0, time=1)
+BATCH_FIRST = LAYOUTS["NT"]
 
 
 def test_five_axes_lead_with_time():
@@ -38,3 +38,15 @@ def test_more_samples_than_there_are_repeat_from_the_first():
     assert IMAGES.first_samples(IMAGES_4, 7).flatten().tolist() == [0, 1, 2, 3, 0, 1, 2]
     frames = FRAMES.first_samples(FRAMES_4, 5)
     assert frames.flatten().tolist() == [0, 1, 2, 3, 0, 10, 11, 12, 13, 10]
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_timesteps_become_the_calls_of_a_network(name: str):
+    layout = LAYOUTS[name]
+    calls = layout.calls(layout.arrange(FRAMES_4))
+    shapes = {"step": (4, 1, 1, 1), "loop": (4, 1, 1, 1), "TN": (2, 4, 1, 1, 1)}
+    assert {tuple(x.shape) for x in calls} == {shapes.get(name, (4, 2, 1, 1, 1))}
+    assert len(calls) == (2 if name == "step" else 1)
+    if name == "step":
+        assert torch.equal(torch.stack(calls), FRAMES_4)
+    assert layout.twin_input(layout.arrange(FRAMES_4)).shape == IMAGES_4.shape

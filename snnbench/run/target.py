@@ -1,0 +1,104 @@
+"""Models and neurons of the user's own, imported by name: ``module:name``."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+from snnbench.core.errors import UsageError
+
+# what code of the user's own may reasonably raise; a bug of another kind keeps its traceback
+_USER_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    NameError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    SystemExit,
+    TypeError,
+    ValueError,
+)
+
+
+@contextmanager
+def user_errors(what: str) -> Iterator[None]:
+    """Turn what the user's own code raises into one line that says what failed.
+
+    Raises:
+        UsageError: The block raised; ``what``, then the type of the error and its first line.
+    """
+    try:
+        yield
+    except _USER_ERRORS as error:
+        lines = str(error).splitlines()
+        words = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+        msg = f"{what}: {words}"
+        raise UsageError(msg) from error
+
+
+@contextmanager
+def current_folder_importable() -> Iterator[None]:
+    """Import from the current folder too, as ``python -m`` does, also inside the user's code."""
+    sys.path.insert(0, "")
+    try:
+        yield
+    finally:
+        sys.path.remove("")
+
+
+def import_model(target: str) -> nn.Module:
+    """The model that ``module:factory`` names.
+
+    Raises:
+        UsageError: It cannot be imported, or makes no ``torch.nn.Module``.
+    """
+    return _made_by(_import(target, "FACTORY, such as mynets:make_net"), target)
+
+
+def import_neuron(target: str) -> type[nn.Module]:
+    """The class of neurons that ``module:Class`` names.
+
+    Raises:
+        UsageError: It cannot be imported, or is not a class of ``torch.nn.Module``.
+    """
+    neuron = _import(target, "CLASS, such as mynets:MyLIF")
+    if not (isinstance(neuron, type) and issubclass(neuron, nn.Module)):
+        msg = f"--neuron {target} is not a class of torch.nn.Module"
+        raise UsageError(msg)
+    return neuron
+
+
+def _import(target: str, expected: str) -> object:
+    """The object that ``module:name`` names."""
+    module_name, _, name = target.partition(":")
+    if not module_name or not name:
+        msg = f"{target!r} must be MODULE:{expected}"
+        raise UsageError(msg)
+    with user_errors(f"cannot import {module_name}"):
+        module = importlib.import_module(module_name)
+    found: object = getattr(module, name, None)
+    if found is None:
+        msg = f"module {module_name} has no {name!r}"
+        raise UsageError(msg)
+    return found
+
+
+def _made_by(factory: object, target: str) -> nn.Module:
+    if not isinstance(factory, nn.Module):
+        if not callable(factory):
+            msg = f"{target} is a {type(factory).__name__}, neither a module nor a function"
+            raise UsageError(msg)
+        with user_errors(f"{target}() failed"):
+            factory = factory()
+    if not isinstance(factory, nn.Module):
+        msg = f"{target}() returned a {type(factory).__name__}, not a torch.nn.Module"
+        raise UsageError(msg)
+    return factory

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from snnbench.train.evaluate_weights import Tested
+    from snnbench.zoo.registry import Benchmark
 
 
 @click.command("evaluate", cls=BenchmarkCommand)
@@ -31,15 +32,12 @@ if TYPE_CHECKING:
 @options.integer("--samples", "Number of test samples, spread evenly.", otherwise="all")
 @options.machine
 @options.out("File for the results as JSON.", metavar="FILE.json", otherwise="none, print only")
-def evaluate_command(name: str, out: Path | None, **given: Any) -> None:
+def evaluate_command(benchmark: Benchmark, out: Path | None, **given: Any) -> None:
     """Measure the accuracy of trained weights of the benchmark NAME.
 
     Tests them on the test part of a labelled data set, and prints accuracy with its 95 % interval
     and the firing rate. `snnbench list` shows the names.
     """
-    from snnbench.zoo import registry
-
-    registry.get(name)  # an unknown name is reported before torch takes its seconds to load
     if out is not None:
         if out.is_dir():
             msg = f"--out {out} is a folder; name a file such as {out / 'evaluation.json'}"
@@ -48,7 +46,7 @@ def evaluate_command(name: str, out: Path | None, **given: Any) -> None:
     from snnbench.train.evaluate_weights import evaluate_weights
 
     machine = options.take_machine(given)
-    tested = evaluate_weights(name, machine=machine, **given)
+    tested = evaluate_weights(benchmark, machine=machine, **given)
     if not tested.writes:
         return
     if out is not None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from snnbench.cli import options, output
 from snnbench.cli.card_options import BenchmarkCommand
+
+if TYPE_CHECKING:
+    from snnbench.zoo.registry import Benchmark
 
 _RATES = "0.01,0.02,0.05,0.1,0.15,0.2,0.3,0.5"
 _SAMPLES = 2
@@ -40,15 +43,14 @@ _SAMPLES = 2
 @options.seed("Seed of random weights, random spikes and the choice of samples.")
 @options.width(otherwise="that of the weights, else 1")
 @options.out("Folder for the figure and its data.", otherwise="results/NAME")
-def latency_command(name: str, rates: Any, layers: Any, out: Path | None, **given: Any) -> None:
+def latency_command(
+    benchmark: Benchmark, rates: Any, layers: Any, out: Path | None, **given: Any
+) -> None:
     """Time single layers of the benchmark NAME by firing rate.
 
     Times every convolution that receives spikes, event-driven and dense, on random spikes, and
     draws one curve per layer shape. `snnbench list` shows the names.
     """
-    from snnbench.zoo import registry
-
-    benchmark = registry.get(name)  # before torch loads, so that a wrong name is reported at once
     from snnbench.cli.progress import RichReporter
     from snnbench.run.config import configure
     from snnbench.run.layer_latency import check_rates, measure_layers
@@ -56,7 +58,7 @@ def latency_command(name: str, rates: Any, layers: Any, out: Path | None, **give
     rates = check_rates(rates)
     samples = max(_SAMPLES, given["batch_size"])
     config = configure(benchmark, samples=samples, with_latency=True, **given)
-    folder = output.writable(out or output.RESULTS / name)
+    folder = output.writable(out or output.RESULTS / benchmark.card.name)
     with RichReporter() as reporter:
         result = measure_layers(benchmark, config, rates, layers, reporter)
         with reporter.stage("drawing", 1):

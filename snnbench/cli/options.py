@@ -16,6 +16,7 @@ from snnbench.core.errors import UsageError
 
 if TYPE_CHECKING:
     from snnbench.train.machine import Machine
+    from snnbench.zoo.registry import Benchmark
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
@@ -71,8 +72,15 @@ def numbers(
     return option(names, text, callback=parse, metavar="N,...", **details)
 
 
+def _benchmark(_: click.Context, _name: click.Parameter, name: str) -> Benchmark:
+    """What NAME names: found before torch loads, so that a wrong name is reported at once."""
+    from snnbench.zoo import registry
+
+    return registry.get(name)
+
+
 # the network
-benchmark = click.argument("name", metavar="NAME")
+benchmark = click.argument("benchmark", metavar="NAME", callback=_benchmark)
 timesteps = partial(integer, "-T --timesteps", "Number of timesteps T.")
 width = partial(
     number, "--width", "Factor on the number of channels in every layer.", metavar="FACTOR"

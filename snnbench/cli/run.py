@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from snnbench.cli import options, output
 from snnbench.cli.card_options import BenchmarkCommand
+
+if TYPE_CHECKING:
+    from snnbench.zoo.registry import Benchmark
 
 
 @click.command("run", cls=BenchmarkCommand)
@@ -48,20 +51,17 @@ from snnbench.cli.card_options import BenchmarkCommand
     "Number format of the event engine's weights.", "float32", "int16", "bfloat16"
 )
 @options.out("Folder for the result and its report.", otherwise="results/NAME")
-def run_command(name: str, out: Path | None, *, no_latency: bool, **given: Any) -> None:
+def run_command(benchmark: Benchmark, out: Path | None, *, no_latency: bool, **given: Any) -> None:
     """Count, time and report the benchmark NAME.
 
     Counts the operations of the spiking network and of its ANN twin on the same samples, times
     both, estimates their energy, and writes a report. `snnbench list` shows the names.
     """
-    from snnbench.zoo import registry
-
-    benchmark = registry.get(name)  # before torch loads, so that a wrong name is reported at once
     from snnbench.run import counting_pass, runner
     from snnbench.run.config import configure
 
     config = configure(benchmark, with_latency=not no_latency, **given)
-    folder = output.writable(out or output.RESULTS / name)
+    folder = output.writable(out or output.RESULTS / benchmark.card.name)
     from snnbench.cli.progress import RichReporter
 
     with RichReporter() as reporter:

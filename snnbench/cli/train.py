@@ -16,6 +16,7 @@ from snnbench.cli.card_options import BenchmarkCommand
 if TYPE_CHECKING:
     from snnbench.train.recipe import Recipe
     from snnbench.train.training import Outcome
+    from snnbench.zoo.registry import Benchmark
 
 _INTERRUPTED = 130
 _EMBEDDED = " on embedded data"
@@ -93,20 +94,19 @@ _SPINS = ("GOMP_SPINCOUNT", "20000")
 )
 @options.flag("--tensorboard", "Write event files for TensorBoard as well.")
 @options.out("Folder for weights, log and checkpoints.", otherwise="results/NAME/train")
-def train_command(name: str, recipe_path: Path | None, out: Path | None, **given: Any) -> None:
+def train_command(
+    benchmark: Benchmark, recipe_path: Path | None, out: Path | None, **given: Any
+) -> None:
     """Train the network of the benchmark NAME on labelled data.
 
     Trains the spiking network directly, by backpropagation through time. Ctrl-C saves a
     checkpoint, from which --resume continues. `snnbench list` shows the names.
     """
-    from snnbench.zoo import registry
-
-    card = registry.get(name).card
     running = {key: given.pop(key) for key in ("resume", "checkpoint_every_s", "tensorboard")}
     machine = options.take_machine(given)
-    folder = out or output.RESULTS / name / "train"
+    folder = out or output.RESULTS / benchmark.card.name / "train"
     asked = given.pop("options") | given
-    recipe = _recipe(card, recipe_path, folder, asked, resume=running["resume"])
+    recipe = _recipe(benchmark.card, recipe_path, folder, asked, resume=running["resume"])
     output.writable(folder)
     if running["tensorboard"]:
         from snnbench.train.log import check_tensorboard

@@ -18,7 +18,7 @@ from snnbench.results.environment import capture
 from snnbench.train.batches import check_classes
 from snnbench.train.evaluation import Scores, evaluate
 from snnbench.train.machine import Machine, launch, lost_processes_explained
-from snnbench.zoo import networks, registry
+from snnbench.zoo import networks
 from snnbench.zoo import shipped as trained
 from snnbench.zoo import weight_files as weights
 from snnbench.zoo.choice import Choice, choose
@@ -44,7 +44,7 @@ class Tested:
 @memory_shortage_explained("--batch-size, -T or --width")
 @lost_processes_explained()
 def evaluate_weights(
-    name: str,
+    benchmark: Benchmark,
     source: str,
     *,
     machine: Machine,
@@ -59,7 +59,7 @@ def evaluate_weights(
     """Test weights on the whole test part, or on ``samples`` of it, for each T.
 
     Args:
-        name: Benchmark.
+        benchmark: Whose network to test.
         source: File of weights, or ``shipped:NAME``; what it says of itself is used where nothing
             is asked.
         machine: Where to run.
@@ -74,7 +74,6 @@ def evaluate_weights(
     Raises:
         UsageError: A value is out of range, or the weights say otherwise.
     """
-    benchmark = registry.get(name)
     choice = choose(benchmark, source, width=width, options=options)
     state, twin = weights.load_state(trained.locate(benchmark, source)), bool(choice.told.twin)
     steps = tuple(timesteps or (choice.timesteps,))

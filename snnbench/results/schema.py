@@ -9,8 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from snnbench.results import counts as records
-from snnbench.results import run as run_records
+from snnbench.results import counts, run
 from snnbench.results.run import SCHEMA_VERSION, RunResult
 
 _ATTRIBUTE = re.compile(r"^    (\w+): (.+(?:\n {8,}.+)*)", re.MULTILINE)
@@ -65,4 +64,4 @@ def _plain(text: str) -> str:
 
 def _class_of(name: str) -> Any:
     """The record called ``name``, in whichever module it is."""
-    return getattr(run_records, name, None) or getattr(records, name)
+    return getattr(run, name, None) or getattr(counts, name)

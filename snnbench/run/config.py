@@ -12,10 +12,10 @@ from snnbench.core.errors import UsageError
 from snnbench.core.process import available_cores
 from snnbench.data.open import kind_of
 from snnbench.results.run import RunConfig, option_fields
-from snnbench.zoo import shipped as trained
 from snnbench.zoo.card import Card
 from snnbench.zoo.choice import check_range, choose
 from snnbench.zoo.registry import Benchmark
+from snnbench.zoo.shipped import find
 
 EngineMode = Literal["auto", "event", "dense", "off"]
 WeightsDtype = Literal["float32", "int16", "bfloat16"]
@@ -81,13 +81,13 @@ def configure(
     if untrained and weights is not None:
         msg = f"--untrained and --weights {weights} contradict each other; leave one out"
         raise UsageError(msg)
-    find = partial(
-        trained.find,
+    fitting = partial(
+        find,
         benchmark,
         kind=kind_of(card.input, data),
         options=card.fill_options(options),
     )
-    shipped = None if untrained or weights else find(width=width, timesteps=timesteps)
+    shipped = None if untrained or weights else fitting(width=width, timesteps=timesteps)
     choice = choose(
         benchmark,
         weights or shipped,
@@ -98,7 +98,7 @@ def configure(
     )
     timesteps, width = choice.timesteps, choice.width
     if shipped is not None:
-        twin_weights = twin_weights or find(width=width, twin=True)
+        twin_weights = twin_weights or fitting(width=width, twin=True)
     if twin_weights is not None:  # the spiking network's would fit, and pass for a trained ANN
         choose(benchmark, twin_weights, twin=True)
     samples = _default_samples(card, timesteps, width) if samples is None else samples

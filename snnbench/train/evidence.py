@@ -18,7 +18,7 @@ from snnbench.data.dataset import DataSet
 from snnbench.results.run import Environment
 from snnbench.train.checkpoint import State
 from snnbench.train.recipe import as_dict
-from snnbench.zoo import weight_files as weights
+from snnbench.zoo import weight_files
 from snnbench.zoo.card import Card
 
 WEIGHTS = "weights.safetensors"
@@ -49,7 +49,7 @@ def evidence(
         "timesteps": recipe.timesteps,
         "twin": recipe.twin,
         "neuron": card.neuron,
-        "weights_sha256": weights.state_sha256(network.state_dict()),
+        "weights_sha256": weight_files.state_sha256(network.state_dict()),
         "data": train.info.name,
         "data_description": train.info.description,
         "data_sha256": state.train_sha256,
@@ -104,7 +104,7 @@ def write(folder: Path, network: nn.Module, facts: Mapping[str, Any], state: Sta
         for name, value in facts.items()
         if value is not None
     }
-    weights.save_state(network, folder / WEIGHTS, texts)
+    weight_files.save_state(network, folder / WEIGHTS, texts)
     report = {**facts, "log": [msgspec.to_builtins(record) for record in state.history]}
     text = json.dumps(report, indent=2, ensure_ascii=False)
     # of a file name that is no Unicode; what replaces it is JSON's own escape

@@ -15,8 +15,7 @@ from snnbench.nn import neuron as neurons
 from snnbench.nn.neuron import LIF, Neuron
 from snnbench.nn.twin import ann_twin
 from snnbench.results.run import RunConfig, WeightsInfo
-from snnbench.zoo import shipped as trained
-from snnbench.zoo import weight_files as weights
+from snnbench.zoo import shipped, weight_files
 from snnbench.zoo.card import Card
 from snnbench.zoo.choice import WIDTH
 from snnbench.zoo.registry import Benchmark
@@ -103,8 +102,8 @@ def load(network: nn.Module, benchmark: Benchmark, source: str) -> None:
         UsageError: No such weights come with the benchmark.
         WeightsError: The weights cannot be read or do not fit.
     """
-    state = weights.load_state(trained.locate(benchmark, source))
-    weights.apply_state(network, state, source=f"weights {source}")
+    state = weight_files.load_state(shipped.locate(benchmark, source))
+    weight_files.apply_state(network, state, source=f"weights {source}")
 
 
 def info(
@@ -118,13 +117,13 @@ def info(
         source: File or ``shipped:NAME``; ``None`` is untrained.
         untrained: Description if so.
     """
-    sha256 = weights.state_sha256(network.state_dict())
+    sha256 = weight_files.state_sha256(network.state_dict())
     if source is None:
         return WeightsInfo(status="untrained", description=untrained, sha256=sha256)
-    path = trained.locate(benchmark, source)
+    path = shipped.locate(benchmark, source)
     return WeightsInfo(
         status="trained",
-        description=source if source.startswith(trained.SHIPPED) else path.name,
+        description=source if source.startswith(shipped.SHIPPED) else path.name,
         sha256=sha256,
-        evidence=trained.evidence(path),
+        evidence=shipped.evidence(path),
     )

@@ -48,11 +48,13 @@ _SPINS = ("GOMP_SPINCOUNT", "20000")
     "Samples per training step in each process.",
     otherwise=f"the benchmark's, or a fixed one{_EMBEDDED}",
 )
+@options.choice("--loss", "Loss function.", "cross-entropy", "mse", otherwise="the benchmark's")
+@options.choice("--optimizer", "Optimiser.", "SGD", "Adam", otherwise="the benchmark's")
 @options.number(
     "--lr", "Initial learning rate.", otherwise=f"the benchmark's, or a fixed one{_EMBEDDED}"
 )
-@options.number("--momentum", "Momentum of SGD.", otherwise="the benchmark's")
-@options.number("--weight-decay", "Weight decay of SGD.", otherwise="0")
+@options.number("--momentum", "Momentum of SGD, or beta 1 of Adam.", otherwise="the benchmark's")
+@options.number("--weight-decay", "Weight decay.", otherwise="0")
 @options.choice(
     "--schedule",
     "Lower the learning rate in steps, or along a cosine to 0.",

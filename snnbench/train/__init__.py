@@ -4,6 +4,8 @@ training           a training from recipe to weights
 recipe             what decides the outcome of a training; its learning rates
 machine            device, processes and threads, through Lightning Fabric
 batches            what a network sees of a batch
+losses             losses by name
+optimisers         optimisers by name, and their state by parameter
 loop               steps and epochs
 checkpoint         complete or not there at all; one training per folder
 log                a line per epoch

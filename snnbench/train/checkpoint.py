@@ -1,4 +1,4 @@
-"""Checkpoints: weights, momentum and place of a training, complete or not there at all.
+"""Checkpoints: weights, optimiser and place of a training, complete or not there at all.
 
 A checkpoint is a folder that is filled under another name and then renamed. ``last`` is the newest,
 ``previous`` the one before it; while ``last`` is being replaced there may be only ``previous``,
@@ -17,7 +17,6 @@ from typing import Any, NoReturn
 
 import msgspec
 import safetensors.torch
-import torch
 from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
@@ -29,7 +28,7 @@ from snnbench.zoo import weight_files as weights
 
 FOLDER = "checkpoints"
 _LAST, _PREVIOUS = "last", "previous"
-_WEIGHTS, _MOMENTUM, STATE = "weights.safetensors", "optimiser.safetensors", "state.json"
+_WEIGHTS, _OPTIMISER, STATE = "weights.safetensors", "optimiser.safetensors", "state.json"
 
 
 class Sums(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -88,7 +87,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     files: dict[str, str] = {}
 
 
-def save(folder: Path, state: State, network: nn.Module, momentum: Mapping[str, Tensor]) -> None:
+def save(folder: Path, state: State, network: nn.Module, optimiser: Mapping[str, Tensor]) -> None:
     """Make a new ``last`` checkpoint in ``folder`` and keep the one before it.
 
     Raises:
@@ -101,9 +100,9 @@ def save(folder: Path, state: State, network: nn.Module, momentum: Mapping[str, 
             shutil.rmtree(left)
         temporary.mkdir()
         weights.save_state(network, temporary / _WEIGHTS, {})
-        contiguous = {name: value.cpu().contiguous() for name, value in momentum.items()}
-        write_atomically(temporary / _MOMENTUM, safetensors.torch.save(contiguous))
-        hashes = {name: _sha256(temporary / name) for name in (_WEIGHTS, _MOMENTUM)}
+        contiguous = {name: value.cpu().contiguous() for name, value in optimiser.items()}
+        write_atomically(temporary / _OPTIMISER, safetensors.torch.save(contiguous))
+        hashes = {name: _sha256(temporary / name) for name in (_WEIGHTS, _OPTIMISER)}
         values = msgspec.structs.asdict(state) | {"files": hashes, "recipe": as_dict(state.recipe)}
         text = msgspec.json.encode(values)
         write_atomically(temporary / STATE, msgspec.json.format(text, indent=1))
@@ -126,7 +125,7 @@ def load(folder: Path) -> tuple[State, dict[str, Tensor], dict[str, Tensor]]:
     """Read the newest checkpoint.
 
     Returns:
-        State, weights and momentum by parameter.
+        State, weights, and the optimiser's state by parameter.
 
     Raises:
         UsageError: There is none, or it is damaged.
@@ -136,15 +135,15 @@ def load(folder: Path) -> tuple[State, dict[str, Tensor], dict[str, Tensor]]:
         raise UsageError(msg)
     newest = folder / _LAST if (folder / _LAST).is_dir() else folder / _PREVIOUS
     state = _read_state(newest)
-    for name in (_WEIGHTS, _MOMENTUM):
+    for name in (_WEIGHTS, _OPTIMISER):
         try:
             found = _sha256(newest / name)
         except OSError as error:
             _refuse(newest, name, str(error.strerror))
         if found != state.files.get(name):
             _refuse(newest, name, "its SHA-256 is another")
-    momentum = safetensors.torch.load_file(newest / _MOMENTUM)
-    return state, weights.load_state(newest / _WEIGHTS), momentum
+    optimiser = safetensors.torch.load_file(newest / _OPTIMISER)
+    return state, weights.load_state(newest / _WEIGHTS), optimiser
 
 
 def check_same(state: State, ours: State) -> None:
@@ -174,32 +173,6 @@ def check_same(state: State, ours: State) -> None:
     if found:
         msg = f"the checkpoint is of another training ({'; '.join(found)}); choose another --out"
         raise UsageError(msg)
-
-
-def momentum_of(optimizer: torch.optim.Optimizer, network: nn.Module) -> dict[str, Tensor]:
-    """SGD's momentum by parameter name; none before the first step."""
-    return {
-        name: buffer
-        for name, parameter in network.named_parameters()
-        if (buffer := optimizer.state.get(parameter, {}).get("momentum_buffer")) is not None
-    }
-
-
-def set_momentum(
-    optimizer: torch.optim.Optimizer, network: nn.Module, momentum: Mapping[str, Tensor]
-) -> None:
-    """Give SGD its momentum back, in the memory layout of the parameters.
-
-    Raises:
-        UsageError: There is momentum for other parameters than the network's.
-    """
-    parameters = dict(network.named_parameters())
-    for name, value in momentum.items():
-        parameter = parameters.get(name)
-        if parameter is None or parameter.shape != value.shape:
-            msg = f"the checkpoint's optimiser state {name} does not fit; choose another --out"
-            raise UsageError(msg)
-        optimizer.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(value)
 
 
 def _read_state(folder: Path) -> State:

@@ -13,7 +13,6 @@ import msgspec
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the name everybody knows
 
 from snnbench.core.errors import SnnbenchError
 from snnbench.core.signals import StopRequest
@@ -27,6 +26,8 @@ from snnbench.train.checkpoint import State, Sums
 from snnbench.train.divergence import bad_gradient, first_not_finite
 from snnbench.train.evaluation import Scores, evaluate
 from snnbench.train.log import EpochRecord
+from snnbench.train.losses import LOSSES
+from snnbench.train.optimisers import state_of
 from snnbench.train.progress import TrainingProgress
 from snnbench.train.recipe import learning_rate
 from snnbench.zoo import weight_files as weights
@@ -46,7 +47,7 @@ class Job:
         fabric: Device, precision and processes.
         network: The plain network, which is saved and tested.
         model: What trains: ``network``, made fast, and wrapped by ``fabric``.
-        sgd: Optimiser of its parameters; ``optimizer`` is the same, wrapped by ``fabric``.
+        plain_optimizer: Optimiser of its parameters; ``optimizer`` is it, wrapped by ``fabric``.
         train: Training part.
         indices: Samples of it to train on.
         test: Test part, if there is one.
@@ -56,7 +57,7 @@ class Job:
     fabric: Fabric
     network: nn.Module
     model: nn.Module
-    sgd: torch.optim.Optimizer
+    plain_optimizer: torch.optim.Optimizer
     optimizer: torch.optim.Optimizer
     train: DataSet
     indices: Sequence[int]
@@ -163,13 +164,13 @@ class Loop:
         """One step; what any process flagged."""
         job, fabric = self._job, self._job.fabric
         labels = labels.to(fabric.device, non_blocking=True)
-        for group in job.sgd.param_groups:
+        for group in job.plain_optimizer.param_groups:
             group["lr"] = rate
         job.optimizer.zero_grad()
-        logits = job.model(inputs).float()
-        loss = F.cross_entropy(logits, labels)
+        outputs = job.model(inputs).float()
+        loss = LOSSES[self.state.recipe.loss](outputs, labels)
         fabric.backward(loss)
-        correct = (logits.detach().argmax(1) == labels).sum()
+        correct = (outputs.detach().argmax(1) == labels).sum()
         total, hits, norm, *flagged = self._numbers(loss.detach(), correct, flags)
         if not (math.isfinite(total) and math.isfinite(norm)):
             self._explain_divergence(inputs, total / fabric.world_size)
@@ -267,8 +268,8 @@ class Loop:
         if job.fabric.is_global_zero:
             scaler = job.fabric.strategy.precision.state_dict()
             self.state = msgspec.structs.replace(self.state, scaler=scaler)
-            momentum = checkpoint.momentum_of(job.sgd, job.network)
-            checkpoint.save(job.folder, self.state, job.network, momentum)
+            optimiser = state_of(job.plain_optimizer, job.network)
+            checkpoint.save(job.folder, self.state, job.network, optimiser)
         job.fabric.barrier()
         self._saved_s = time.monotonic()
 

@@ -22,6 +22,8 @@ from snnbench.zoo.card import Card
 from snnbench.zoo.choice import WIDTH
 
 Schedule = Literal["step", "cosine"]
+Loss = Literal["cross-entropy", "mse"]
+Optimizer = Literal["SGD", "Adam"]
 Precision = Literal["32-true", "64-true", "bf16-mixed", "16-mixed"]
 
 # beyond these a value is a typing error
@@ -54,9 +56,11 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         twin: Train the ANN twin.
         epochs: Passes over the training part.
         batch_size: Samples per process and step.
-        lr: First learning rate of SGD.
-        momentum: Of SGD.
-        weight_decay: Of SGD, on weights; tdBN and biases are spared.
+        loss: ``cross-entropy`` of the outputs, or their ``mse`` (mean squared error).
+        optimizer: ``SGD`` or ``Adam``.
+        lr: First learning rate.
+        momentum: Of SGD; beta_1 of Adam.
+        weight_decay: On weights; tdBN and biases are spared.
         schedule: ``step`` multiplies the rate by ``lr_factor`` every ``lr_step_epochs``; ``cosine``
             lets it fall to zero, step by step, along half a cosine.
         lr_step_epochs: See ``schedule``.
@@ -76,6 +80,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     twin: bool = False
     epochs: _Count = _EPOCHS
     batch_size: _Count
+    loss: Loss = "cross-entropy"
+    optimizer: Optimizer = "SGD"
     lr: _Rate = 0.1
     momentum: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
@@ -92,7 +98,7 @@ def resolve(card: Card, path: Path | None = None, **options: Any) -> Recipe:
     """Join what the card, a file and the options say; each overrides the one before.
 
     Args:
-        card: Gives T, and the paper's recipe where data is given.
+        card: Gives T, loss and optimiser, and the paper's recipe where data is given.
         path: A TOML file with any fields of ``Recipe``.
         **options: Fields of ``Recipe``, and options of the card; ``None`` says nothing.
 
@@ -158,17 +164,19 @@ def differences(ours: Recipe, theirs: Recipe) -> list[str]:
 
 def _defaults(card: Card, *, embedded: bool) -> dict[str, Any]:
     values: dict[str, Any] = {"timesteps": card.timesteps, **_EMBEDDED}
-    if embedded or card.training is None:
-        return values
     paper = card.training
-    return {
-        "timesteps": card.timesteps,
-        "batch_size": paper.batch_size_per_gpu,
-        "lr": paper.lr,
-        "momentum": paper.momentum,
-        "lr_step_epochs": paper.lr_step_epochs,
-        "lr_factor": paper.lr_factor,
-    }
+    if paper is None:
+        return values
+    if not embedded:
+        values = {
+            "timesteps": card.timesteps,
+            "batch_size": paper.batch_size_per_gpu or _EMBEDDED["batch_size"],
+            "lr": paper.lr,
+            "momentum": paper.momentum,
+            "lr_step_epochs": paper.lr_step_epochs or _EPOCHS,
+            "lr_factor": paper.lr_factor,
+        }
+    return values | {"loss": paper.loss, "optimizer": paper.optimizer}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import torch
@@ -29,6 +28,7 @@ from snnbench.train.fast.sync import synchronise
 from snnbench.train.log import Board, EpochRecord, write_log
 from snnbench.train.loop import Job, Loop
 from snnbench.train.machine import Machine, launch, lost_processes_explained
+from snnbench.train.optimisers import make_optimiser, set_state
 from snnbench.train.progress import TrainingProgress
 from snnbench.train.recipe import FILE, Recipe, write
 from snnbench.zoo import networks, registry
@@ -177,16 +177,13 @@ def make_job(
     network = fabric.strategy.precision.convert_module(network.to(fabric.device))
     if fabric.world_size > 1:
         network = synchronise(network)
-    # plain SGD as in the paper; one call for all tensors
-    sgd = torch.optim.SGD(
-        _groups(network, recipe.weight_decay), lr=recipe.lr, momentum=recipe.momentum
-    )
-    model, optimizer = fabric.setup(optimise(network), sgd)
+    plain = make_optimiser(recipe, network)
+    model, optimizer = fabric.setup(optimise(network), plain)
     return Job(
         fabric=fabric,
         network=network,
         model=model,
-        sgd=sgd,
+        plain_optimizer=plain,
         optimizer=optimizer,
         train=train,
         indices=indices,
@@ -194,16 +191,6 @@ def make_job(
         folder=kept,
         checkpoint_every_s=checkpoint_every_s,
     )
-
-
-def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Parameters with their decay: weights only, or it would pull neurons below their threshold."""
-    decaying = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]  # tdBN's scale and shift, biases
-    return [
-        {"params": decaying, "weight_decay": weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
 
 
 def _state(benchmark: Benchmark, recipe: Recipe, job: Job) -> State:
@@ -223,10 +210,10 @@ def _state(benchmark: Benchmark, recipe: Recipe, job: Job) -> State:
 
 
 def _resumed(job: Job, ours: State, recipe: Recipe) -> State:
-    state, tensors, momentum = checkpoint.load(job.folder)
+    state, tensors, optimiser = checkpoint.load(job.folder)
     checkpoint.check_same(state, ours)
     weights.apply_state(job.network, tensors, source=f"checkpoint {job.folder}")
-    checkpoint.set_momentum(job.sgd, job.network, momentum)
+    set_state(job.plain_optimizer, job.network, optimiser)
     job.fabric.strategy.precision.load_state_dict(dict(state.scaler))
     return msgspec.structs.replace(state, recipe=recipe, versions=ours.versions, files={})
 

@@ -52,15 +52,27 @@ class OptionSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class TrainingSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The paper's recipe (ZH21 supplement C and table 5)."""
+    """The paper's recipe; its defaults are those of ZH21 (supplement C and table 5).
 
+    Attributes:
+        loss: Name of the loss, see ``train.recipe.Recipe``; it belongs to the network's read-out.
+        optimizer: Name of the optimiser.
+        lr: First learning rate.
+        momentum: Of the optimiser.
+        lr_step_epochs: Epochs until the rate falls; ``None`` where the paper does not say.
+        lr_factor: Factor of the rate at a step.
+        batch_size_per_gpu: Samples per process and step; ``None`` likewise.
+        gpus: How many were used; ``None`` likewise.
+    """
+
+    loss: str = "cross-entropy"
     optimizer: str = "SGD"
     lr: float = 0.1
     momentum: float = 0.9
-    lr_step_epochs: int
+    lr_step_epochs: int | None = None
     lr_factor: float = 0.1
-    batch_size_per_gpu: int
-    gpus: int
+    batch_size_per_gpu: int | None = None
+    gpus: int | None = None
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

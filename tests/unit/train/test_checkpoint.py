@@ -12,7 +12,7 @@ import torch
 from support.train_cases import first_state, small_network, small_recipe
 
 from snnbench.core.errors import OutputError, UsageError
-from snnbench.train import checkpoint
+from snnbench.train import checkpoint, optimisers
 from snnbench.train.checkpoint import State, Sums
 from snnbench.train.log import EpochRecord
 from snnbench.zoo.weight_files import state_sha256
@@ -52,7 +52,7 @@ def trained(network: torch.nn.Module) -> torch.optim.Optimizer:
 
 def test_what_is_saved_is_loaded_bit_by_bit(tmp_path: Path, network: torch.nn.Module) -> None:
     sgd = trained(network)
-    momentum = checkpoint.momentum_of(sgd, network)
+    momentum = optimisers.state_of(sgd, network)
     checkpoint.save(tmp_path, state_at(3), network, momentum)
     state, weights, found = checkpoint.load(tmp_path)
     assert msgspec.structs.replace(state, files={}) == state_at(3)
@@ -60,9 +60,9 @@ def test_what_is_saved_is_loaded_bit_by_bit(tmp_path: Path, network: torch.nn.Mo
     assert state_sha256(found) == state_sha256(momentum)
     other = small_network(seed=5)
     fresh = torch.optim.SGD(other.parameters(), lr=0.1, momentum=0.9)
-    assert checkpoint.momentum_of(fresh, other) == {}
-    checkpoint.set_momentum(fresh, other, found)
-    again = checkpoint.momentum_of(fresh, other)
+    assert optimisers.state_of(fresh, other) == {}
+    optimisers.set_state(fresh, other, found)
+    again = optimisers.state_of(fresh, other)
     assert state_sha256(again) == state_sha256(momentum)
     assert all(again[name].stride() == value.stride() for name, value in momentum.items())
 
@@ -97,7 +97,7 @@ def test_a_damaged_file_is_named_with_what_to_do(
     checkpoint.save(tmp_path, state_at(1), network, {})
     checkpoint.save(tmp_path, state_at(2), network, {})
     harm(tmp_path / "last" / name)
-    with pytest.raises(UsageError, match=f"last/{name} is damaged .*; delete .*last to go on"):
+    with pytest.raises(UsageError, match=f"last/{name} is damaged .*; delete .*last to continue"):
         checkpoint.load(tmp_path)
     shutil.rmtree(tmp_path / "last")
     assert checkpoint.load(tmp_path)[0].step == 1
@@ -183,5 +183,5 @@ def test_a_state_that_names_no_hash_is_refused(tmp_path: Path, network: torch.nn
 def test_momentum_of_another_network_is_refused() -> None:
     network = small_network()
     sgd = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
-    with pytest.raises(UsageError, match="optimiser state nobody does not fit"):
-        checkpoint.set_momentum(sgd, network, {"nobody": torch.zeros(1)})
+    with pytest.raises(UsageError, match="optimiser state nobody:exp_avg does not fit"):
+        optimisers.set_state(sgd, network, {"nobody:exp_avg": torch.zeros(1)})

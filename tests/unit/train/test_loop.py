@@ -24,6 +24,7 @@ from snnbench.train.divergence import bad_gradient, first_not_finite
 from snnbench.train.evaluation import evaluate, spread
 from snnbench.train.log import EpochRecord, write_log
 from snnbench.train.machine import Machine, launch, lost_processes_explained
+from snnbench.train.optimisers import set_state
 from snnbench.train.training import train
 from snnbench.zoo.weight_files import apply_state, state_sha256
 
@@ -66,21 +67,26 @@ def test_a_network_learns_what_can_be_learnt(tmp_path: Path, twin: bool) -> None
     assert not any(isinstance(module, LIF) for module in job.network.modules()) or not twin
 
 
-@pytest.mark.parametrize("fetches", [1, 4, 9])
-def test_a_stopped_training_goes_on_to_the_same_weights(tmp_path: Path, fetches: int) -> None:
-    recipe = small_recipe()
+@pytest.mark.parametrize(
+    ("fetches", "changes"),
+    [(1, {}), (4, {"loss": "mse", "optimizer": "Adam", "lr": 0.01}), (9, {})],
+)
+def test_a_stopped_training_goes_on_to_the_same_weights(
+    tmp_path: Path, fetches: int, changes: dict[str, object]
+) -> None:
+    recipe = small_recipe(**changes)
     whole, loop = make_loop(tmp_path, recipe, test=Patches(11))
     assert loop.run()
     kept = tmp_path / "checkpoints"
     _, broken = make_loop(kept, recipe, train=Signalling(fetches), test=Patches(11))
     assert not broken.run()
-    state, tensors, momentum = checkpoint.load(kept)
+    state, tensors, optimiser = checkpoint.load(kept)
     assert (state.epoch, state.step) != (0, 0)
     job, rest = make_loop(
         kept, recipe, state=state, network=small_network(seed=9), test=Patches(11)
     )
     apply_state(job.network, tensors)
-    checkpoint.set_momentum(job.sgd, job.network, momentum)
+    set_state(job.plain_optimizer, job.network, optimiser)
     assert rest.run()
     assert sha256(job.network) == sha256(whole.network)
     for one, other in zip(rest.state.history, loop.state.history, strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from snnbench.core.errors import OutputError, UsageError
@@ -19,6 +20,7 @@ from snnbench.train.recipe import (
     write,
 )
 from snnbench.zoo import registry
+from snnbench.zoo.card import TrainingSpec
 
 CARD = registry.get("resnet19").card
 
@@ -34,6 +36,19 @@ def test_data_brings_the_paper_s_recipe() -> None:
 def test_embedded_data_brings_a_short_recipe() -> None:
     assert resolve(CARD).epochs < 20 < resolve(CARD, data="x").epochs
     assert resolve(CARD).schedule == "cosine"
+
+
+def test_loss_and_optimiser_are_the_card_s_on_any_data() -> None:
+    training = TrainingSpec(loss="mse", optimizer="Adam", lr=0.001)
+    card = msgspec.structs.replace(CARD, training=training)
+    for data in (None, "cifar10=there"):
+        recipe = resolve(card, data=data)
+        assert (recipe.loss, recipe.optimizer) == ("mse", "Adam")
+    assert (recipe.lr, recipe.batch_size, recipe.lr_step_epochs) == (0.001, 16, 100)
+    assert resolve(card, loss="cross-entropy").loss == "cross-entropy"
+    wrong = msgspec.structs.replace(CARD, training=TrainingSpec(loss="hinge"))
+    with pytest.raises(UsageError, match=r"recipe: loss \(--loss\): .*'hinge'"):
+        resolve(wrong)
 
 
 def test_options_override_the_file_and_the_file_the_card(tmp_path: Path) -> None:

@@ -115,12 +115,7 @@ def value(metric: Metric, number: Number | None) -> str:
     if metric.family is Family.COUNT:
         count = int(number)
         return text.short(count, _COUNT_DIGITS) if abs(count) >= _MILLION else f"{count:,}"
-    if metric.family is Family.ENERGY:
-        return text.energy(float(number))
-    if metric.family is Family.SHARE:
-        return text.percent(float(number), 4)
-    unit = {Family.ACCURACY: " %", Family.TIME: " ms", Family.RATE: ""}[metric.family]
-    return f"{text.significant(float(number), 4)}{unit}"
+    return text.metric_value(metric, number, digits=4)
 
 
 def change(metric: Metric, base: Number | None, head: Number | None) -> str:

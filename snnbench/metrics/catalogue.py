@@ -19,11 +19,10 @@ from snnbench.results.engine import EngineLayer
 from snnbench.results.run import DENSE_TIMING, EVENT_TIMING, TWIN_TIMING, Accuracy, RunResult
 
 Values = Mapping[str, Number | None]
-_PERCENT = 100
 
 
 def _percent(accuracy: Accuracy | None) -> Fraction | None:
-    return None if accuracy is None else rate(_PERCENT * accuracy.correct, accuracy.samples)
+    return None if accuracy is None else rate(100 * accuracy.correct, accuracy.samples)
 
 
 def _firing_rate(result: RunResult) -> Fraction | None:
@@ -36,200 +35,81 @@ def _spikes_per_neuron(result: RunResult) -> Fraction | None:
     return None if found is None or steps is None else found * steps
 
 
+# fmt: off
+_SHOWN, _ASKED = Gated.NEVER, Gated.ON_REQUEST
+
 DECLARED = (
-    Metric(
-        "synops",
-        "Effective synaptic operations",
-        "SynOps",
-        run=at("snn.effective.synops"),
-    ),
-    Metric(
-        "input_density",
-        "Share of input elements that are not zero",
-        "share",
-        family=Family.SHARE,
-        gated=Gated.NEVER,
-        stored="input_density",
-        header="Density",
-    ),
-    Metric(
-        "dense.synops",
-        "Every synapse at every timestep",
-        "SynOps",
-        gated=Gated.NEVER,
-        stored="dense.synops",
-        header="Dense",
-    ),
-    Metric(
-        "macs", "Effective multiply-accumulates", "MACs", stored="effective.macs", header="MACs"
-    ),
-    Metric("acs", "Effective accumulates", "ACs", stored="effective.acs", header="ACs"),
-    Metric(
-        "estimated_synops",
-        "Estimate: density times dense operations",
-        "SynOps",
-        gated=Gated.NEVER,
-        stored="estimated_synops",
-        header="Rate x dense",
-    ),
+    Metric("synops", "Effective synaptic operations", "SynOps", run=at("snn.effective.synops")),
+    Metric("input_density", "Share of input elements that are not zero", "share", header="Density",
+           family=Family.SHARE, gated=_SHOWN, stored="input_density"),
+    Metric("dense.synops", "Every synapse at every timestep", "SynOps", header="Dense",
+           gated=_SHOWN, stored="dense.synops"),
+    Metric("macs", "Effective multiply-accumulates", "MACs", header="MACs",
+           stored="effective.macs"),
+    Metric("acs", "Effective accumulates", "ACs", header="ACs", stored="effective.acs"),
+    Metric("estimated_synops", "Estimate: density times dense operations", "SynOps",
+           header="Rate x dense", gated=_SHOWN, stored="estimated_synops"),
     Metric("spikes", "Spikes of neurons", "spikes", stored="output_spikes", neurons=True),
-    Metric(
-        "neurons",
-        "Neurons, times timesteps and samples",
-        "neuron updates",
-        lower_is_better=None,
-        stored="output_sites",
-        neurons=True,
-    ),
+    Metric("neurons", "Neurons, times timesteps and samples", "neuron updates",
+           lower_is_better=None, stored="output_sites", neurons=True),
     Metric("params", "Elements of weights", "parameters", stored="params"),
-    Metric(
-        "nonzero_params",
-        "Elements of weights that are not zero",
-        "parameters",
-        stored="nonzero_params",
-    ),
+    Metric("nonzero_params", "Elements of weights that are not zero", "parameters",
+           stored="nonzero_params"),
+    Metric("dense.macs", "Dense multiply-accumulates", "MACs", stored="dense.macs"),
+    Metric("dense.acs", "Dense accumulates", "ACs", stored="dense.acs"),
+    Metric("in_image.macs", "In-image multiply-accumulates", "MACs", stored="in_image.macs"),
+    Metric("in_image.acs", "In-image accumulates", "ACs", stored="in_image.acs"),
     *(
-        Metric(f"{kind}.{part}", f"{title} {plural}", unit, stored=f"{kind}.{part}")
-        for kind, title in (("dense", "Dense"), ("in_image", "In-image"))
-        for part, plural, unit in (
-            ("macs", "multiply-accumulates", "MACs"),
-            ("acs", "accumulates", "ACs"),
-        )
+        Metric(f"side.{x.name}", work.title.capitalize(), "operations", stored=f"side.{x.name}")
+        for x, work in zip(fields(SideOps), SIDE.values(), strict=True)
     ),
-    *(
-        Metric(
-            f"side.{side.name}",
-            operation.title.capitalize(),
-            "operations",
-            stored=f"side.{side.name}",
-        )
-        for side, operation in zip(fields(SideOps), SIDE.values(), strict=True)
-    ),
-    Metric(
-        "twin.dense.macs",
-        "Dense multiply-accumulates of the ANN twin",
-        "MACs",
-        run=at("twin.dense.macs"),
-    ),
-    Metric(
-        "twin.macs",
-        "Effective multiply-accumulates of the ANN twin",
-        "MACs",
-        gated=Gated.ON_REQUEST,
-        run=at("twin.effective.macs"),
-    ),
-    Metric(
-        "uncounted",
-        "Operations that ran and have no counting rule",
-        "operations without a rule",
-        run=lambda result: sum(item.calls for item in result.snn.uncounted),
-    ),
-    Metric(
-        "uncalled",
-        "Modules with parameters that never ran",
-        "modules that never ran",
-        run=lambda result: len(result.snn.uncalled),
-    ),
-    Metric(
-        "failed_checks",
-        "Cross-checks that failed",
-        "cross-checks",
-        run=lambda result: sum(not check.ok for check in result.checks) if result.checks else None,
-    ),
-    Metric(
-        "firing_rate",
-        "Spikes per neuron and timestep",
-        "spikes/neuron/timestep",
-        family=Family.RATE,
-        layer=lambda layer, _: rate(layer.output_spikes, layer.output_sites),
-        neurons=True,
-        run=_firing_rate,
-        header="Firing rate",
-        screen="Firing rate (spikes/neuron/timestep)",
-    ),
-    Metric(
-        "spikes_per_neuron",
-        "Spikes per neuron over all T timesteps",
-        "spikes/neuron",
-        family=Family.RATE,
-        gated=Gated.NEVER,
-        layer=lambda layer, profile: layer.spikes_per_neuron(profile.timesteps),
-        neurons=True,
-        run=_spikes_per_neuron,
-        header="Spikes / neuron",
-        screen="Spikes per neuron",
-    ),
-    Metric(
-        "accuracy",
-        "Correct answers of the SNN",
-        "%",
-        family=Family.ACCURACY,
-        lower_is_better=False,
-        run=lambda result: _percent(result.accuracy),
-    ),
-    Metric(
-        "twin_accuracy",
-        "Correct answers of the ANN twin",
-        "%",
-        family=Family.ACCURACY,
-        lower_is_better=False,
-        gated=Gated.ON_REQUEST,
-        run=lambda result: _percent(result.twin_accuracy),
-    ),
+    Metric("twin.dense.macs", "Dense multiply-accumulates of the ANN twin", "MACs",
+           run=at("twin.dense.macs")),
+    Metric("twin.macs", "Effective multiply-accumulates of the ANN twin", "MACs", gated=_ASKED,
+           run=at("twin.effective.macs")),
+    Metric("uncounted", "Operations that ran and have no counting rule",
+           "operations without a rule",
+           run=lambda result: sum(x.calls for x in result.snn.uncounted)),
+    Metric("uncalled", "Modules with parameters that never ran", "modules that never ran",
+           run=lambda result: len(result.snn.uncalled)),
+    Metric("failed_checks", "Cross-checks that failed", "cross-checks",
+           run=lambda result: total(int(not check.ok) for check in result.checks)),
+    Metric("firing_rate", "Spikes per neuron and timestep", "spikes/neuron/timestep",
+           header="Firing rate", screen="Firing rate (spikes/neuron/timestep)",
+           family=Family.RATE, neurons=True, run=_firing_rate,
+           layer=lambda layer, _: rate(layer.output_spikes, layer.output_sites)),
+    Metric("spikes_per_neuron", "Spikes per neuron over all T timesteps", "spikes/neuron",
+           header="Spikes / neuron", screen="Spikes per neuron",
+           family=Family.RATE, gated=_SHOWN, neurons=True, run=_spikes_per_neuron,
+           layer=lambda layer, profile: layer.spikes_per_neuron(profile.timesteps)),
+    Metric("accuracy", "Correct answers of the SNN", "%", family=Family.ACCURACY,
+           lower_is_better=False, run=lambda result: _percent(result.accuracy)),
+    Metric("twin_accuracy", "Correct answers of the ANN twin", "%", family=Family.ACCURACY,
+           lower_is_better=False, gated=_ASKED, run=lambda result: _percent(result.twin_accuracy)),
     # rounding decides these, and measured times what the engine runs: no gate unless asked for
-    Metric(
-        "folding.flips",
-        "Spikes that folding the batch norm changes",
-        "spikes",
-        gated=Gated.ON_REQUEST,
-        run=at("folding.flipped_spikes"),
-    ),
-    Metric(
-        "engine.flips",
-        "Spikes of the event engine that differ from PyTorch's",
-        "spikes",
-        gated=Gated.ON_REQUEST,
-        run=at("engine.flipped_spikes"),
-    ),
-    Metric(
-        "engine.adds",
-        "Additions that the event engine executed",
-        "additions",
-        gated=Gated.ON_REQUEST,
-        executed="executed_adds",
-    ),
-    Metric(
-        "engine.padding_adds",
-        "Additions of zeros that pad its lists of events",
-        "additions",
-        gated=Gated.ON_REQUEST,
-        run=lambda result: executed(result, "padding_adds"),
-    ),
-    Metric(
-        "engine.macs",
-        "Multiply-accumulates that the event engine executed",
-        "MACs",
-        gated=Gated.ON_REQUEST,
-        executed="executed_macs",
-    ),
+    Metric("folding.flips", "Spikes that folding the batch norm changes", "spikes", gated=_ASKED,
+           run=at("folding.flipped_spikes")),
+    Metric("engine.flips", "Spikes of the event engine that differ from PyTorch's", "spikes",
+           gated=_ASKED, run=at("engine.flipped_spikes")),
+    Metric("engine.adds", "Additions that the event engine executed", "additions",
+           gated=_ASKED, executed="executed_adds"),
+    Metric("engine.padding_adds", "Additions of zeros that pad its lists of events", "additions",
+           gated=_ASKED, run=lambda result: executed(result, "padding_adds")),
+    Metric("engine.macs", "Multiply-accumulates that the event engine executed", "MACs",
+           gated=_ASKED, executed="executed_macs"),
 )
 """Metrics in the order of columns and of judging; cost tables and timings add theirs."""
 
 TIMES = tuple(
-    Metric(
-        f"latency.{name}",
-        f"Time per sample of {what}",
-        "ms",
-        family=Family.TIME,
-        gated=Gated.ON_REQUEST,
-        timing=timing,
-    )
+    Metric(f"latency.{name}", f"Time per sample of {what}", "ms", family=Family.TIME, gated=_ASKED,
+           timing=timing)
     for name, what, timing in (
         ("event", "the SNN in the event engine", EVENT_TIMING),
         ("dense", "the SNN in dense kernels", DENSE_TIMING),
         ("twin", "the ANN twin", TWIN_TIMING),
     )
 )
+# fmt: on
 LATENCY = {metric.name: metric.timing for metric in TIMES}
 """Metric -> ``Timing.name``."""
 

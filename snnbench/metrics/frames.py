@@ -85,13 +85,7 @@ def timestep_frame(result: RunResult) -> pd.DataFrame:
 
 
 def operations_frame(result: RunResult) -> pd.DataFrame:
-    """Additions and multiplications of one inference, as table 6 of ZH21 has them.
-
-    An accumulate is an addition; a multiply-accumulate of the spiking network is a multiplication
-    (its addition is not counted a second time); each multiply-accumulate of the twin is one
-    addition and one multiplication, as in the paper. In the paper's convention the dense
-    operations of ``paper_multiplication_layers``, and of any other layer that needs multipliers,
-    are the multiplications, and the other layers' accumulates the additions.
+    """Additions and multiplications of one inference, counted as ZH21 does.
 
     Returns:
         ``network``, ``counting``, ``origin`` (counted, estimated, published), ``additions``,

@@ -102,7 +102,7 @@ def _cell(metric: Metric, layer: LayerRecord, profile: Profile, divisor: int) ->
     """A value, or nothing where the layer cannot have it."""
     if not (layer.role is Role.NEURON if metric.neurons else layer.dense.synops):
         return ""
-    return text.metric_value(metric, metric.of_layer(layer, profile), divisor)
+    return text.metric_value(metric, metric.of_layer(layer, profile), divisor=divisor)
 
 
 def side_table(result: RunResult) -> Table:

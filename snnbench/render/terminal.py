@@ -16,7 +16,7 @@ from snnbench.render import text
 from snnbench.render.findings import coverage, verdict
 from snnbench.render.notices import notices
 from snnbench.render.table import records
-from snnbench.results.run import TWIN_TIMING, Accuracy, RunResult
+from snnbench.results.run import TWIN_TIMING, RunResult
 
 Row = tuple[str, str, str, str]
 
@@ -88,7 +88,7 @@ def _first(rows: list[dict[str, Any]], network: str, counting: str) -> dict[str,
 def _metric_cells(result: RunResult) -> list[Row]:
     divisor = divisors(result)[SNN]
     return [
-        (metric.screen, text.metric_value(metric, metric.of_run(result), divisor), "", "")
+        (metric.screen, text.metric_value(metric, metric.of_run(result), divisor=divisor), "", "")
         for metric in metrics().values()
         if metric.screen
     ]
@@ -144,10 +144,6 @@ def _conditions(row: dict[str, Any]) -> tuple[str, int, int]:
 def _accuracy_cells(result: RunResult) -> list[Row]:
     if result.accuracy is None:
         return []
-    return [("Accuracy", _share(result.accuracy), _share(result.twin_accuracy), "")]
-
-
-def _share(accuracy: Accuracy | None) -> str:
-    if accuracy is None or not accuracy.samples:
-        return text.UNKNOWN
-    return text.percent(accuracy.correct / accuracy.samples)
+    found = (metrics()[name] for name in ("accuracy", "twin_accuracy"))
+    snn, twin = (text.metric_value(metric, metric.of_run(result)) for metric in found)
+    return [("Accuracy", snn, twin, "")]

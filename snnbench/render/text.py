@@ -88,15 +88,16 @@ def percent(value: float | None, digits: int = 3) -> str:
     return UNKNOWN if value is None else f"{significant(100 * value, digits)} %"
 
 
-def metric_value(metric: Metric, value: Number | None, divisor: int) -> str:
-    """A value for tables; one of a count is that of ``divisor`` samples together."""
+def metric_value(metric: Metric, value: Number | None, *, divisor: int = 1, digits: int = 3) -> str:
+    """A value with its unit; counts and energies are divided by a number of samples."""
     if value is None:
         return UNKNOWN
-    if metric.family is Family.COUNT:
-        return count(float(value / divisor))
-    if metric.family is Family.ENERGY:
-        return energy(float(value / divisor))
-    return percent(float(value)) if metric.family is Family.SHARE else significant(float(value))
+    if metric.family in (Family.COUNT, Family.ENERGY):
+        return (count if metric.family is Family.COUNT else energy)(float(value / divisor))
+    if metric.family is Family.SHARE:
+        return percent(float(value), digits)
+    unit = {Family.ACCURACY: " %", Family.TIME: " ms"}.get(metric.family, "")
+    return significant(float(value), digits) + unit
 
 
 def energy_unit(values_pj: Iterable[float]) -> str:

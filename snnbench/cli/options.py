@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import click
 
 from snnbench.core.errors import UsageError
+from snnbench.data.open import FORMATS
 
 if TYPE_CHECKING:
     from snnbench.train.machine import Machine
@@ -101,10 +102,8 @@ weights_dtype = partial(choice, "--weights-dtype", default="float32")
 # its input
 def data(text: str) -> Option:
     """``--data``."""
-    text += (
-        " KIND is images, cifar10, imagenet, nmnist, dvs-gesture or cifar10-dvs; without it, the "
-        "files decide."
-    )
+    *kinds, last = FORMATS
+    text += f" KIND is {', '.join(kinds)} or {last}; without it, the files decide."
     included = "a small data set embedded in snnbench"
     return option("--data", text, metavar="[KIND=]PATH", otherwise=included)
 

@@ -27,10 +27,13 @@ if TYPE_CHECKING:
     from snnbench.data.dataset import DataSet as DataSet
     from snnbench.data.draw import Samples as Samples
     from snnbench.data.draw import draw_samples as draw_samples
-    from snnbench.data.open import FORMATS as FORMATS
-    from snnbench.data.open import Format as Format
     from snnbench.data.open import open_set as open_set
+    from snnbench.data.stored import stored_images as stored_images
 else:
     __getattr__, __dir__, __all__ = lazy(
-        __name__, dataset="DataSet", draw="Samples draw_samples", open="FORMATS Format open_set"
+        __name__,
+        dataset="DataSet",
+        draw="Samples draw_samples",
+        open="open_set",
+        stored="stored_images",
     )

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from snnbench.core.errors import DataError
-from snnbench.data.dataset import DataSet, Part, Wanted, sha256_of
+from snnbench.data.dataset import DataSet, Part, Wanted
 from snnbench.data.folders import TITLES, Labels, Pixels, children, read_bytes
 from snnbench.data.images import mode_of, planes
 from snnbench.data.stored import stored_images
@@ -239,7 +239,7 @@ def _check_digest(path: Path) -> None:
         _refuse(path, f"it has the published size but MD5 {found} instead of {expected}")
 
 
-def is_cifar10(root: Path, wanted: Wanted) -> bool:
+def found(root: Path, wanted: Wanted) -> bool:
     """Whether ``root`` holds files of CIFAR-10.
 
     Raises:
@@ -248,7 +248,7 @@ def is_cifar10(root: Path, wanted: Wanted) -> bool:
     return find_batches(root, wanted.part) is not None
 
 
-def open_cifar10(root: Path, wanted: Wanted) -> DataSet:
+def read(root: Path, wanted: Wanted) -> DataSet:
     """CIFAR-10 in either published version; other sizes than 32 x 32 are resized (bilinear).
 
     All files of a part must be there. One may hold fewer records than published, which the
@@ -271,7 +271,6 @@ def open_cifar10(root: Path, wanted: Wanted) -> DataSet:
         description=f"{TITLES[part]} images of CIFAR-10, {count} {published:,} records",
         samples=len(labels),
         values=stored_images(images, fit=partial(resized, shape=shape)),
-        digest=lambda: sha256_of({"images": images, "labels": labels}),
         labels=labels,
         classes=CLASSES,
     )

@@ -79,8 +79,8 @@ class DataSet:
             shape.
         labels: Class of each sample, ``int64`` [samples]; ``None`` if they are unknown.
         classes: Number of classes; 0 without labels.
-        digest: SHA-256 of the set's content, not of what a batch makes of it; may read every file.
-        digested: What the digest is over, if not values and labels.
+        digest: SHA-256 of the set's content; may read every file. ``None`` takes values and labels.
+        digested: What ``digest`` is over.
         mean: Per channel, in units of values divided by ``peak``; empty for events.
         std: Likewise.
         peak: What a value is divided by first: 255 for images, 1 for frames of events.
@@ -90,7 +90,7 @@ class DataSet:
     description: str
     samples: int
     values: Values
-    digest: Callable[[], str]
+    digest: Callable[[], str] | None = None
     digested: str = ""
     labels: Tensor | None = None
     classes: int = 0
@@ -120,9 +120,15 @@ class DataSet:
         return DataInfo(
             name=self.name,
             description=self.description + digested,
-            sha256=self.digest(),
+            sha256=self._content_sha256() if self.digest is None else self.digest(),
             samples=self.samples,
             labelled=self.labels is not None,
+        )
+
+    def _content_sha256(self) -> str:
+        values = self.values(range(self.samples), None)
+        return sha256_of(
+            {"images" if values.ndim == 4 else "frames": values, "labels": self.labels}
         )
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 
 import numpy as np
@@ -13,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from snnbench.core.errors import DataError
-from snnbench.data.dataset import ENDLESS, DataSet, Part, Wanted, sha256_of
+from snnbench.data.dataset import ENDLESS, DataSet, Part, Wanted
 from snnbench.data.events import Framing, frame_events, framing_of
 from snnbench.data.folders import Labels, Pixels, generator
 from snnbench.data.images import mode_of, planes
@@ -72,7 +71,6 @@ def open_digits(wanted: Wanted) -> DataSet:
         ),
         samples=len(labels),
         values=stored_images(images, mirror=False),
-        digest=lambda: sha256_of({"images": images, "labels": labels}),
         labels=labels,
         classes=DIGIT_CLASSES,
     )
@@ -89,12 +87,12 @@ def open_saccades(wanted: Wanted) -> DataSet:
     labels = torch.from_numpy(answers)
 
     def record_now(indices: Sequence[int], _views: Tensor | None) -> Tensor:
-        return torch.from_numpy(saccade_frames(grey[list(indices)], framing).astype(np.uint8))
-
-    @cache
-    def frames() -> Tensor:
-        chunks = torch.arange(len(grey)).split(_RECORDINGS_AT_ONCE)
-        return torch.cat([record_now(chunk.tolist(), None) for chunk in chunks], dim=1)
+        chosen = grey[list(indices)]
+        chunks = [
+            saccade_frames(chosen[start : start + _RECORDINGS_AT_ONCE], framing)
+            for start in range(0, len(chosen), _RECORDINGS_AT_ONCE)
+        ]
+        return torch.from_numpy(np.concatenate(chunks, axis=1).astype(np.uint8))
 
     return DataSet(
         name="digit-saccades",
@@ -103,8 +101,7 @@ def open_saccades(wanted: Wanted) -> DataSet:
             f"saccading event camera, {framing.values} frames; classes are the digits 0 to 9"
         ),
         samples=len(labels),
-        values=record_now if wanted.draw else stored_frames(frames()),
-        digest=lambda: sha256_of({"frames": frames(), "labels": labels}),
+        values=record_now if wanted.draw else stored_frames(record_now(range(len(grey)), None)),
         labels=labels,
         classes=DIGIT_CLASSES,
     )
@@ -172,3 +169,11 @@ def _crop(picture: Image.Image, target: tuple[int, int], place: list[float]) -> 
         box=(left, top, left + box_width, top + box_height),
     )
     return planes(crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirror < 0.5 else crop)
+
+
+EMBEDDED: dict[str, tuple[str, Callable[[Wanted], DataSet]]] = {
+    "digits": ("image", open_digits),
+    "photos": ("image", open_photos),
+    "digit-saccades": ("events", open_saccades),
+}
+"""What each set holds, and its reader."""

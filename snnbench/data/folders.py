@@ -97,8 +97,8 @@ def names_in(folder: Path, suffixes: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def holds(root: Path, suffixes: tuple[str, ...]) -> bool:
-    """Whether a file with one of the suffixes lies anywhere below a folder."""
-    return any(name.endswith(suffixes) for _, _, files in os.walk(root) for name in files)
+    """Whether a file with one of the (lower case) suffixes lies anywhere below a folder."""
+    return any(name.lower().endswith(suffixes) for *_, files in os.walk(root) for name in files)
 
 
 def split_folder(root: Path, part: Part) -> tuple[Path, bool]:

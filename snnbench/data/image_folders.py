@@ -18,7 +18,15 @@ from snnbench.core.errors import DataError
 from snnbench.data.augment import mirrored, shifted
 from snnbench.data.dataset import DataSet, Wanted
 from snnbench.data.feed import batches, feed
-from snnbench.data.folders import TITLES, Listing, children, list_files, read_bytes, split_folder
+from snnbench.data.folders import (
+    TITLES,
+    Listing,
+    children,
+    holds,
+    list_files,
+    read_bytes,
+    split_folder,
+)
 from snnbench.data.images import SUFFIXES, is_small, mode_of, read_crop
 from snnbench.data.stored import stored_images
 
@@ -28,12 +36,12 @@ MEMORY_LIMIT_BYTES = 2**30
 _DECODED_AT_ONCE = 256
 
 
-def is_folder(root: Path, wanted: Wanted) -> bool:
+def found(root: Path, wanted: Wanted) -> bool:
     """Whether ``root`` has parts; a draw takes images of any folder."""
-    return wanted.draw is not None or split_folder(root, wanted.part)[1]
+    return split_folder(root, wanted.part)[1] or (wanted.draw is not None and holds(root, SUFFIXES))
 
 
-def open_folder(root: Path, wanted: Wanted) -> DataSet:
+def read(root: Path, wanted: Wanted) -> DataSet:
     """Images in ``train`` and in ``test`` or ``val``, each with one folder per class.
 
     Small ones (see ``images.is_small``) are decoded into memory, up to ``MEMORY_LIMIT_BYTES``,

@@ -21,17 +21,17 @@ _TABLE = "LOC_val_solution.csv"
 _ROW = re.compile(r"^(ILSVRC2012_val_\d{8}),(n\d{8}) ", re.MULTILINE)
 
 
-def is_imagenet(root: Path, wanted: Wanted) -> bool:
+def found(root: Path, wanted: Wanted) -> bool:
     """Whether ``root`` has a folder ``train`` or ``val`` of the thousand classes.
 
     Not if the folder of the part holds some of them only: that is a folder of images.
     """
     inner = {path.name: path for path in children(root)[1]}
-    found = {name: len(_wnids(inner[name])) for name in _FOLDERS.values() if name in inner}
-    return CLASSES in found.values() and found.get(_FOLDERS[wanted.part]) in (None, 0, CLASSES)
+    counts = {name: len(_wnids(inner[name])) for name in _FOLDERS.values() if name in inner}
+    return CLASSES in counts.values() and counts.get(_FOLDERS[wanted.part]) in (None, 0, CLASSES)
 
 
-def open_imagenet(root: Path, wanted: Wanted) -> DataSet:
+def read(root: Path, wanted: Wanted) -> DataSet:
     """``train/nXXXXXXXX/*.JPEG`` or ``val/nXXXXXXXX/*.JPEG``, decoded when asked for.
 
     A class's index is the place of its WordNet id in sorted order, as everywhere but in the

@@ -5,69 +5,67 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from snnbench.core.errors import DataError
-from snnbench.data.cifar import is_cifar10, open_cifar10
-from snnbench.data.dataset import DataSet, Draw, Part, Wanted
-from snnbench.data.embedded import open_digits, open_photos, open_saccades
-from snnbench.data.events import framing_of
-from snnbench.data.folders import children
-from snnbench.data.image_folders import is_folder, open_folder
-from snnbench.data.imagenet import is_imagenet, open_imagenet
-from snnbench.data.recordings import Kind, is_set, open_recordings
-from snnbench.zoo.card import InputSpec
+
+if TYPE_CHECKING:  # the command line's help lists the kinds, and loads no torch
+    from snnbench.data.dataset import DataSet, Draw, Part, Wanted
+    from snnbench.zoo.card import InputSpec
 
 _PEAK = 255.0
 """Of a pixel."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader(Protocol):
+    """What reads a kind of data sets: a module or an object."""
+
+    def found(self, root: Path, wanted: Wanted) -> bool:
+        """Whether a folder looks like one.
+
+        Raises:
+            DataError: It does, but what is wanted is not there.
+        """
+        ...
+
+    def read(self, root: Path, wanted: Wanted) -> DataSet:
+        """Open one; ``open_set`` adds the normalisation.
+
+        Raises:
+            DataError: It is missing, damaged, unlabelled although labels are required, or does not
+                fit the benchmark.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Format:
     """A kind of data sets in files.
 
     Attributes:
         holds: What the benchmark's input must be.
-        found: Whether a folder looks like one.
-        open: Reads one; normalisation is added by ``open_set``.
+        reader: Name of the ``Reader``, ``module`` or ``module:object``.
     """
 
     holds: Literal["image", "events"]
-    found: Callable[[Path, Wanted], bool]
-    open: Callable[[Path, Wanted], DataSet]
+    reader: str
 
-
-def _recordings(kind: Kind) -> Format:
-    def opened(path: Path, wanted: Wanted) -> DataSet:
-        framing = framing_of(wanted.spec, wanted.timesteps)
-        return open_recordings(
-            kind,
-            path,
-            part=wanted.part,
-            framing=framing,
-            draw=wanted.draw,
-            cache=wanted.cache,
-            show=wanted.show,
-        )
-
-    return Format(holds="events", found=lambda path, _: is_set(kind, path), open=opened)
+    def load(self) -> Reader:
+        """Import the reader."""
+        reader: Reader = resolve_name(self.reader)
+        return reader
 
 
 FORMATS: dict[str, Format] = {
-    "cifar10": Format(holds="image", found=is_cifar10, open=open_cifar10),
-    "imagenet": Format(holds="image", found=is_imagenet, open=open_imagenet),
-    "images": Format(holds="image", found=is_folder, open=open_folder),
-    "nmnist": _recordings("nmnist"),
-    "dvs-gesture": _recordings("dvs-gesture"),
-    "cifar10-dvs": _recordings("cifar10-dvs"),
+    "cifar10": Format("image", "snnbench.data.cifar"),
+    "imagenet": Format("image", "snnbench.data.imagenet"),
+    "images": Format("image", "snnbench.data.image_folders"),
+    "nmnist": Format("events", "snnbench.data.recordings:nmnist"),
+    "dvs-gesture": Format("events", "snnbench.data.recordings:dvs_gesture"),
+    "cifar10-dvs": Format("events", "snnbench.data.recordings:cifar10_dvs"),
 }
 """By kind, in the order in which a folder without a kind is looked at."""
-
-_EMBEDDED = {
-    "digits": ("image", open_digits),
-    "photos": ("image", open_photos),
-    "digit-saccades": ("events", open_saccades),
-}
 
 
 def open_set(
@@ -96,6 +94,8 @@ def open_set(
         DataError: Data is missing, damaged, unlabelled although labels are required, or does not
             fit ``spec``.
     """
+    from snnbench.data.dataset import Wanted
+
     if spec.kind == "image":
         _check_statistics(spec)
     if timesteps < 1:
@@ -123,12 +123,16 @@ def kind_of(spec: InputSpec, data: str | None) -> str:
     """
     if data is None:
         return spec.embedded
+    from snnbench.data.dataset import Draw, Wanted
+
     return _parse(data, Wanted(spec=spec, part="test", draw=Draw(samples=1)))[0]
 
 
 def _open_embedded(wanted: Wanted) -> DataSet:
+    from snnbench.data.embedded import EMBEDDED
+
     name = wanted.spec.embedded
-    holds, read = _EMBEDDED[name]
+    holds, read = EMBEDDED[name]
     if holds != wanted.spec.kind:
         raise DataError(_misfit(f"embedded data {name}", holds, wanted))
     return read(wanted)
@@ -138,11 +142,13 @@ def _open_files(data: str, wanted: Wanted) -> DataSet:
     kind, path = _parse(data, wanted)
     if FORMATS[kind].holds != wanted.spec.kind:
         raise DataError(_misfit(kind, FORMATS[kind].holds, wanted))
-    return FORMATS[kind].open(path, wanted)
+    return FORMATS[kind].load().read(path, wanted)
 
 
 def _parse(data: str, wanted: Wanted) -> tuple[str, Path]:
     """The kind, which is looked for if it is not given, and the path."""
+    from snnbench.data.folders import children
+
     kind, separator, rest = data.partition("=")
     if kind in FORMATS and rest:
         return kind, Path(rest).expanduser()
@@ -153,7 +159,7 @@ def _parse(data: str, wanted: Wanted) -> tuple[str, Path]:
     children(path)  # says what is wrong with the folder itself
     fitting = {name: known for name, known in FORMATS.items() if known.holds == wanted.spec.kind}
     for name, known in fitting.items():
-        if known.found(path, wanted):
+        if known.load().found(path, wanted):
             return name, path
     msg = (
         f"data folder {path} holds no data set that is known by its layout; give KIND=PATH with "

@@ -24,7 +24,7 @@ from functools import partial
 from hashlib import file_digest, sha256
 from itertools import product
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -32,13 +32,14 @@ from torch import Tensor
 
 from snnbench.core.errors import DataError
 from snnbench.data.camera_files import DVS128_SIDE, read_cifar10_dvs, read_gesture
-from snnbench.data.dataset import DataSet, Draw, Part
+from snnbench.data.dataset import DataSet, Draw, Part, Wanted
 from snnbench.data.events import (
     NMNIST_SIDE,
     Events,
     Framing,
     fit_to_sensor,
     frame_events,
+    framing_of,
     read_recording,
 )
 from snnbench.data.folders import Listing, children, holds, list_files, split_folder
@@ -81,6 +82,32 @@ class _Published:
     side: int
     recordings: Mapping[Part, int]
     belongs: Callable[[Path, Part], bool] = lambda _path, _part: True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recordings:
+    """The reader of one set; see ``open.Reader``."""
+
+    kind: Kind
+
+    def found(self, root: Path, wanted: Wanted) -> bool:  # noqa: ARG002
+        """Whether ``root`` holds files of the set's format; each set has one of its own."""
+        return holds(root, _suffixes(_PUBLISHED[self.kind]))
+
+    def read(self, root: Path, wanted: Wanted) -> DataSet:
+        """``open_recordings`` as a benchmark wants them."""
+        return open_recordings(
+            self.kind,
+            root,
+            part=wanted.part,
+            framing=framing_of(wanted.spec, wanted.timesteps),
+            draw=wanted.draw,
+            cache=wanted.cache,
+            show=wanted.show,
+        )
+
+
+nmnist, dvs_gesture, cifar10_dvs = (Recordings(kind=kind) for kind in get_args(Kind))
 
 
 def open_recordings(
@@ -153,11 +180,6 @@ def open_recordings(
         labels=None if listing.labels is None else torch.tensor(listing.labels),
         classes=len(listing.classes),
     )
-
-
-def is_set(kind: Kind, path: Path) -> bool:
-    """Whether a folder holds recordings of a set's format; each set has one of its own."""
-    return holds(path, _suffixes(_PUBLISHED[kind]))
 
 
 def _suffixes(published: _Published) -> tuple[str, ...]:

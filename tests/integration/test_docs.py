@@ -24,6 +24,7 @@ import snnbench.cli
 from snnbench import profile
 from snnbench.cli.main import _COMMANDS, main
 from snnbench.count.rules import RULES
+from snnbench.data.open import FORMATS, Format
 from snnbench.energy.models import OPERATIONS, models
 from snnbench.metrics import frames
 from snnbench.render.tables import tables
@@ -38,6 +39,9 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglo
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE_NAME = re.compile(r"# ([\w/.-]+\.(?:py|toml))\n")
 ADDED_COMMAND = re.compile(r"^\+    \"(\w+)\": \"(\w+)\",$", re.MULTILINE)
+ADDED_FORMAT = re.compile(
+    r"^\+    \"(\w+)\": Format\(\"(image|events)\", \"([\w.]+)\"\),$", re.MULTILINE
+)
 LINES = 20
 BUILT_IN = (
     *("plain20", "resnet17", "resnet17-nmnist"),
@@ -142,7 +146,9 @@ def test_examples_do_what_the_page_says(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     names: dict[str, object] = {}
-    monkeypatch.setattr(snnbench.cli, "__path__", [*snnbench.cli.__path__, "snnbench/cli"])
+    for room in (snnbench.cli, snnbench.data):
+        folder = room.__name__.replace(".", "/")
+        monkeypatch.setattr(room, "__path__", [*room.__path__, folder])
     for language, body in blocks:
         file = FILE_NAME.match(body)
         if file:
@@ -152,6 +158,8 @@ def test_examples_do_what_the_page_says(
         elif language == "diff":
             for command, file_name in ADDED_COMMAND.findall(body):
                 monkeypatch.setitem(_COMMANDS, command, file_name)
+            for kind, holds, reader in ADDED_FORMAT.findall(body):
+                monkeypatch.setitem(FORMATS, kind, Format(holds, reader))
         elif language == "pycon":
             check_python(body, names)
         elif language == "console":
@@ -168,7 +176,7 @@ def test_a_wrong_example_would_be_noticed(shell: Callable[[str], str]) -> None:
 def test_additions_take_at_most_twenty_lines() -> None:
     files = [body for blocks in sections("docs/extend.md").values() for _, body in blocks]
     lengths = {m[1]: body.count("\n") - 1 for body in files if (m := FILE_NAME.match(body))}
-    assert len(lengths) == 9
+    assert len(lengths) == 11
     assert {name: length for name, length in lengths.items() if length > LINES} == {}
 
 

@@ -1,13 +1,16 @@
 """Which data set a user means."""
 
 import pytest
+import torch
 from msgspec.structs import replace
 from support.labelled_sets import EVENTS, SMALL, opened, write_cifar
 from support.recorded import write_aer
 
 from snnbench.core.errors import DataError
-from snnbench.data.dataset import Draw
-from snnbench.data.open import FORMATS, kind_of
+from snnbench.data.dataset import DataSet, Draw
+from snnbench.data.draw import draw_samples
+from snnbench.data.open import FORMATS, Format, kind_of
+from snnbench.data.stored import stored_images
 from snnbench.zoo.card import InputSpec
 
 
@@ -60,7 +63,8 @@ def test_cards_that_do_not_fit(changes, problem, draw):
 def test_the_kind_of_data(tmp_path):
     write_cifar(tmp_path / "cifar")
     write_aer(tmp_path / "events" / "a.bin", [(1, 1, 5, 1)])
-    (tmp_path / "pets").mkdir()
+    (tmp_path / "pets" / "cat").mkdir(parents=True)
+    (tmp_path / "pets" / "cat" / "1.JPEG").touch()
     for spec, data, kind in (
         (SMALL, None, "digits"),
         (SMALL, str(tmp_path / "cifar"), "cifar10"),
@@ -72,6 +76,41 @@ def test_the_kind_of_data(tmp_path):
         assert kind_of(spec, data) == kind
     with pytest.raises(DataError, match="gone does not exist"):
         kind_of(SMALL, str(tmp_path / "gone"))
+
+
+class Numbers:
+    """A reader of folders that hold a file ``numbers``: images of one grey each."""
+
+    @staticmethod
+    def found(root, wanted):
+        return (root / "numbers").exists() and wanted.part == "test"
+
+    @staticmethod
+    def read(root, wanted):
+        greys = torch.tensor([int(word) for word in (root / "numbers").read_text().split()])
+        images = greys.to(torch.uint8).view(-1, 1, 1, 1).expand(-1, *wanted.spec.shape)
+        return DataSet(
+            name=root.name, description="n", samples=len(images), values=stored_images(images)
+        )
+
+
+def test_another_format_is_one_reader_and_one_line(tmp_path, monkeypatch):
+    monkeypatch.setitem(FORMATS, "numbers", Format("image", f"{__name__}:Numbers"))
+    (tmp_path / "numbers").write_text("7 9 30")
+    named, looked = (
+        draw_samples(SMALL, data=data, samples=2, timesteps=1)
+        for data in (f"numbers={tmp_path}", str(tmp_path))
+    )
+    assert named.info == looked.info
+    assert (named.info.name, named.labels, kind_of(SMALL, str(tmp_path))) == (
+        tmp_path.name,
+        None,
+        "numbers",
+    )
+    red = named.inputs[:, 0, 0, 0] * SMALL.std[0] + SMALL.mean[0]
+    assert {round(255 * level) for level in red.tolist()} < {7, 9, 30}
+    with pytest.raises(DataError, match="the kinds that fit are nmnist, dvs-gesture, cifar10-dvs"):
+        opened(f"numbers={tmp_path}", spec=EVENTS)
 
 
 def test_kind_that_the_network_does_not_take(tmp_path):

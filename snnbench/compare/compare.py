@@ -91,7 +91,7 @@ class Source:
 
     Attributes:
         label: Path of a file or a folder.
-        results: Of the file, or all in the folder.
+        results: The result in the file, or all results in the folder.
         single: Whether it is one file.
     """
 
@@ -267,7 +267,7 @@ def _twin_note(base: RunResult, head: RunResult) -> str | None:
 
 
 def _compiler_note(base: RunResult, head: RunResult) -> str | None:
-    """Whether another compiler made the event kernels whose times are told."""
+    """A note if the event kernels that were timed come from different compilers."""
     event = LATENCY["latency.event"]
     timed = all(any(timing.name == event for timing in run.timings) for run in (base, head))
     old, new = (run.environment.packages.get("numba") for run in (base, head))

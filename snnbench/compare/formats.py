@@ -15,7 +15,7 @@ from snnbench.metrics.metric import Number
 from snnbench.render.escape import printable
 
 VERSION = 1
-"""Of the JSON that ``to_json`` writes; rises when a field changes its meaning or goes away."""
+"""Version of ``to_json``'s format; rises when a field changes its meaning or goes away."""
 
 _FAILED = (Status.REGRESSION, Status.MISSING, Status.INCOMPARABLE)
 

@@ -26,10 +26,10 @@ class Limit:
     """How much worse one metric may get.
 
     Attributes:
-        metric: Which.
+        metric: The metric.
         tolerance: Largest change for the worse that passes.
-        unit: Of ``tolerance``: ``%`` of the base, ``pt`` (points of accuracy), or empty for the
-            metric's own unit.
+        unit: What ``tolerance`` is in: ``%`` of the base, ``pt`` (points of accuracy), or empty for
+            the metric's own unit.
         exact: Whether any difference fails, a better value and one layer's too.
         explicit: Whether the user named it or its group; then what cannot be judged fails.
         group: The group the user named; of it, what neither side has need not be judged as long

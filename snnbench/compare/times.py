@@ -38,7 +38,7 @@ class TimePair:
     """Times of one network on both sides.
 
     Attributes:
-        conditions: Of both.
+        conditions: Conditions on both sides.
         base_ms: Median of each process, in milliseconds per sample.
         head_ms: The same of the head.
         doubt: Why no gate may rest on them; ``None`` if one may.

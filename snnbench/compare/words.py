@@ -91,7 +91,7 @@ def rows(comparison: Comparison, most_layers: int) -> tuple[tuple[str, ...], ...
     Text is on one line and printable, but not escaped for any format.
 
     Args:
-        comparison: Of one benchmark.
+        comparison: Comparison of one benchmark.
         most_layers: Rows of layers, from the largest change on.
     """
     gates = [gate for gate in comparison.gates if _worth_a_row(gate)]

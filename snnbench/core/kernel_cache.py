@@ -40,7 +40,7 @@ def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """``numba.njit`` with this module's cache.
 
     Args:
-        options: Of ``numba.njit``; ``cache=False`` compiles in every process.
+        options: Options of ``numba.njit``; ``cache=False`` compiles in every process.
     """
     cached = options.pop("cache", False)
 

@@ -175,7 +175,7 @@ def axes_of_call(
 
     Args:
         layers: Layers that ran in it.
-        input_shape: Of the model's first tensor argument.
+        input_shape: Shape of the model's first tensor argument.
         timesteps: T as declared or known from earlier calls.
         layout: As declared by the user.
         batch_size: N, if the user declared it; else it is read from the shapes.

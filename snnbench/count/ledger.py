@@ -67,7 +67,7 @@ class Row:
         self.input_sites += mask.nonzero.size
 
     def see_operand(self, mask: Mask) -> None:
-        """The same for a second operand that is no weight."""
+        """The same for a second operand that is not a weight."""
         self.operand_alphabet = mask.join(self.operand_alphabet or Alphabet())
 
     def add_synops(self, *, dense: int, in_image: int, effective: Counts) -> None:

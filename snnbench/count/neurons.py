@@ -46,7 +46,7 @@ def is_known_elementwise(module: nn.Module) -> bool:
 def neuron_names(
     modules: Mapping[str, nn.Module], extra: tuple[type[nn.Module], ...]
 ) -> frozenset[str]:
-    """Of ``modules`` by qualified name, the neuron layers; a wrapper around neurons is not one."""
+    """Qualified names of the neuron layers in ``modules``; a wrapper around neurons is not one."""
     found = [name for name, module in modules.items() if is_neuron(module, extra)]
     return frozenset(
         name

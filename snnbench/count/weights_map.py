@@ -74,7 +74,7 @@ class WeightsMap:
 
 
 def name_within(names: tuple[str, ...], scope: str) -> str:
-    """Of the names of a tied parameter, the one within module ``scope``."""
+    """The name of a tied parameter within module ``scope``."""
     prefix = f"{scope}." if scope else ""
     return next((name for name in names if name.startswith(prefix)), names[0])
 

@@ -134,7 +134,7 @@ class DenseNeurons:
         self._scales = {id(c): c.scale.to(dtype) for c in self._others if isinstance(c, SpikeScale)}
 
     def describe(self, index: int) -> str:
-        """The same for all."""
+        """The same for all steps."""
         del index
         return DENSE_KERNEL
 
@@ -177,7 +177,7 @@ class EventSegment:
     Args:
         steps: In order.
         segment: Their kernels.
-        kernels: The same, one for each step.
+        kernels: Kernels, one for each step.
     """
 
     def __init__(

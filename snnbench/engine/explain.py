@@ -31,7 +31,7 @@ def explain_plan(
         executables: What runs it, in order.
         choices: For each layer of neurons.
         expected: Additions on the example, by output of the step.
-        samples: Of the example.
+        samples: Samples in the example.
     """
     table = Table(box=SIMPLE, pad_edge=False)
     for name in ("step", "kernel", "layout"):

@@ -40,12 +40,12 @@ class TimedLayer:
     """One convolution with its LIF, ready to be timed at any firing rate.
 
     Args:
-        shape: Of the convolution and its input.
+        shape: Shape of the convolution and its input.
         timesteps: T.
         batch_size: Samples N.
-        weights_dtype: Of the event kernels; dense ones are float32.
-        threads: Of both.
-        seed: Of weights and spikes.
+        weights_dtype: Number format in event kernels; dense ones use float32.
+        threads: Threads of event and dense kernels.
+        seed: Seed of weights and spikes.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class TimedLayer:
         before it would have left it. The order within a round is random.
 
         Args:
-            firing_rate: Of the input, in (0, 1]; the threshold is set for an output of about it.
+            firing_rate: Rate of the input, in (0, 1]; the threshold is set for about that output.
             rounds: Timed calls of each way.
         """
         with _torch_threads(self._threads):

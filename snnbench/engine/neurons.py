@@ -38,8 +38,8 @@ def kernel_constants(spec: NeuronSpec, dtype: torch.dtype) -> tuple[float, float
     above the number before it.
 
     Args:
-        spec: Of ``known_spec``.
-        dtype: Of the potentials.
+        spec: What ``known_spec`` returned.
+        dtype: Number format of the potentials.
     """
     constants = spec.decay, spec.input_gain, spec.threshold  # none of them is per channel
     decay, gain, threshold = cast("tuple[float, float, float]", constants)

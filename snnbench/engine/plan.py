@@ -22,7 +22,7 @@ class Value:
     """What one step hands to others.
 
     Attributes:
-        name: Of the module that makes it, or ``input``.
+        name: Name of the module that makes it, or ``input``.
         kind: ``dense`` reals, or ``spikes``, which are zero or one.
         shape: (C, H, W), (F,), or any other without time and batch.
         static: The same at every timestep, and kept without the time axis.
@@ -88,7 +88,7 @@ class NeuronStep:
     """All that flows into one layer of neurons, and the neurons.
 
     Attributes:
-        name: Of the neurons in the model.
+        name: Name of the neurons in the model.
         currents: At least one.
         bias: Sum of all biases and shifts, [C], float64.
         spec: Dynamics of the neurons, which kernels know.
@@ -109,7 +109,7 @@ class DenseStep:
     It sees [T*N, ...], or [N, ...] if all its inputs are static; with ``keeps_time`` [T, N, ...].
 
     Attributes:
-        name: Of the layer, or of the operation where no layer does it.
+        name: Name of the layer, or of the operation where no layer does it.
         module: Takes the inputs in order.
         inputs: Indices of values.
         output: Index of the value it makes.

@@ -24,9 +24,9 @@ class Settings:
     """How a plan is to be run.
 
     Attributes:
-        weights_dtype: Of event kernels; ``float64`` makes everything else float64 too.
+        weights_dtype: Number format in event kernels; with ``float64`` all else is float64 too.
         mode: ``auto``, ``event`` or ``dense``.
-        threads: Of event kernels; ``None`` for as many as PyTorch has.
+        threads: Threads of event kernels; ``None`` for as many as PyTorch has.
     """
 
     weights_dtype: str
@@ -35,7 +35,7 @@ class Settings:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of currents, potentials and dense layers."""
+        """Number format of currents, potentials and dense layers."""
         return torch.float64 if self.weights_dtype == "float64" else torch.float32
 
 
@@ -44,7 +44,7 @@ class StepChoice:
     """How a neuron step runs, and why.
 
     Attributes:
-        name: Of the step.
+        name: Name of the step.
         event: By event kernels; else densely.
         event_s: Seconds by event kernels on the example, ``None`` if not measured.
         dense_s: Seconds densely, from tensors to tensors; ``None`` likewise. T times those of one
@@ -64,7 +64,7 @@ class Program:
         plan: What to run.
         settings: How.
         events: Outputs of the neuron steps that event kernels run.
-        kernels: Those already packed, by output.
+        kernels: Kernels that are already packed, by output.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class Program:
             torch.set_num_threads(wanted)
 
     def alone(self) -> tuple[Executable, ...]:
-        """The same, each step by itself, sharing weights with this program."""
+        """The same steps, each by itself, sharing weights with this program."""
         packed = {id(e.steps[0]): e for e in self.executables if not isinstance(e, EventSegment)}
         return tuple(self._build(alone=True, packed=packed))
 
@@ -153,7 +153,7 @@ class Factory:
 
     Args:
         plan: They are part of.
-        settings: Of the program.
+        settings: Settings of the program.
         kernels: Already packed ones, by output of their step.
 
     Attributes:

@@ -31,7 +31,7 @@ class StepTime:
     """Wall-clock times of one step.
 
     Attributes:
-        name: Of the step.
+        name: Name of the step.
         kernel: That ran it.
         seconds: One for each run, conversions between masks and tensors included where this step
             is the first to need them.
@@ -58,12 +58,12 @@ def compile(  # noqa: A001 - used as snnbench.compile
             It is compiled as in evaluation mode, batch norms folded.
         example: Input as the model takes it: static [N, ...] if the model expands it over time, or
             [T, N, ...]. Later inputs differ from it in N only.
-        weights_dtype: Of event kernels. ``float32`` gives the spikes of the dense network up to
-            the order of summation; ``float64`` computes everything in double precision; ``int16``
-            and ``bfloat16`` round the weights.
+        weights_dtype: Number format in event kernels. ``float32`` gives the spikes of the dense
+            network up to the order of summation; ``float64`` computes everything in double
+            precision; ``int16`` and ``bfloat16`` round the weights.
         mode: ``event`` runs every layer of neurons by event kernels, ``dense`` none; ``auto`` times
             both on the example's spikes and takes the faster, layer by layer.
-        threads: Of event kernels; by default as many as PyTorch has when the kernels are made.
+        threads: Threads of event kernels; by default as many as PyTorch has when they are made.
         strict: Raise where an unsupported layer would run densely.
 
     Returns:

@@ -15,9 +15,9 @@ class Store:
     """Holds the values of one call; spikes are converted once, when first asked for.
 
     Args:
-        values: Of the plan.
+        values: Values of the plan.
         timesteps: T.
-        dtype: Of tensors.
+        dtype: Number format of tensors.
     """
 
     def __init__(self, values: tuple[Value, ...], timesteps: int, dtype: torch.dtype) -> None:

@@ -13,7 +13,7 @@ def expected_adds(step: NeuronStep, plan: Plan, store: Store) -> int:
     """Spikes times the synapses that each really has, padding and strides considered.
 
     Args:
-        step: Of the plan.
+        step: A step of the plan.
         plan: The network.
         store: Values of one call.
     """

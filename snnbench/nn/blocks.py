@@ -45,9 +45,9 @@ def conv_norm(
 
     Args:
         in_channels: C of the input [T, N, C, H, W].
-        out_channels: Of the output.
+        out_channels: C of the output.
         kernel: Odd window.
-        stride: Of the convolution.
+        stride: Stride of the convolution.
         alpha: tdBN's branch factor.
         threshold: V_th of the neurons that follow.
     """
@@ -93,8 +93,8 @@ class SpikingBlock(nn.Module):
         kind: ``basic`` (3x3, 3x3), ``bottleneck`` (1x1, 3x3, 1x1 with four times the channels),
             or ``plain``: ``basic`` without shortcut, all tdBN with alpha 1.
         in_channels: C of the input [T, N, C, H, W].
-        channels: Of the 3x3 convolutions.
-        stride: Of the block.
+        channels: C of the 3x3 convolutions.
+        stride: Stride of the block.
         neuron: Makes a fresh layer of neurons.
         shortcut: Where the shape is kept, ``paper`` puts tdBN(1/sqrt 2) on the shortcut and
             ``identity`` nothing. Where it changes, a 1x1 convolution with tdBN(1/sqrt 2) always.

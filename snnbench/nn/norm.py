@@ -23,7 +23,7 @@ class ThresholdDependentBatchNorm2d(nn.BatchNorm2d):
         alpha: 1 in series; 1/sqrt(n) in each of n branches that meet in an addition.
         threshold: V_th of the neurons that follow.
         eps: Added to the variance.
-        momentum: Of the running statistics, ``None`` for their plain average.
+        momentum: Momentum of the running statistics, ``None`` for their plain average.
     """
 
     def __init__(

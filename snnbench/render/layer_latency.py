@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 STEM = "speedup_curves"
-"""Of the files' names."""
+"""What the files' names begin with."""
 
 _SUBTICKS = (1, 2, 5)
 _DISTURBED = 0.1

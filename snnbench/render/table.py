@@ -33,7 +33,7 @@ class Table:
         caption: What it shows, of what, under which conditions.
         columns: In order.
         rows: Text cells; an empty first cell continues the row group above.
-        data: The same as a tidy frame with all digits.
+        data: The same as a tidy data frame with all digits.
     """
 
     name: str

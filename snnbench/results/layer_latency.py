@@ -23,8 +23,8 @@ class LayerShape:
         kernel: (k_y, k_x).
         stride: (s_y, s_x).
         padding: (p_y, p_x).
-        height: Of the input.
-        width: Of the input.
+        height: Height of the input.
+        width: Width of the input.
     """
 
     in_channels: int
@@ -49,8 +49,8 @@ class LatencyPoint:
 
     Attributes:
         firing_rate: Spikes per input neuron and timestep that were asked for.
-        input_firing_rate: That the random input had.
-        output_firing_rate: That the LIF had.
+        input_firing_rate: Rate of the random input.
+        output_firing_rate: Rate of the LIF's output.
         event_s: From spike masks to spike masks: event lists, convolution, LIF.
         dense_s: Prepacked float32 convolution and LIF, from spikes to spikes.
         convolution_s: The prepacked convolution alone.
@@ -73,7 +73,7 @@ class LatencyPoint:
 
     @property
     def speedup_over_convolution(self) -> float:
-        """The same with the convolution alone on the dense side."""
+        """Like ``speedup``, with the convolution alone on the dense side."""
         return median(_ratios(self.convolution_s, self.event_s))
 
     @property
@@ -89,7 +89,7 @@ class LatencyCurve:
     Attributes:
         layers: Modules of this shape.
         layer_firing_rates: What each of them receives in the network; ``None`` if unknown.
-        shape: Of all of them.
+        shape: Shape of all of them.
         points: By rising firing rate.
     """
 
@@ -110,7 +110,7 @@ class LayerLatencyResult:
         config: What was asked.
         rounds: Interleaved rounds per firing rate.
         environment: Where it ran.
-        weights: Those of the network whose rates are marked; the curves have random ones.
+        weights: Weights of the network whose rates are marked; curves are timed with random ones.
         data: Input of that network.
         curves: One per convolution, or per distinct shape.
         created_utc: ISO 8601.

@@ -27,7 +27,7 @@ class Fold:
         network: For inference.
         effect: Measured in the network's precision.
         check: Measured in double precision.
-        seconds: Of one call for one sample, roughly.
+        seconds: Rough time of one call for one sample.
     """
 
     network: nn.Module

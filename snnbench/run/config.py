@@ -51,19 +51,19 @@ def configure(
 
     Args:
         benchmark: What is to run.
-        timesteps: T; by default that of the weights' training, else the card's.
+        timesteps: T; by default as the weights were trained, else the card's.
         samples: Samples to count; by default what some ten seconds of counting allow, 2 to 64.
         batch_size: Samples at once; 1 for large images, else up to 16.
-        seed: Of weights, data and everything else.
-        threads: Of torch; all cores this process may use by default.
+        seed: Seed of weights, data and everything else.
+        threads: PyTorch threads; all cores this process may use by default.
         device: ``cpu`` or a CUDA device.
         width: Channel multiplier; by default that of the weights, given or shipped, else 1.
-        options: Of the card; by default those of the weights, else the card's.
+        options: Options of the card; by default those of the weights, else the card's.
         data: Path or ``KIND=PATH`` of the user's data; embedded data by default.
         weights: File of trained weights, or ``shipped:NAME``; by default those that come with the
             benchmark and fit data, width and options, if there are any.
         twin_weights: The same for the ANN twin, which else has the SNN's.
-        untrained: Fresh weights, whatever comes with the benchmark.
+        untrained: Use random weights even if trained ones come with the benchmark.
         strict: Stop at the first operation without a counting rule.
         with_latency: Time the networks as well.
         latency_batches: Samples per timed call; 1 by default, and 32 where that is affordable.

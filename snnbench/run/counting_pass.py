@@ -32,9 +32,9 @@ class Counted:
     Attributes:
         snn: Counts of the spiking network.
         twin: Counts of its ANN twin.
-        accuracy: Of the spiking network, if the samples are labelled.
-        twin_accuracy: Of the twin, if it has weights of its own: with the spiking network's it
-            is no classifier.
+        accuracy: Accuracy of the spiking network, if the samples are labelled.
+        twin_accuracy: Accuracy of the twin, if it has weights of its own: with those of the spiking
+            network it cannot classify.
     """
 
     snn: Profile
@@ -49,7 +49,7 @@ class Counts(msgspec.Struct, kw_only=True, frozen=True):
     Attributes:
         key: Hash of all that the counts depend on; another run does not resume from them.
         done: Samples counted.
-        correct: Of those, samples that the spiking network classified right.
+        correct: Counted samples that the spiking network classified right.
         twin_correct: And its twin.
         snn: Counts of the spiking network.
         twin: Counts of the twin.
@@ -128,7 +128,7 @@ def count(
 
     Args:
         prepared: Networks and samples.
-        config: Of the run.
+        config: What the run was asked for.
         reporter: Shows progress, and how many samples an interrupted run had counted.
         folder: Where counts are kept for a repeated run; ``None`` keeps nothing.
         context: What the counts depend on besides: the benchmark's version and the environment.

@@ -36,7 +36,7 @@ def compile_events(
     Args:
         folded: The spiking network without batch norms.
         one: Its input of one sample.
-        config: Of the run.
+        config: What the run was asked for.
         reporter: Shows why the engine is left out, if it is.
 
     Raises:
@@ -63,7 +63,7 @@ def run_engine(folded: nn.Module, batch: Tensor, config: RunConfig) -> tuple[Eve
     Args:
         folded: The spiking network without batch norms, on the CPU.
         batch: Its input.
-        config: Of the run; ``engine`` is the mode and not ``off``.
+        config: What the run was asked for; ``engine`` is the mode and not ``off``.
 
     Returns:
         The compiled network, its kernels to be made at the next call, and the record of what it

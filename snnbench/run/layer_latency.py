@@ -49,9 +49,9 @@ def measure_layers(
     layers before it and cannot be chosen for all at once.
 
     Args:
-        benchmark: That the layers belong to.
-        config: Of ``run.config.configure``; ``samples`` are those that layers' own firing rates
-            are measured on.
+        benchmark: The benchmark whose layers are timed.
+        config: Made by ``run.config.configure``; layers' own firing rates are measured on its
+            ``samples``.
         rates: Firing rates in (0, 1].
         layers: ``unique`` measures one layer of every shape, ``all`` each of them.
         reporter: Told about progress.

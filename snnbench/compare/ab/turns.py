@@ -27,7 +27,7 @@ class Side:
         name: ``base`` or ``head``.
         revision: Which.
         python: Its interpreter.
-        folder: Of the environment.
+        folder: Folder of the environment.
         benchmarks: Names of those it has.
     """
 

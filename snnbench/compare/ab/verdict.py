@@ -25,7 +25,7 @@ from snnbench.results.run import RunResult
 
 DEFAULT_TOLERANCE = "10%"
 GATED_TIMES = ("latency.event", "latency.dense")
-"""Times that are gated unless asked otherwise; the twin's is no property of the SNN."""
+"""Times that are gated by default; the twin's says nothing about the SNN."""
 
 _MOST_STEPS = 5
 _PERCENT = 100
@@ -68,7 +68,7 @@ class SlowerStep:
     """A step of the engine that is slower beyond doubt.
 
     Attributes:
-        name: Of the step.
+        name: Name of the step.
         factor: Median of the head's processes by that of the base's.
         base_ms: Median of the base's processes, in milliseconds per call.
         head_ms: The same of the head.

@@ -196,7 +196,7 @@ def _counts(test: _Test, path: Path) -> list[_Counts]:
 
 
 def _own_commit(result: RunResult) -> str | None:
-    """The commit of the checkout of snnbench, which a user's own model is no part of."""
+    """The commit of snnbench's own checkout, to which a user's model does not belong."""
     return None if result.benchmark_version is None else result.environment.commit
 
 

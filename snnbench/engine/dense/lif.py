@@ -45,7 +45,7 @@ def lif_spikes(x: Tensor, spec: NeuronSpec) -> Tensor:
     Args:
         x: Pre-activations, [T, ...]; may be expanded along T. What is not float32 or float64 on a
             CPU, or dense in memory, takes PyTorch's way.
-        spec: Of ``known_spec``.
+        spec: What ``known_spec`` returned.
     """
     decay, threshold = kernel_constants(spec, x.dtype)
     neurons = prod(x.shape[1:])

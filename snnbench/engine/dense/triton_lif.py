@@ -30,7 +30,7 @@ class TritonLIF(nn.Module):
     """Neurons that kernels know, for inference on a GPU, with the same spikes.
 
     Attributes:
-        bias: Of the convolution before, [C], or ``None``.
+        bias: Bias of the convolution before, [C], or ``None``.
     """
 
     def __init__(self, spec: NeuronSpec, bias: Tensor | None = None) -> None:
@@ -50,7 +50,7 @@ def lif_sequence_triton(x: Tensor, bias: Tensor | None, spec: NeuronSpec) -> Ten
     Args:
         x: Pre-activations on a GPU, [T, ...], without gradient; may be expanded along T.
         bias: Added to them at every timestep, [C] for an ``x`` of [T, N, C, ...].
-        spec: Of ``known_spec``.
+        spec: What ``known_spec`` returned.
 
     Raises:
         ImportError: There is no Triton.

@@ -37,7 +37,7 @@ def unpack(masks: Masks, channels: int, dtype: torch.dtype) -> Tensor:
     """Spikes as 0.0 and 1.0, [T, N, C, H, W], channels last in memory.
 
     Args:
-        masks: Of ``pack`` or of a neuron step, contiguous.
+        masks: Made by ``pack`` or by a neuron step, contiguous.
         channels: C.
         dtype: float32 or float64.
     """

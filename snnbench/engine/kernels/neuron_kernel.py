@@ -55,7 +55,7 @@ class NeuronKernel:
 
     Args:
         step: Currents, bias and dynamics of the neurons.
-        values: Of the plan, for the shapes of sources and output.
+        values: Values of the plan, for the shapes of sources and output.
         timesteps: T.
         weights_dtype: ``float32``, ``float64``, ``int16`` or ``bfloat16``; currents and
             potentials are float64 for the second, else float32.

@@ -56,7 +56,7 @@ class PackedWeights:
             row of a column is zeros.
         input_blocks: Blocks of input channels.
         input_words: Words of sixteen channels in a full block.
-        row_bytes: Of one row.
+        row_bytes: Bytes of one row.
         tap_bytes: All input channels of one kernel row.
         column_bytes: All kernel rows of one kernel column, and the row of zeros.
     """

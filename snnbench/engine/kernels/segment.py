@@ -24,7 +24,7 @@ class LayerAdds:
     Attributes:
         layer: Name of the module.
         executed: One per weight added for a spike.
-        padding: Of rows of zeros that pad event lists.
+        padding: Additions of rows of zeros that pad event lists.
     """
 
     layer: str
@@ -38,7 +38,7 @@ class _Call:
 
     Attributes:
         samples: N.
-        version: Of the workspace's addresses.
+        version: Version of the workspace's addresses.
         outputs: Masks that the kernels write, by index of the plan's values.
         entered: Kernels that take something from outside, and views of their arguments; the
             others' addresses stay.
@@ -61,7 +61,7 @@ class Segment:
 
     Args:
         kernels: In order; each takes sources from outside or from those before it.
-        weights_dtype: Of all of them.
+        weights_dtype: Number format of the weights of all of them.
         threads: That share a call.
         workspace: Scratch memory, shared with other segments of the model.
     """

@@ -34,7 +34,7 @@ def read_terms(calls: list[Call], output: int) -> tuple[list[Term], int, int]:
     """Read recorded calls.
 
     Args:
-        calls: Of ``record``.
+        calls: What ``record`` returned.
         output: Call that made the output.
 
     Returns:

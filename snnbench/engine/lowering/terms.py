@@ -29,7 +29,7 @@ class Term:
     """One quantity that the network computes, apart from how its axes are merged.
 
     Attributes:
-        name: Of the layer, or of the module around the operation.
+        name: Name of the layer, or of the module around the operation.
         role: What makes it.
         inputs: Indices of other terms.
         shape: Without time and batch.
@@ -59,7 +59,7 @@ def event_limit(layer: Term, source: Term) -> str | None:
     """Why event kernels cannot run a synapse layer, or a scaling, on spikes; ``None`` if they can.
 
     Args:
-        layer: Of role ``synapse`` or ``scale``.
+        layer: A layer of role ``synapse`` or ``scale``.
         source: Spikes that go into it.
     """
     module = layer.module

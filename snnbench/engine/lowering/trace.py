@@ -43,12 +43,12 @@ class Call:
     """One layer or function that ran.
 
     Attributes:
-        name: Of the module, or of the module that called the function.
+        name: Name of the module, or of the module that called the function.
         inputs: Recorded tensors that went in: indices of earlier calls; call 0 is the input.
-        shape: Of the output.
+        shape: Shape of the output.
         module: The layer; ``None`` for a function.
         function: The function; ``None`` for a layer.
-        args: Of the function, tensors replaced by ``Slot``.
+        args: Arguments of the function, tensors replaced by ``Slot``.
         kwargs: Likewise.
         reason: Why a composite module was taken as one layer.
     """

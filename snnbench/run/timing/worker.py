@@ -51,7 +51,7 @@ def calls_per_run(
 
     Args:
         timed: Seconds of that many calls.
-        fastest_call: Of the warm-up, in seconds.
+        fastest_call: Fastest call of the warm-up, in seconds.
         min_run_seconds: Shortest run wanted.
     """
     number, seconds = 1, fastest_call

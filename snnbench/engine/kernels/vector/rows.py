@@ -50,7 +50,7 @@ def accumulate_row(  # type: ignore[no-untyped-def]
         column_bytes: To the next column of the kernel.
         events: Address of the list.
         columns: Address of [width + 1] offsets into the list.
-        width: Of the input.
+        width: Width of the input.
         padding: 0 or 1.
         start: Address of the totals to add to, of the first window, and bytes to the next.
         sums: Address of the totals to write, likewise.

@@ -24,7 +24,7 @@ from snnbench.core.errors import OutputError, UsageError
 from snnbench.core.files import write_atomically
 from snnbench.train.log import EpochRecord
 from snnbench.train.recipe import Recipe, as_dict, differences, from_dict
-from snnbench.zoo import weight_files as weights
+from snnbench.zoo import weight_files
 
 FOLDER = "checkpoints"
 _LAST, _PREVIOUS = "last", "previous"
@@ -99,7 +99,7 @@ def save(folder: Path, state: State, network: nn.Module, optimiser: Mapping[str,
         for left in folder.glob(".*.tmp"):  # by a killed process
             shutil.rmtree(left)
         temporary.mkdir()
-        weights.save_state(network, temporary / _WEIGHTS, {})
+        weight_files.save_state(network, temporary / _WEIGHTS, {})
         contiguous = {name: value.cpu().contiguous() for name, value in optimiser.items()}
         write_atomically(temporary / _OPTIMISER, safetensors.torch.save(contiguous))
         hashes = {name: _sha256(temporary / name) for name in (_WEIGHTS, _OPTIMISER)}
@@ -143,7 +143,7 @@ def load(folder: Path) -> tuple[State, dict[str, Tensor], dict[str, Tensor]]:
         if found != state.files.get(name):
             _refuse(newest, name, "its SHA-256 is another")
     optimiser = safetensors.torch.load_file(newest / _OPTIMISER)
-    return state, weights.load_state(newest / _WEIGHTS), optimiser
+    return state, weight_files.load_state(newest / _WEIGHTS), optimiser
 
 
 def check_same(state: State, ours: State) -> None:

@@ -18,9 +18,7 @@ from snnbench.results.environment import capture
 from snnbench.train.batches import check_classes
 from snnbench.train.evaluation import Scores, evaluate
 from snnbench.train.machine import Machine, launch, lost_processes_explained
-from snnbench.zoo import networks
-from snnbench.zoo import shipped as trained
-from snnbench.zoo import weight_files as weights
+from snnbench.zoo import networks, shipped, weight_files
 from snnbench.zoo.choice import Choice, choose
 from snnbench.zoo.registry import Benchmark
 from snnbench.zoo.shipped import Facts
@@ -75,7 +73,7 @@ def evaluate_weights(
         UsageError: A value is out of range, or the weights say otherwise.
     """
     choice = choose(benchmark, source, width=width, options=options)
-    state, twin = weights.load_state(trained.locate(benchmark, source)), bool(choice.told.twin)
+    state, twin = weight_files.load_state(shipped.locate(benchmark, source)), bool(choice.told.twin)
     steps = tuple(timesteps or (choice.timesteps,))
     _check_counts({"-T": min(steps), "--batch-size": batch_size, "--samples": samples})
     sets = {T: _test_set(benchmark, data, T, cache, choice.told) for T in steps}
@@ -90,7 +88,7 @@ def evaluate_weights(
             twin=twin,
             channels_last=True,
         )
-        weights.apply_state(model, state, source=f"weights {source}")
+        weight_files.apply_state(model, state, source=f"weights {source}")
         scores = evaluate(
             model.to(fabric.device).eval(),
             test,
@@ -102,7 +100,7 @@ def evaluate_weights(
         )
         results.append(_row(T, scores))
     facts = _facts(benchmark, choice, source, sets[steps[0]], fabric)
-    facts |= {"weights_sha256": weights.state_sha256(state), "results": results}
+    facts |= {"weights_sha256": weight_files.state_sha256(state), "results": results}
     return Tested(facts=facts, writes=fabric.is_global_zero)
 
 

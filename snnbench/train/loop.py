@@ -30,7 +30,7 @@ from snnbench.train.losses import LOSSES
 from snnbench.train.optimisers import state_of
 from snnbench.train.progress import TrainingProgress
 from snnbench.train.recipe import learning_rate
-from snnbench.zoo import weight_files as weights
+from snnbench.zoo import weight_files
 
 BEST = "best.safetensors"
 # an eighth of a batch, forward only, at every sixteenth step: under one percent of the time
@@ -227,7 +227,7 @@ class Loop:
         )
         if self._job.fabric.is_global_zero:
             if better:
-                weights.save_state(
+                weight_files.save_state(
                     self._job.network,
                     self._job.folder / BEST,
                     {"epoch": str(record.epoch), "test_accuracy": str(record.test_accuracy)},

@@ -31,8 +31,7 @@ from snnbench.train.machine import Machine, launch, lost_processes_explained
 from snnbench.train.optimisers import make_optimiser, set_state
 from snnbench.train.progress import TrainingProgress
 from snnbench.train.recipe import FILE, Recipe, write
-from snnbench.zoo import networks, registry
-from snnbench.zoo import weight_files as weights
+from snnbench.zoo import networks, registry, weight_files
 from snnbench.zoo.registry import Benchmark
 
 
@@ -212,7 +211,7 @@ def _state(benchmark: Benchmark, recipe: Recipe, job: Job) -> State:
 def _resumed(job: Job, ours: State, recipe: Recipe) -> State:
     state, tensors, optimiser = checkpoint.load(job.folder)
     checkpoint.check_same(state, ours)
-    weights.apply_state(job.network, tensors, source=f"checkpoint {job.folder}")
+    weight_files.apply_state(job.network, tensors, source=f"checkpoint {job.folder}")
     set_state(job.plain_optimizer, job.network, optimiser)
     job.fabric.strategy.precision.load_state_dict(dict(state.scaler))
     return msgspec.structs.replace(state, recipe=recipe, versions=ours.versions, files={})

@@ -63,5 +63,6 @@ def _flags(benchmark: str, taken: Collection[str]) -> Iterator[click.Option]:
         if name in taken:
             msg = f"card {card.name}: --{name} is an option of this command; rename the card's"
             raise UsageError(msg)
-        text = f"{option.help}  [default: that of the weights, else {option.choices[0]}]"
+        trained = "that of the weights, else " if "weights" in taken else ""
+        text = f"{option.help}  [default: {trained}{option.choices[0]}]"
         yield click.Option([f"--{name}"], type=click.Choice(option.choices), help=text)

@@ -55,7 +55,11 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="snnbench")
 def cli() -> None:
-    """Energy and sparsity profiler and benchmark suite for spiking neural networks."""
+    """Energy and sparsity profiler and benchmark suite for spiking neural networks.
+
+    `snnbench list` names the benchmarks, `snnbench run NAME` runs one, `snnbench profile` counts
+    your own model, and `snnbench COMMAND --help` explains a command.
+    """
 
 
 def main() -> None:

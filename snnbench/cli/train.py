@@ -48,13 +48,17 @@ _SPINS = ("GOMP_SPINCOUNT", "20000")
     "Samples per training step in each process.",
     otherwise=f"the benchmark's, or a fixed one{_EMBEDDED}",
 )
-@options.choice("--loss", "Loss function.", "cross-entropy", "mse", otherwise="the benchmark's")
-@options.choice("--optimizer", "Optimiser.", "SGD", "Adam", otherwise="the benchmark's")
+@options.choice(
+    "--loss", "Loss function to minimise.", "cross-entropy", "mse", otherwise="the benchmark's"
+)
+@options.choice(
+    "--optimizer", "Optimiser of the weights.", "SGD", "Adam", otherwise="the benchmark's"
+)
 @options.number(
     "--lr", "Initial learning rate.", otherwise=f"the benchmark's, or a fixed one{_EMBEDDED}"
 )
 @options.number("--momentum", "Momentum of SGD, or beta 1 of Adam.", otherwise="the benchmark's")
-@options.number("--weight-decay", "Weight decay.", otherwise="0")
+@options.number("--weight-decay", "Weight decay of the optimiser.", otherwise="0")
 @options.choice(
     "--schedule",
     "Lower the learning rate in steps, or along a cosine to 0.",

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -116,28 +115,34 @@ def test_the_twin_trains_and_is_evaluated(invoke: Invoke, tmp_path: Path) -> Non
     assert re.search(r"│ +- │", out)  # an ANN does not fire
 
 
+INTERRUPTED = """
+import os
+from snnbench.cli.main import main
+from snnbench.train import checkpoint
+
+save = checkpoint.save
+
+def save_and_signal(folder, state, *others):
+    save(folder, state, *others)
+    if state.epoch * {epoch} + state.step == {steps}:
+        os.kill(os.getpid(), {number})
+
+checkpoint.save = save_and_signal
+main()
+"""
+
+
 def interrupted(folder: Path, number: signal.Signals, steps: int) -> tuple[int, str]:
-    """Exit code and messages of a training that got a signal when it had saved so many steps."""
-    with subprocess.Popen(
-        [*COMMAND, *SMALL, "--checkpoint-every", "0", "--out", str(folder)],
+    """Exit code and messages of a training that gets a signal when it has saved so many steps."""
+    script = INTERRUPTED.format(epoch=STEPS, steps=steps, number=int(number))
+    done = subprocess.run(
+        [sys.executable, "-c", script, *SMALL, "--checkpoint-every", "0", "--out", str(folder)],
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=listen_to_ctrl_c,  # noqa: PLW1509 - nothing else runs in this process
-    ) as child:
-        while steps_done(folder / checkpoint.FOLDER) < steps:
-            assert child.poll() is None
-            time.sleep(0.001)
-        child.send_signal(number)
-        _, text = child.communicate(timeout=600)
-    return child.returncode, text
-
-
-def steps_done(folder: Path) -> int:
-    try:
-        state = json.loads((folder / "last" / "state.json").read_bytes())
-    except FileNotFoundError:  # not yet, or just being replaced
-        return 0
-    return int(state["epoch"]) * STEPS + int(state["step"])
+        preexec_fn=listen_to_ctrl_c,
+        check=False,
+    )
+    return done.returncode, done.stderr
 
 
 @pytest.mark.parametrize("steps", [1, STEPS + 3])

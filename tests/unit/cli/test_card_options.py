@@ -92,7 +92,7 @@ def test_an_unknown_benchmark_is_the_command_s_own_error(others: Path) -> None:
 def test_help_shows_the_flags_of_the_benchmark_it_is_asked_for(others: Path) -> None:
     _, printed = run("voting --help")
     assert "--norm [none|neuron]" in printed
-    assert "[default: that of the weights, else none]" in " ".join(printed.split())
+    assert "[default: none]" in " ".join(printed.split())
     _, printed = run("--help")
     assert "--norm" not in printed
     assert "see `count NAME --help`" in " ".join(printed.split())

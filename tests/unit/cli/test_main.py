@@ -10,7 +10,7 @@ import click
 import pytest
 from support.command_line import commands
 
-from snnbench.cli.main import _COMMANDS
+from snnbench.cli.main import _COMMANDS, cli
 
 COMMANDS = commands()
 UNSAID = ("INTEGER", "FLOAT", "TEXT", "PATH")
@@ -57,7 +57,7 @@ def test_help_names_every_kind_of_data() -> None:
 def test_help_of_all_commands_loads_nothing_heavy() -> None:
     script = (
         "import sys\n"
-        "from snnbench.cli.main import _COMMANDS, cli\n"
+        "from snnbench.cli.main import _COMMANDS, cli, cli\n"
         "for arguments in (['--help'], *([name, '--help'] for name in _COMMANDS)):\n"
         "    cli(arguments, standalone_mode=False)\n"
         "heavy = {'torch', 'pandas', 'matplotlib', 'numpy', 'numba', 'rich', 'msgspec'}\n"
@@ -69,3 +69,13 @@ def test_help_of_all_commands_loads_nothing_heavy() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert all(name in done.stdout for name in _COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("name", "default"), [("run", "that of the weights, else paper"), ("train", "paper")]
+)
+def test_defaults_of_card_options_depend_on_weights(
+    name: str, default: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli([name, "resnet19", "--help"], standalone_mode=False)
+    assert f"(identity). [default: {default}]" in " ".join(capsys.readouterr().out.split())

@@ -57,7 +57,9 @@ class ArchitectureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     hidden: Positive | None = None
 
 
-def build(card: Card, *, timesteps: int, width: float, shortcut: Shortcut) -> SpikingResNet:
+def build(
+    card: Card, *, timesteps: int, width: float, shortcut: Shortcut = "paper"
+) -> SpikingResNet:
     """Build a card's network with fresh weights.
 
     Args:

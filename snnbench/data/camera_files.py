@@ -30,7 +30,7 @@ def read_gesture(path: Path) -> Events:
     """Read one gesture of DVS-Gesture as tonic publishes it: rows of x, y, polarity and ms.
 
     Raises:
-        DataError: The file is no such array, truncated, empty, or of another camera.
+        DataError: The file is another kind of array, truncated, empty, or of another camera.
     """
     try:
         # unlike numpy.load it reads nothing but arrays, and it checks the length
@@ -114,7 +114,7 @@ def _events(path: Path, x: Column, y: Column, t_us: Column, on: Column) -> Event
         )
         raise DataError(msg)
     if not float(t_us.max()) - float(t_us.min()) < _LONGEST_US:
-        msg = f"recording {path} has timestamps that are no microseconds; replace or remove it"
+        msg = f"recording {path} has timestamps that cannot be microseconds; replace or remove it"
         raise DataError(msg)
     events = np.empty(len(x), dtype=EVENT_DTYPE)
     events["x"], events["y"], events["p"] = x, y, on.astype(bool)

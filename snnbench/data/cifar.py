@@ -143,13 +143,13 @@ def read_python(path: Path) -> tuple[Pixels, Labels]:
     except _PICKLE_ERRORS as error:
         _refuse(path, str(error) or "its pickle is truncated")
     if not isinstance(content, dict):
-        _refuse(path, "it holds no dictionary")
+        _refuse(path, "it does not hold a dictionary")
     data = _pixels(content.get(b"data", content.get("data")))
     labels = content.get(b"labels", content.get("labels"))
     if data is None:
-        _refuse(path, f"'data' is no array of bytes of shape (N, {RECORD_BYTES - 1})")
+        _refuse(path, f"'data' is not an array of bytes of shape (N, {RECORD_BYTES - 1})")
     if not (isinstance(labels, list) and all(type(label) is int for label in labels)):
-        _refuse(path, "'labels' is no list of integers")
+        _refuse(path, "'labels' is not a list of integers")
     if len(labels) != len(data):
         _refuse(path, f"it has {len(data)} images but {len(labels)} labels")
     clipped = np.clip(labels, -1, CLASSES).astype(np.int64)

@@ -32,7 +32,7 @@ class Draw:
     Attributes:
         samples: How many.
         seed: The same seed draws the same samples.
-        outputs: Of the network, which decide whether labels fit; ``None`` is unknown.
+        outputs: Outputs of the network, which decide whether labels fit; ``None`` is unknown.
     """
 
     samples: int

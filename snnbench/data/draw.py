@@ -42,12 +42,12 @@ def draw_samples(
     """Draw samples for counting; the same arguments give the same bytes.
 
     Args:
-        spec: What one sample looks like.
+        spec: What one sample looks like to the network.
         data: ``KIND=PATH``, a bare path or ``None``, as for ``open_set``; the test part is drawn
             from. A folder without parts is drawn from as a whole.
         samples: How many.
         timesteps: Frames of ``spec.slice_us`` per recording; images do not use it.
-        seed: Of the draw.
+        seed: Decides which; the same seed draws the same samples.
         classes: Outputs of the network. A set with more classes gives no labels; the folders of a
             folder without parts are classes only if there are exactly as many.
 

@@ -21,7 +21,7 @@ from snnbench.data.stored import stored_frames, stored_images
 
 DIGIT_CLASSES = 10
 DIGITS_FOR_TRAINING = 1497
-"""Of the 1,797 digits. The rest, in scikit-learn's order, are the 300 for testing."""
+"""The first of the 1,797 digits in scikit-learn's order; the other 300 are for testing."""
 
 _GREY_LEVELS = 16
 _RECORDINGS_AT_ONCE = 64

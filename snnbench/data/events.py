@@ -106,14 +106,14 @@ def read_recording(path: Path) -> Events:
     if size == 0 or size % EVENT_BYTES:
         msg = (
             f"event file {path} has {size} bytes, not a positive multiple of {EVENT_BYTES}: "
-            "it is truncated or no N-MNIST recording; replace or remove it"
+            "it is truncated or not an N-MNIST recording; replace or remove it"
         )
         raise DataError(msg)
     events: Events = read_mnist_file(str(path), dtype=EVENT_DTYPE)
     if np.any(events["x"] >= NMNIST_SIDE) or np.any(events["y"] >= NMNIST_SIDE):
         msg = (
             f"event file {path} has addresses outside {NMNIST_SIDE} x {NMNIST_SIDE} pixels: "
-            "it is no N-MNIST recording; replace or remove it"
+            "it is not an N-MNIST recording; replace or remove it"
         )
         raise DataError(msg)
     if np.any(np.diff(events["t"]) < 0):

@@ -45,11 +45,11 @@ def batches(
     To go on in the middle of an epoch, skip the first batches.
 
     Args:
-        samples: Of the set.
-        batch_size: Of one process.
-        seed: Of order and views, in 0..2**32 - 1.
+        samples: Samples of the set.
+        batch_size: Samples in a batch of one process.
+        seed: Decides order and views, in 0..2**32 - 1.
         epoch: Each has an order and views of its own.
-        rank: Of this process.
+        rank: This process's number, from 0.
         world: Processes.
         shuffle: For training: random order, and views that depend on seed, epoch and position
             alone. Otherwise the set's own order and plain views.

@@ -119,8 +119,8 @@ def list_files(root: Path, suffixes: tuple[str, ...], what: str, *, flat: bool) 
 
     Args:
         root: Holds the class folders.
-        suffixes: Of the files, lower case.
-        what: They are, for messages.
+        suffixes: Endings of the files' names, lower case.
+        what: What the files are, for messages.
         flat: Whether files directly in ``root`` may make it a folder without classes; otherwise
             there must be none.
 

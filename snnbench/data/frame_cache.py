@@ -56,12 +56,12 @@ def cached_frames(
 
     Args:
         key: Hexadecimal digest of all that decides the frames.
-        shape: Of the whole array, samples first.
+        shape: Shape of the whole array, samples first.
         make: Yields the frames of one sample after the other, each of ``shape[1:]``; they are
             written as they come. What it raises leaves no entry.
         folder: Where entries lie; made if missing.
-        limit_bytes: Of all entries together; those that other processes are writing count with
-            what is written.
+        limit_bytes: Most that all entries may take; those that other processes are writing count by
+            what is written so far.
 
     Returns:
         ``uint8``, read-only, on disk; ``None``, with a warning that says why, if nothing can be

@@ -85,8 +85,8 @@ def lazy_images(
     Args:
         listing: The files.
         shape: (C, H, W) of the input.
-        name: Of the set.
-        description: Of the set.
+        name: What the set is called.
+        description: What its samples are.
     """
     mode_of(shape)
     # Decoding threads cannot silence warnings for themselves. Pillow's are on odd metadata, which

@@ -13,7 +13,7 @@ from snnbench.data.images import SUFFIXES
 
 CLASSES = 1000
 IMAGES: dict[Part, int] = {"test": 50_000, "train": 1_281_167}
-"""Of each part as published."""
+"""Images of each part as published."""
 
 _FOLDERS: dict[Part, str] = {"test": "val", "train": "train"}
 _WNID = re.compile(r"n\d{8}")

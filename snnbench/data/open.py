@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # the command line's help lists the kinds, and loads no torch
     from snnbench.zoo.card import InputSpec
 
 _PEAK = 255.0
-"""Of a pixel."""
+"""The largest value of a pixel."""
 
 
 class Reader(Protocol):
@@ -112,7 +112,7 @@ def kind_of(spec: InputSpec, data: str | None) -> str:
     """The kind of data that a run is fed: what shipped weights are named by.
 
     Args:
-        spec: Of the benchmark's input.
+        spec: Input of the benchmark.
         data: As for ``open_set``.
 
     Returns:

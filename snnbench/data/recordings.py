@@ -1,4 +1,4 @@
-"""Labelled recordings of event cameras in their published layouts, framed for training.
+"""Recordings of event cameras in their published layouts, framed.
 
 Folders are read as the archives unpack; nothing is downloaded, unpacked or unpickled.
 
@@ -17,14 +17,13 @@ Time begins with N-MNIST's clock and with the first event of the others.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache as once
 from functools import partial
 from hashlib import file_digest, sha256
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -45,8 +44,6 @@ from snnbench.data.events import (
 from snnbench.data.folders import Listing, children, holds, list_files, split_folder
 from snnbench.data.frame_cache import Frames, cached_frames, default_folder
 
-Kind = Literal["nmnist", "dvs-gesture", "cifar10-dvs"]
-
 _FORMAT = 1
 """Counted up when the same recordings and framing come to give other frames."""
 _CIFAR10 = (
@@ -58,19 +55,19 @@ _ARCHIVES = ("*.zip", "*.tar.gz", "*.tgz")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Published:
-    """How a set is published.
+class Recordings:
+    """The reader of one set; see ``open.Reader``.
 
     Attributes:
-        title: What it is called.
+        title: What the set is called.
         home: The folder that tonic puts it into.
-        patterns: Of its recordings by part; the first that finds any is taken.
-        classes: Their names, in order.
+        patterns: How its recordings are named, by part; the first pattern that finds any is taken.
+        classes: Names of its classes, in order.
         class_of: Name of a recording's class.
-        belongs: Whether a recording found is of the part.
-        read: Reads a recording.
-        side: Of the camera in pixels.
-        recordings: How many there are by part.
+        read_events: Reads a recording.
+        side: Width and height of the camera in pixels.
+        published: How many recordings were published, by part.
+        belongs: Whether a recording found is in the part.
     """
 
     title: str
@@ -78,26 +75,24 @@ class _Published:
     patterns: Mapping[Part, tuple[str, ...]]
     classes: tuple[str, ...]
     class_of: Callable[[Path], str]
-    read: Callable[[Path], Events]
+    read_events: Callable[[Path], Events]
     side: int
-    recordings: Mapping[Part, int]
+    published: Mapping[Part, int]
     belongs: Callable[[Path, Part], bool] = lambda _path, _part: True
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recordings:
-    """The reader of one set; see ``open.Reader``."""
-
-    kind: Kind
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """How file names end; each set has suffixes of its own."""
+        patterns = chain.from_iterable(self.patterns.values())
+        return tuple(sorted({Path(pattern).suffix for pattern in patterns}))
 
     def found(self, root: Path, wanted: Wanted) -> bool:  # noqa: ARG002
-        """Whether ``root`` holds files of the set's format; each set has one of its own."""
-        return holds(root, _suffixes(_PUBLISHED[self.kind]))
+        """Whether ``root`` holds files of the set's format."""
+        return holds(root, self.suffixes)
 
     def read(self, root: Path, wanted: Wanted) -> DataSet:
-        """``open_recordings`` as a benchmark wants them."""
-        return open_recordings(
-            self.kind,
+        """Open the part that a benchmark wants; see ``open``."""
+        return self.open(
             root,
             part=wanted.part,
             framing=framing_of(wanted.spec, wanted.timesteps),
@@ -106,129 +101,132 @@ class Recordings:
             show=wanted.show,
         )
 
+    def open(
+        self,
+        path: Path,
+        *,
+        part: Part,
+        framing: Framing,
+        draw: Draw | None = None,
+        cache: Path | None = None,
+        show: Callable[[int], None] | None = None,
+    ) -> DataSet:
+        """Open a part of the set, complete or not, and frame it unless the cache has it.
 
-nmnist, dvs_gesture, cifar10_dvs = (Recordings(kind=kind) for kind in get_args(Kind))
+        Frames are not normalised. A draw frames its own recordings only, and also takes them from a
+        flat folder, or class folders of other names; these give labels only if there are as many as
+        the network has outputs.
 
+        The cache knows recordings by content: a copy elsewhere finds the same entry, and a changed
+        file another. Every file is read for that.
 
-def open_recordings(
-    kind: Kind,
-    path: Path,
-    *,
-    part: Part,
-    framing: Framing,
-    draw: Draw | None = None,
-    cache: Path | None = None,
-    show: Callable[[int], None] | None = None,
-) -> DataSet:
-    """Open a part of a set of recordings, complete or not, and frame it unless the cache has it.
+        Args:
+            path: The set's folder, or the one in which tonic saved it.
+            part: ``train`` or ``test``.
+            framing: How recordings are cut. Counts above 255 become 255.
+            draw: Given if only a few samples are fetched, once.
+            cache: Folder of cached frames; ``None`` takes ``SNNBENCH_CACHE`` or the user's cache
+                folder. If it cannot be written, each batch is framed anew, with a warning.
+            show: Called with the number of recordings framed so far, if any have to be.
 
-    Frames are not normalised. A draw frames its own recordings only, and also takes them from a
-    flat folder, or class folders of other names; these give labels only if there are as many as
-    the network has outputs.
+        Raises:
+            DataError: No recordings, or a broken one.
+        """
+        listing, description = self._find(path, part, draw)
+        files = [listing.root / name for name in listing.names]
+        content = once(partial(_sha256, listing))
 
-    The cache knows recordings by content: a copy elsewhere finds the same entry, and a changed
-    file another. Every file is read for that.
+        def frame_all() -> Iterator[Frames]:
+            for done, file in enumerate(files, start=1):
+                yield self._frame(file, framing)
+                if show is not None:
+                    show(done)
 
-    Args:
-        kind: Which set.
-        path: Its folder, or the one that tonic was told to save to.
-        part: ``train`` or ``test``.
-        framing: How recordings are cut. Counts above 255 become 255.
-        draw: Given if only a few samples are fetched, once.
-        cache: Folder of cached frames; ``None`` takes ``SNNBENCH_CACHE`` or the user's cache
-            folder. If it cannot be written, each batch is framed anew, with a warning.
-        show: Called with the number of recordings framed so far, if any have to be.
-
-    Raises:
-        DataError: No recordings, or a broken one.
-    """
-    published = _PUBLISHED[kind]
-    listing, description = _find(published, path, part, draw)
-    files = [listing.root / name for name in listing.names]
-    content = once(partial(_sha256, listing))
-    frame = partial(_frame, published, framing)
-
-    def frame_all() -> Iterator[Frames]:
-        for done, file in enumerate(files, start=1):
-            yield frame(file)
-            if show is not None:
-                show(done)
-
-    frames = None
-    if draw is None:
-        frames = cached_frames(
-            sha256(repr((_FORMAT, kind, part, asdict(framing), content())).encode()).hexdigest(),
-            (len(files), framing.timesteps, 2, *framing.sensor),
-            frame_all,
-            folder=default_folder() if cache is None else cache,
-        )
-
-    def values(indices: Sequence[int], _views: Tensor | None) -> Tensor:
-        # events are not augmented (ZH21, supplement C)
-        chosen = [frame(files[i]) if frames is None else frames[i] for i in indices]
-        return torch.from_numpy(np.stack(chosen, axis=1))
-
-    return DataSet(
-        name=path.resolve().name,
-        description=(
-            f"{description}, {framing.values} frames of {framing.slice_us:,} us"
-            + (", at most 255" * (framing.values == "counts"))
-        ),
-        samples=len(files),
-        values=values,
-        digest=content,
-        labels=None if listing.labels is None else torch.tensor(listing.labels),
-        classes=len(listing.classes),
-    )
-
-
-def _suffixes(published: _Published) -> tuple[str, ...]:
-    patterns = (pattern for found in published.patterns.values() for pattern in found)
-    return tuple(sorted({Path(pattern).suffix for pattern in patterns}))
-
-
-def _find(published: _Published, path: Path, part: Part, draw: Draw | None) -> tuple[Listing, str]:
-    """The part's recordings, sorted, and what they are."""
-    children(path)  # says what is wrong with the folder itself
-    patterns, suffixes = published.patterns[part], _suffixes(published)
-    homes = (path, path / published.home)
-    for root, pattern in product(homes, patterns):
-        files = [
-            file
-            for file in sorted(root.glob(pattern))
-            if not file.name.startswith(".") and published.belongs(file, part)
-        ]
-        if files:
-            listing = Listing(
-                root=root,
-                names=tuple(file.relative_to(root).as_posix() for file in files),
-                labels=tuple(_label(published, file) for file in files),
-                classes=published.classes,
+        frames = None
+        if draw is None:
+            key = repr((_FORMAT, self.title, part, asdict(framing), content()))
+            frames = cached_frames(
+                sha256(key.encode()).hexdigest(),
+                (len(files), framing.timesteps, 2, *framing.sensor),
+                frame_all,
+                folder=default_folder() if cache is None else cache,
             )
-            count = f"{len(files):,} of {published.recordings[part]:,} recordings"
-            return listing, f"{published.title}, {part} part, {count}"
-    if draw is not None and holds(path, suffixes):
-        folder, what = split_folder(path, part)[0], f"recordings of {published.title}"
-        listing = list_files(folder, suffixes, what, flat=True).for_outputs(draw.outputs)
-        return listing, f"event recordings of a folder, {part} draw, {listing.labelling}"
-    packed = sorted(file.name for home in homes for kind in _ARCHIVES for file in home.glob(kind))
-    remedy = f"unpack {', '.join(packed)} there" if packed else "give the folder that holds them"
-    msg = (
-        f"data folder {path} holds no {part} recordings of {published.title}, which are "
-        f"{' or '.join(patterns)} in it or in its folder {published.home}; {remedy}"
-    )
-    raise DataError(msg)
 
+        def values(indices: Sequence[int], _views: Tensor | None) -> Tensor:
+            # events are not augmented (ZH21, supplement C)
+            chosen = [
+                self._frame(files[index], framing) if frames is None else frames[index]
+                for index in indices
+            ]
+            return torch.from_numpy(np.stack(chosen, axis=1))
 
-def _label(published: _Published, file: Path) -> int:
-    name = published.class_of(file)
-    if name not in published.classes:
-        msg = (
-            f"recording {file} is of no class of {published.title}; "
-            "restore its published name and folder or remove it"
+        return DataSet(
+            name=path.resolve().name,
+            description=(
+                f"{description}, {framing.values} frames of {framing.slice_us:,} us"
+                + (", at most 255" * (framing.values == "counts"))
+            ),
+            samples=len(files),
+            values=values,
+            digest=content,
+            labels=None if listing.labels is None else torch.tensor(listing.labels),
+            classes=len(listing.classes),
         )
-        raise DataError(msg)
-    return published.classes.index(name)
+
+    def _find(self, path: Path, part: Part, draw: Draw | None) -> tuple[Listing, str]:
+        """The part's recordings, sorted, and what they are."""
+        children(path)  # says what is wrong with the folder itself
+        homes = (path, path / self.home)
+        for root, pattern in product(homes, self.patterns[part]):
+            files = [
+                file
+                for file in sorted(root.glob(pattern))
+                if not file.name.startswith(".") and self.belongs(file, part)
+            ]
+            if files:
+                listing = Listing(
+                    root=root,
+                    names=tuple(file.relative_to(root).as_posix() for file in files),
+                    labels=tuple(self._label(file) for file in files),
+                    classes=self.classes,
+                )
+                count = f"{len(files):,} of {self.published[part]:,} recordings"
+                return listing, f"{self.title}, {part} part, {count}"
+        if draw is not None and holds(path, self.suffixes):
+            folder, what = split_folder(path, part)[0], f"recordings of {self.title}"
+            listing = list_files(folder, self.suffixes, what, flat=True).for_outputs(draw.outputs)
+            return listing, f"event recordings of a folder, {part} draw, {listing.labelling}"
+        raise DataError(self._nothing_found(path, part, homes))
+
+    def _nothing_found(self, path: Path, part: Part, homes: Iterable[Path]) -> str:
+        packed = sorted(
+            file.name for home in homes for archive in _ARCHIVES for file in home.glob(archive)
+        )
+        remedy = "give the folder that holds them"
+        if packed:
+            remedy = f"unpack {', '.join(packed)} there"
+        return (
+            f"data folder {path} holds no {part} recordings of {self.title}, which are "
+            f"{' or '.join(self.patterns[part])} in it or in its folder {self.home}; {remedy}"
+        )
+
+    def _label(self, file: Path) -> int:
+        name = self.class_of(file)
+        if name not in self.classes:
+            msg = (
+                f"recording {file} belongs to none of the classes of {self.title}; "
+                "restore its published name and folder or remove it"
+            )
+            raise DataError(msg)
+        return self.classes.index(name)
+
+    def _frame(self, file: Path, framing: Framing) -> Frames:
+        """Frames of one recording, [T, 2, H, W]."""
+        events = self.read_events(file)
+        seen = events[events["t"] < framing.timesteps * framing.slice_us]
+        fitted = fit_to_sensor(seen, framing.sensor, self.side)
+        frames = frame_events([fitted], framing)[:, 0]
+        return np.minimum(frames, 255).astype(np.uint8)
 
 
 def _sha256(listing: Listing) -> str:
@@ -246,15 +244,6 @@ def _sha256(listing: Listing) -> str:
     return digest.hexdigest()
 
 
-def _frame(published: _Published, framing: Framing, file: Path) -> Frames:
-    """Frames of one recording, [T, 2, H, W]."""
-    events = published.read(file)
-    seen = events[events["t"] < framing.timesteps * framing.slice_us]
-    fitted = fit_to_sensor(seen, framing.sensor, published.side)
-    frames = frame_events([fitted], framing)[:, 0]
-    return np.minimum(frames, 255).astype(np.uint8)
-
-
 def _is_cifar10_dvs(file: Path, part: Part) -> bool:
     number = re.search(r"\d+$", file.stem)
     if number is None:
@@ -266,36 +255,34 @@ def _is_cifar10_dvs(file: Path, part: Part) -> bool:
     return (int(number.group()) < _CIFAR10_DVS_TRAINING) == (part == "train")
 
 
-_PUBLISHED: Mapping[Kind, _Published] = {
-    "nmnist": _Published(
-        title="N-MNIST",
-        home="NMNIST",
-        patterns={"train": ("[Tt]rain/[0-9]/*.bin",), "test": ("[Tt]est/[0-9]/*.bin",)},
-        classes=tuple("0123456789"),
-        class_of=lambda file: file.parent.name,
-        read=read_recording,
-        side=NMNIST_SIDE,
-        recordings={"train": 60_000, "test": 10_000},
-    ),
-    "dvs-gesture": _Published(
-        title="DVS-Gesture",
-        home="DVSGesture",
-        patterns={"train": ("ibmGestureTrain/*/*.npy",), "test": ("ibmGestureTest/*/*.npy",)},
-        classes=tuple(str(number) for number in range(11)),
-        class_of=lambda file: file.stem,
-        read=read_gesture,
-        side=DVS128_SIDE,
-        recordings={"train": 1_077, "test": 264},
-    ),
-    "cifar10-dvs": _Published(
-        title="CIFAR10-DVS",
-        home="CIFAR10DVS",
-        patterns=dict.fromkeys(("train", "test"), ("*/*.aedat4", "*/*.aedat")),
-        classes=_CIFAR10,
-        class_of=lambda file: file.parent.name,
-        belongs=_is_cifar10_dvs,
-        read=read_cifar10_dvs,
-        side=DVS128_SIDE,
-        recordings={"train": 9_000, "test": 1_000},
-    ),
-}
+nmnist = Recordings(
+    title="N-MNIST",
+    home="NMNIST",
+    patterns={"train": ("[Tt]rain/[0-9]/*.bin",), "test": ("[Tt]est/[0-9]/*.bin",)},
+    classes=tuple("0123456789"),
+    class_of=lambda file: file.parent.name,
+    read_events=read_recording,
+    side=NMNIST_SIDE,
+    published={"train": 60_000, "test": 10_000},
+)
+dvs_gesture = Recordings(
+    title="DVS-Gesture",
+    home="DVSGesture",
+    patterns={"train": ("ibmGestureTrain/*/*.npy",), "test": ("ibmGestureTest/*/*.npy",)},
+    classes=tuple(str(number) for number in range(11)),
+    class_of=lambda file: file.stem,
+    read_events=read_gesture,
+    side=DVS128_SIDE,
+    published={"train": 1_077, "test": 264},
+)
+cifar10_dvs = Recordings(
+    title="CIFAR10-DVS",
+    home="CIFAR10DVS",
+    patterns=dict.fromkeys(("train", "test"), ("*/*.aedat4", "*/*.aedat")),
+    classes=_CIFAR10,
+    class_of=lambda file: file.parent.name,
+    belongs=_is_cifar10_dvs,
+    read_events=read_cifar10_dvs,
+    side=DVS128_SIDE,
+    published={"train": 9_000, "test": 1_000},
+)

@@ -103,9 +103,9 @@ def test_bad_aedat_is_named(tmp_path, content, problem):
         (np.array([[128.0, 0, 0, 0]]), "outside 128 x 128"),
         (np.array([[0, -1, 0, 0]]), "outside 128 x 128"),
         (np.array([[np.nan, 0, 0, 0]]), "outside 128 x 128"),
-        (np.array([[0, 0, 0, np.nan]]), "no microseconds"),
-        (np.array([[0, 0, 0, np.inf]]), "no microseconds"),
-        (np.array([[0, 0, 0, -(2**62)], [0, 0, 0, 2**62]]), "no microseconds"),
+        (np.array([[0, 0, 0, np.nan]]), "cannot be microseconds"),
+        (np.array([[0, 0, 0, np.inf]]), "cannot be microseconds"),
+        (np.array([[0, 0, 0, -(2**62)], [0, 0, 0, 2**62]]), "cannot be microseconds"),
     ],
 )
 def test_bad_gestures_are_named(tmp_path, array, problem):

@@ -108,13 +108,16 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path, protocol):
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ([1, 2], "it holds no dictionary"),
-        ({"labels": [1]}, "'data' is no array of bytes"),
-        ({"data": b"x" * 3072, "labels": [1]}, "'data' is no array of bytes"),
-        ({"data": np.zeros((1, 3072), np.int8), "labels": [1]}, "'data' is no array of bytes"),
+        ([1, 2], "it does not hold a dictionary"),
+        ({"labels": [1]}, "'data' is not an array of bytes"),
+        ({"data": b"x" * 3072, "labels": [1]}, "'data' is not an array of bytes"),
+        ({"data": np.zeros((1, 3072), np.int8), "labels": [1]}, "'data' is not an array of bytes"),
         ({"data": np.zeros((1, 3071), np.uint8), "labels": [1]}, r"shape \(N, 3072\)"),
         ({"data": np.zeros((0, 3072), np.uint8), "labels": []}, r"shape \(N, 3072\)"),
-        ({"data": np.zeros((1, 3072), np.uint8), "labels": ["cat"]}, "'labels' is no list of int"),
+        (
+            {"data": np.zeros((1, 3072), np.uint8), "labels": ["cat"]},
+            "'labels' is not a list of int",
+        ),
         ({"data": np.zeros((1, 3072), np.uint8), "labels": [1, 2]}, "1 images but 2 labels"),
         ({"data": np.zeros((2, 3072), np.uint8), "labels": [1, 10]}, "record 1 is outside 0..9"),
         ({"data": np.zeros((1, 3072), np.uint8), "labels": [-(10**30)]}, "record 0 is outside"),

@@ -166,7 +166,7 @@ def test_smaller_sensor_merges_and_larger_one_centres(tmp_path):
     ("content", "problem"),
     [
         (b"", "0 bytes, not a positive multiple of 5"),
-        (b"123456", "6 bytes, not a positive multiple of 5: it is truncated or no N-MNIST"),
+        (b"123456", "6 bytes, not a positive multiple of 5: it is truncated or not an N-MNIST"),
         (bytes([34, 0, 0, 0, 1]), "addresses outside 34 x 34 pixels"),
         (bytes([0, 100, 0, 0, 1]), "addresses outside 34 x 34 pixels"),
         (bytes([1, 1, 0, 0, 9, 1, 1, 0, 0, 3]), "timestamps that go back"),

@@ -22,7 +22,7 @@ _COUNTING = {"effective": "effective", "in_image": "inside the image", "dense": 
 
 
 def operation_rows(result: RunResult) -> list[dict[str, Any]]:
-    """Rows of ``frames.operations_frame``: counted, estimated and published numbers."""
+    """Rows of ``dataframes.operations_dataframe``: counted, estimated and published numbers."""
     divisor = divisors(result)
     rows = _snn_operations(result, divisor[SNN])
     if result.twin is not None:

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
-from snnbench.metrics.engine_frames import engine_frame
+from snnbench.metrics.engine_dataframes import engine_dataframe
 from snnbench.render import canvas, text
 from snnbench.render.canvas import Plot
 from snnbench.render.table import Column, Table, caption, records
@@ -18,7 +18,7 @@ _TICKS = (1, 2, 5)
 
 def engine_table(result: RunResult, engine: EngineRun) -> Table:
     """Every step of the engine: what ran it, what it executed, how long it took."""
-    data = engine_frame(engine)
+    data = engine_dataframe(engine)
     return Table(
         name="engine",
         title="Event engine by step",
@@ -88,7 +88,7 @@ def speedup_figure(result: RunResult) -> Plot | None:
         return None
     rows = [
         row
-        for row in records(engine_frame(result.engine))
+        for row in records(engine_dataframe(result.engine))
         if row["firing_rate"] and row["dense_over_step"]
     ]
     if not rows:

@@ -38,7 +38,7 @@ _EXPONENT = re.compile(r"^(-?[\d.]+)e(-?\d+)$")
 
 
 def to_csv(table: Table) -> str:
-    """The tidy frame, all digits, missing values empty."""
+    """The DataFrame, all digits, missing values empty."""
     safe = table.data.copy()
     for name, column in table.data.items():
         if column.dtype.kind == "O":  # strings; numbers stay as they are, with all digits

@@ -13,10 +13,10 @@ from matplotlib.ticker import MaxNLocator
 
 from snnbench.core.units import PJ_PER
 from snnbench.energy.models import memory_remark, models
-from snnbench.metrics.frames import (
+from snnbench.metrics.dataframes import (
     ZERO_SKIPPING_TWIN,
-    energy_frame,
-    timestep_frame,
+    energy_dataframe,
+    timestep_dataframe,
 )
 from snnbench.metrics.operations import SNN, TWIN, divisors, per_sample
 from snnbench.render import canvas, text
@@ -156,7 +156,7 @@ def _operation_dots(axes: Axes, layers: list[LayerRecord], values: list[float]) 
 
 def energy_figure(result: RunResult) -> Plot:
     """A panel per cost table, each on an axis of its own that starts at 0."""
-    rows = records(energy_frame(result))
+    rows = records(energy_dataframe(result))
     tables = [model.title for model in models()]
     lines = math.ceil(len(tables) / 2)
     networks = len({row["network"] for row in rows})
@@ -211,22 +211,22 @@ def _energy_panel(axes: Axes, title: str, rows: list[dict[str, object]]) -> None
 
 def timestep_figure(result: RunResult) -> Plot | None:
     """Firing rate over the timesteps: a line per spiking layer, coloured by depth, and the mean."""
-    frame = timestep_frame(result)
-    if frame.empty or not frame["spikes"].notna().any():
+    data = timestep_dataframe(result)
+    if data.empty or not data["spikes"].notna().any():
         return None
-    frame = frame[frame["spikes"].notna()]
-    layers = [rows for _, rows in frame.groupby("layer", sort=False)]
+    data = data[data["spikes"].notna()]
+    layers = [rows for _, rows in data.groupby("layer", sort=False)]
     figure = Figure(figsize=(4.8, 3.4))
     axes = figure.subplots()
     depth = Normalize(1, max(2, len(layers)))
     shades = canvas.depth_colors()
-    marker = "." if frame["timestep"].max() == 1 else None  # a line of one point is invisible
+    marker = "." if data["timestep"].max() == 1 else None  # a line of one point is invisible
     for number, rows in enumerate(layers, start=1):
         rates = rows["firing_rate"].astype(float)
         axes.plot(
             rows["timestep"], rates, marker=marker, color=shades(depth(number)), linewidth=0.8
         )
-    sums = frame.groupby("timestep")[["spikes", "neurons_x_samples"]].sum()
+    sums = data.groupby("timestep")[["spikes", "neurons_x_samples"]].sum()
     mean = (sums["spikes"] / sums["neurons_x_samples"]).astype(float)
     axes.plot(mean.index, mean, "o-", color="black", linewidth=2, label="mean over all neurons")
     axes.set_ylim(bottom=0)

@@ -6,8 +6,8 @@ from typing import Any
 
 from snnbench.core.statistics import wilson
 from snnbench.energy.models import DEFAULT_MODEL, get, memory_remark
-from snnbench.metrics.engine_frames import engine_frame
-from snnbench.metrics.frames import ZERO_SKIPPING_TWIN, energy_frame, timing_frame
+from snnbench.metrics.dataframes import ZERO_SKIPPING_TWIN, energy_dataframe, timing_dataframe
+from snnbench.metrics.engine_dataframes import engine_dataframe
 from snnbench.metrics.operations import SNN, TWIN, divisors, per_sample
 from snnbench.render import text
 from snnbench.render.table import records
@@ -59,7 +59,7 @@ def _bound(profile: Profile) -> str:
 def _energy_sentences(result: RunResult) -> list[str]:
     if result.twin is None:
         return []
-    rows = {(r["model"], r["network"]): r for r in records(energy_frame(result))}
+    rows = {(r["model"], r["network"]): r for r in records(energy_dataframe(result))}
     ordinary, skipping = (rows[DEFAULT_MODEL, name] for name in (TWIN, ZERO_SKIPPING_TWIN))
     if ordinary["over_snn"] is None:
         return []
@@ -126,7 +126,7 @@ def _accuracy(accuracy: Accuracy) -> str:
 def _latency_sentences(result: RunResult) -> list[str]:
     """The fastest way to run the SNN against the twin, for each batch size."""
     fastest: dict[int, dict[str, Any]] = {}
-    for row in records(timing_frame(result)):
+    for row in records(timing_dataframe(result)):
         if row["name"] == TWIN_TIMING or not row["over_twin"]:
             continue
         best = fastest.setdefault(row["batch_size"], row)
@@ -151,7 +151,7 @@ def _quartiles(row: dict[str, Any], key: str) -> str:
 def _engine_sentences(result: RunResult) -> list[str]:
     """Where events pay and where they do not, and whether the spikes are the same."""
     sentences = []
-    for row in records(timing_frame(result)):
+    for row in records(timing_dataframe(result)):
         if row["name"] == EVENT_TIMING and row["over_dense"]:
             twin = f" and {_speed(row, 'over_twin')} its twin" if row["over_twin"] else ""
             sentences.append(
@@ -161,7 +161,7 @@ def _engine_sentences(result: RunResult) -> list[str]:
             )
     if result.engine is None:
         return sentences
-    rows = records(engine_frame(result.engine))
+    rows = records(engine_dataframe(result.engine))
     fed = [row for row in rows if row["firing_rate"] is not None]
     driven = [row for row in rows if row["reason"] is None]
     slower = [row for row in driven if (row["dense_over_step"] or 1) < 1 - SAME]

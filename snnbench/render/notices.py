@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from snnbench.metrics.frames import timing_frame
+from snnbench.metrics.dataframes import timing_dataframe
 from snnbench.metrics.operations import SNN, TWIN, per_sample
 from snnbench.render import text
 from snnbench.render.table import records
@@ -127,7 +127,7 @@ def _busy(result: RunResult) -> list[Notice]:
 
 
 def _noisy(result: RunResult) -> list[Notice]:
-    noisy = [r for r in records(timing_frame(result)) if (r["spread"] or 0) >= NOISY_SPREAD]
+    noisy = [r for r in records(timing_dataframe(result)) if (r["spread"] or 0) >= NOISY_SPREAD]
     return [
         Notice(
             f"latency of {row['name']} is noisy: quartiles {text.percent(row['spread'])} of the "

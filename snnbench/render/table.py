@@ -33,7 +33,7 @@ class Table:
         caption: What it shows, of what, under which conditions.
         columns: In order.
         rows: Text cells; an empty first cell continues the row group above.
-        data: The same as a tidy data frame with all digits.
+        data: The same as a DataFrame with all digits.
     """
 
     name: str
@@ -68,5 +68,5 @@ def grouped(rows: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
 
 
 def records(data: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows of a frame as dictionaries with ``None`` for missing values."""
+    """Rows of a DataFrame as dictionaries with ``None`` for missing values."""
     return data.astype(object).where(data.notna(), None).to_dict("records")  # type: ignore[return-value]

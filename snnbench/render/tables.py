@@ -1,4 +1,4 @@
-"""All tables of a report, as text cells for people and as frames for machines."""
+"""All tables of a report, as text cells for people and as DataFrames for machines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pandas as pd
 
 from snnbench.energy.models import SIDE
 from snnbench.metrics.catalogue import metrics
-from snnbench.metrics.frames import checks_frame, executed_operations, layer_frame
+from snnbench.metrics.dataframes import checks_dataframe, executed_operations, layer_dataframe
 from snnbench.metrics.metric import Metric
 from snnbench.metrics.operations import SNN, TWIN, divisors
 from snnbench.render import text
@@ -80,7 +80,7 @@ def layers_table(result: RunResult) -> Table:
             for layer in result.snn.layers
             if layer.dense.synops or layer.output_spikes is not None
         ),
-        data=layer_frame(result.snn, result.engine),
+        data=layer_dataframe(result.snn, result.engine),
     )
 
 
@@ -156,5 +156,5 @@ def checks_table(result: RunResult) -> Table:
             )
             for check in result.checks
         ),
-        data=checks_frame(result),
+        data=checks_dataframe(result),
     )

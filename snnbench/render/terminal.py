@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from snnbench.metrics.catalogue import metrics
-from snnbench.metrics.frames import energy_frame, timing_frame
+from snnbench.metrics.dataframes import energy_dataframe, timing_dataframe
 from snnbench.metrics.operations import SNN, TWIN, divisors, operation_rows, per_sample
 from snnbench.render import text
 from snnbench.render.findings import coverage, verdict
@@ -95,7 +95,7 @@ def _metric_cells(result: RunResult) -> list[Row]:
 
 
 def _energy_cells(result: RunResult) -> list[Row]:
-    rows = records(energy_frame(result))
+    rows = records(energy_dataframe(result))
     cells = []
     for snn in (row for row in rows if row["network"] == SNN):
         twin = next((r for r in rows if (r["model"], r["network"]) == (snn["model"], TWIN)), {})
@@ -121,7 +121,7 @@ def _bounded_energy(row: dict[str, Any]) -> str:
 
 
 def _latency_cells(result: RunResult) -> list[Row]:
-    rows = records(timing_frame(result))
+    rows = records(timing_dataframe(result))
     twins = {_conditions(row): row for row in rows if row["name"] == TWIN_TIMING}
     several = len({row["batch_size"] for row in rows}) > 1
     return [

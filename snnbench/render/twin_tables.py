@@ -7,11 +7,11 @@ from typing import Any
 
 from snnbench.core.units import PJ_PER
 from snnbench.energy.models import memory_remark, models
-from snnbench.metrics.frames import (
-    energy_frame,
-    measured_energy_frame,
-    operations_frame,
-    timing_frame,
+from snnbench.metrics.dataframes import (
+    energy_dataframe,
+    measured_energy_dataframe,
+    operations_dataframe,
+    timing_dataframe,
 )
 from snnbench.metrics.operations import SNN
 from snnbench.render import text
@@ -21,7 +21,7 @@ from snnbench.results.run import RunResult
 
 def operations_table(result: RunResult) -> Table:
     """Table 6 of ZH21: additions and multiplications of one inference, published ones beside."""
-    data = operations_frame(result)
+    data = operations_dataframe(result)
     rows = []
     for row in records(data):
         published = row["origin"] == "published"
@@ -79,7 +79,7 @@ def operations_table(result: RunResult) -> Table:
 
 def energy_table(result: RunResult) -> Table:
     """Estimated energy by cost table."""
-    data = energy_frame(result)
+    data = energy_dataframe(result)
     known = [float(value) for value in data["pj"].dropna()]
     unit = text.energy_unit([median(known)] if known else [])
     snn_complete = dict(data.loc[data["network"] == SNN, ["model", "complete"]].to_numpy())
@@ -140,7 +140,7 @@ def energy_table(result: RunResult) -> Table:
 
 def measured_energy_table(result: RunResult) -> Table:
     """Meter readings; joules, never beside estimates."""
-    data = measured_energy_frame(result)
+    data = measured_energy_dataframe(result)
     return Table(
         name="energy_measured",
         title="Measured energy",
@@ -161,7 +161,7 @@ def measured_energy_table(result: RunResult) -> Table:
 
 def latency_table(result: RunResult) -> Table:
     """Median latency with its spread, and the ratios to the dense SNN and the twin."""
-    data = timing_frame(result)
+    data = timing_dataframe(result)
     rows = tuple(
         (
             row["name"],

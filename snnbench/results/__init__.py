@@ -9,7 +9,7 @@ files         save and load
 schema        JSON Schema, made of the records
 checks        what a file must satisfy beyond types
 migrations    files of earlier versions
-tidy          rows as a data frame
+tidy          rows as a DataFrame
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Rows of plain values as a data frame."""
+"""Rows of plain values as a DataFrame."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pandas as pd
 
 
 def tidy(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """A frame of nullable columns: integers stay exact integers, unknown is ``NA``."""
+    """A DataFrame of nullable columns: integers stay exact integers, unknown is ``NA``."""
     names = list(rows[0]) if rows else []
     return pd.DataFrame({name: _column([row[name] for row in rows]) for name in names})
 

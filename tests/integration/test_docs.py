@@ -26,7 +26,7 @@ from snnbench.cli.main import _COMMANDS, main
 from snnbench.count.rules import RULES
 from snnbench.data.open import FORMATS, Format
 from snnbench.energy.models import OPERATIONS, models
-from snnbench.metrics import frames
+from snnbench.metrics import dataframes
 from snnbench.render.tables import tables
 from snnbench.render.terminal import summary
 from snnbench.results.counts import AlphabetKind, Profile, Role, SideOps
@@ -247,7 +247,7 @@ def test_every_column_and_term_is_explained() -> None:
         if table.name != "side_work"
         for column in table.data.columns
     }
-    columns |= set(frames.timestep_frame(result).columns)
+    columns |= set(dataframes.timestep_dataframe(result).columns)
     terms = {field.name for record in (SideOps, Profile) for field in fields(record)}
     names = {*AlphabetKind, *Role, *(model.name for model in models())}
     explained = set(re.findall(r"`([\w.-]+)`", read("docs/metrics.md")))

@@ -27,7 +27,7 @@ from snnbench.core.errors import UsageError
 from snnbench.energy.models import models
 from snnbench.metrics import catalogue
 from snnbench.metrics.catalogue import compared_metrics, layer_values, measured, metrics
-from snnbench.metrics.frames import layer_frame
+from snnbench.metrics.dataframes import layer_dataframe
 from snnbench.metrics.metric import Gated, Metric, rate
 from snnbench.render.export import to_csv, to_latex, to_markdown
 from snnbench.render.html import report_html
@@ -79,7 +79,7 @@ def test_a_new_metric_shows_in_the_table_of_layers_and_on_the_screen(declared: M
     assert cells[result.snn.neurons[0].name] == ""
     for text in (to_markdown(table), to_latex(table), report_html(result, tables(result), ())):
         assert "Effective share" in text
-    frame = layer_frame(result.snn).set_index("layer")
+    frame = layer_dataframe(result.snn).set_index("layer")
     assert frame.loc[conv.name, NAME] == of_conv
     assert NAME in to_csv(table).partition("\n")[0].split(",")
 
@@ -133,7 +133,7 @@ def test_a_metric_that_is_not_declared_is_nowhere() -> None:
     result = factories.make_result()
 
     assert "Effective share" not in printed(summary(result))
-    assert NAME not in layer_frame(result.snn).columns
+    assert NAME not in layer_dataframe(result.snn).columns
     with pytest.raises(UsageError, match="no such metric"):
         choose([NAME])
 

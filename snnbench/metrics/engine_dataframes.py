@@ -13,7 +13,7 @@ from snnbench.results.run import EngineRun, EngineStep
 from snnbench.results.tidy import tidy
 
 
-def engine_frame(engine: EngineRun) -> pd.DataFrame:
+def engine_dataframe(engine: EngineRun) -> pd.DataFrame:
     """One row per step of the engine's plan; counts and times are those of its whole batch.
 
     Returns:

@@ -1,6 +1,6 @@
 """From records to tidy pandas tables: one observation a row, units in the column names.
 
-Counts in ``layer_frame`` are exact integers over all samples. The other tables divide by the
+Counts in ``layer_dataframe`` are exact integers over all samples. The other tables divide by the
 samples of each profile; where a number of samples is unknown they hold whole-run values and the
 column ``per`` says ``run`` instead of ``sample``. Unknown values are missing (``NA``), never 0.
 """
@@ -25,7 +25,7 @@ from snnbench.results.tidy import tidy
 ZERO_SKIPPING_TWIN = "ANN twin, zero-skipping"
 
 
-def layer_frame(profile: Profile, engine: EngineRun | None = None) -> pd.DataFrame:
+def layer_dataframe(profile: Profile, engine: EngineRun | None = None) -> pd.DataFrame:
     """One row per layer, exact counts over all samples and timesteps.
 
     Args:
@@ -62,7 +62,7 @@ def executed_operations(engine: EngineRun) -> dict[str, dict[str, float | None]]
     }
 
 
-def timestep_frame(result: RunResult) -> pd.DataFrame:
+def timestep_dataframe(result: RunResult) -> pd.DataFrame:
     """Spikes, firing rate and synaptic operations of the SNN by layer and timestep (from 1)."""
     rows = []
     for layer in result.snn.layers:
@@ -84,7 +84,7 @@ def timestep_frame(result: RunResult) -> pd.DataFrame:
     return tidy(rows)
 
 
-def operations_frame(result: RunResult) -> pd.DataFrame:
+def operations_dataframe(result: RunResult) -> pd.DataFrame:
     """Additions and multiplications of one inference, counted as ZH21 does.
 
     Returns:
@@ -96,7 +96,7 @@ def operations_frame(result: RunResult) -> pd.DataFrame:
     return tidy(operation_rows(result))
 
 
-def energy_frame(
+def energy_dataframe(
     result: RunResult, cost_tables: Sequence[EnergyModel] | None = None
 ) -> pd.DataFrame:
     """Estimated energy by cost table and network, in picojoules.
@@ -122,9 +122,9 @@ def energy_frame(
         for network, guess in ((TWIN, dense), (ZERO_SKIPPING_TWIN, effective)):
             row = _energy_row(network, guess, divisor[TWIN])
             rows.append(row | {"over_snn": ratio(row["pj"], snn["pj"])})
-    frame = tidy(rows)
-    frame["per"] = "sample" if per_sample(result) else "run"
-    return frame
+    table = tidy(rows)
+    table["per"] = "sample" if per_sample(result) else "run"
+    return table
 
 
 def _energy_row(network: str, guess: EnergyEstimate, divisor: int) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def _energy_row(network: str, guess: EnergyEstimate, divisor: int) -> dict[str, 
     }
 
 
-def measured_energy_frame(result: RunResult) -> pd.DataFrame:
+def measured_energy_dataframe(result: RunResult) -> pd.DataFrame:
     """Meter readings in joules per run; a table of its own, never beside estimates."""
     return tidy(
         [
@@ -151,7 +151,7 @@ def measured_energy_frame(result: RunResult) -> pd.DataFrame:
     )
 
 
-def timing_frame(result: RunResult) -> pd.DataFrame:
+def timing_dataframe(result: RunResult) -> pd.DataFrame:
     """Latency per sample by network, device, threads and batch size.
 
     Raw times of all worker processes are pooled. Networks are timed in interleaved rounds, so
@@ -223,6 +223,6 @@ def _median(times: dict[int, list[float]]) -> float:
     return median([ms for run in times.values() for ms in run])
 
 
-def checks_frame(result: RunResult) -> pd.DataFrame:
+def checks_dataframe(result: RunResult) -> pd.DataFrame:
     """Cross-checks: ``name``, ``expected``, ``measured``, ``ok``, ``note``."""
     return tidy([asdict(check) for check in result.checks])

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 from support.factories import engine_run, make_result, snn_profile, timing, with_engine
 
-from snnbench.metrics.engine_frames import engine_frame
-from snnbench.metrics.frames import executed_operations, layer_frame, timing_frame
+from snnbench.metrics.dataframes import executed_operations, layer_dataframe, timing_dataframe
+from snnbench.metrics.engine_dataframes import engine_dataframe
 from snnbench.render.engine import engine_table, speedup_figure
 from snnbench.render.figures import figures
 from snnbench.render.findings import verdict
@@ -15,53 +15,53 @@ from snnbench.results.run import EngineRun
 from snnbench.run.engine_pass import check_engine
 
 
-def row_of(frame, **where):
+def row_of(data, **where):
     for column, value in where.items():
-        frame = frame[frame[column] == value]
-    (row,) = frame.to_dict("records")
+        data = data[data[column] == value]
+    (row,) = data.to_dict("records")
     return row
 
 
 def test_a_step_has_rates_speeds_and_shares():
     engine = engine_run(snn_profile())
-    frame = engine_frame(engine)
+    data = engine_dataframe(engine)
     step = engine.steps[1]
-    row = row_of(frame, step=step.name)
+    row = row_of(data, step=step.name)
     assert row["firing_rate"] == pytest.approx(step.input_spikes / step.input_sites)
     assert row["median_ms"] == pytest.approx(2.1)
     assert row["dense_median_ms"] == pytest.approx(8.0)
     assert row["dense_over_step"] == pytest.approx(8.0 / 2.1)
     assert row["acs_per_s"] == pytest.approx(step.layers[0].executed_adds / 2.1e-3)
     assert row["of_ceiling"] == pytest.approx(row["acs_per_s"] / 1.05e11)
-    assert frame["share"].sum() == pytest.approx(1)
+    assert data["share"].sum() == pytest.approx(1)
     assert row["executed_acs"] == row["expected_acs"] > 0
     assert row["padding_acs"] == row["executed_acs"] // 50
     assert row["break_even_estimate"] == pytest.approx(row["firing_rate"] * 8.0 / 2.1)
 
 
 def test_two_threads_have_twice_the_ceiling():
-    one, two = (engine_frame(engine_run(snn_profile(), threads=n)) for n in (1, 2))
+    one, two = (engine_dataframe(engine_run(snn_profile(), threads=n)) for n in (1, 2))
     assert two["of_ceiling"].iloc[1] == pytest.approx(one["of_ceiling"].iloc[1] / 2)
 
 
 def test_what_was_not_measured_stays_unknown():
     engine = engine_run(snn_profile())
     step = replace(engine.steps[1], dense_raw_seconds=(), input_spikes=None, input_sites=None)
-    frame = engine_frame(replace(engine, steps=(engine.steps[0], step)))
-    unknown = frame[["dense_median_ms", "dense_over_step", "firing_rate", "break_even_estimate"]]
+    data = engine_dataframe(replace(engine, steps=(engine.steps[0], step)))
+    unknown = data[["dense_median_ms", "dense_over_step", "firing_rate", "break_even_estimate"]]
     assert unknown.iloc[1].isna().all()
-    assert frame["acs_per_s"].isna().tolist() == [True, False]  # dense kernels add nothing
+    assert data["acs_per_s"].isna().tolist() == [True, False]  # dense kernels add nothing
 
 
 def test_layers_show_what_was_executed_per_sample():
     result = make_result()
     engine = engine_run(result.snn, batch_size=2)
-    frame = layer_frame(result.snn, engine)
-    assert row_of(frame, layer="conv1")["executed_macs_per_sample"] == 3_538_944 / 2
-    conv = row_of(frame, layer="blocks.0.conv1")
+    data = layer_dataframe(result.snn, engine)
+    assert row_of(data, layer="conv1")["executed_macs_per_sample"] == 3_538_944 / 2
+    conv = row_of(data, layer="blocks.0.conv1")
     assert conv["executed_acs_per_sample"] == engine.steps[1].layers[0].executed_adds / 2
-    assert frame[frame["layer"] == "fc1"]["executed_macs_per_sample"].isna().all()
-    assert "executed_macs_per_sample" not in layer_frame(result.snn).columns
+    assert data[data["layer"] == "fc1"]["executed_macs_per_sample"].isna().all()
+    assert "executed_macs_per_sample" not in layer_dataframe(result.snn).columns
     assert set(executed_operations(engine)) == {"conv1", "blocks.0.conv1", "blocks.0.conv2"}
 
 
@@ -108,12 +108,12 @@ def test_the_page_has_a_section_of_the_engine():
 
 
 def test_ratios_to_the_dense_network_have_a_spread():
-    frame = timing_frame(make_result())
-    row = row_of(frame, name="snn-event")
+    data = timing_dataframe(make_result())
+    row = row_of(data, name="snn-event")
     assert row["over_dense"] == pytest.approx(48 / 61, rel=0.05)
     assert row["over_dense_q1"] <= row["over_dense"] <= row["over_dense_q3"]
-    assert row_of(frame, name="snn-dense-fused")["over_dense"] == 1
-    alone = timing_frame(make_result(timings=(timing("snn-event", 4),)))
+    assert row_of(data, name="snn-dense-fused")["over_dense"] == 1
+    alone = timing_dataframe(make_result(timings=(timing("snn-event", 4),)))
     assert alone["over_dense"].isna().all()
 
 
@@ -145,7 +145,7 @@ def test_batches_are_told_apart():
     large = tuple(replace(timing(name, 90), batch_size=32) for name in ("snn-event", "ann-twin"))
     small = tuple(replace(timing(name, 9), batch_size=1) for name in ("snn-event", "ann-twin"))
     result = make_result(timings=small + large)
-    assert timing_frame(result)["batch_size"].tolist() == [1, 1, 32, 32]
+    assert timing_dataframe(result)["batch_size"].tolist() == [1, 1, 32, 32]
     (plot,) = [plot for plot in figures(result) if plot.name == "latency"]
     assert "snn-event, batch 32" in plot.alt
 
@@ -164,7 +164,7 @@ def test_the_fastest_is_named_for_each_batch():
 def test_a_difference_within_the_noise_is_not_claimed():
     noisy = replace(timing("snn-event", 20), raw_seconds=(0.018, 0.02, 0.021, 0.025, 0.019, 0.03))
     dense = replace(timing("snn-dense-fused", 20), raw_seconds=(0.02,) * 6)
-    row = row_of(timing_frame(make_result(timings=(noisy, dense))), name="snn-event")
+    row = row_of(timing_dataframe(make_result(timings=(noisy, dense))), name="snn-event")
     assert row["over_dense_q1"] < 1 < row["over_dense_q3"]
     assert abs(row["over_dense"] - 1) > 0.02
     said = " ".join(verdict(make_result(timings=(noisy, dense))))

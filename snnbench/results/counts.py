@@ -140,10 +140,10 @@ class LayerRecord:
         name: Qualified module name; functional operations get ``module::parameter`` or
             ``module::operation``.
         type_name: Class of the module, or the operation's name.
-        role: See ``Role``.
+        role: What the row is, see ``Role``.
         calls: How often the operation (or module) ran.
         params: Elements of the operation's weight.
-        nonzero_params: Those that are not zero.
+        nonzero_params: Weight elements that are not zero.
         input_alphabet: Joined over the whole run; ``None`` where there is no synaptic operation.
         operand_alphabet: The same for the second operand where it is an activation, not a weight.
         input_nonzero: Non-zero input elements.

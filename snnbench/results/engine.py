@@ -35,8 +35,8 @@ class EngineStep:
     """One step of the engine's plan: the layers that feed a population of neurons, and those.
 
     Attributes:
-        name: Of the step; that of its neurons.
-        kernel: What ran it, e.g. ``event`` or ``dense``.
+        name: Name of the step, which is that of its neurons.
+        kernel: Kernel that ran it, e.g. ``event`` or ``dense``.
         reason: Why it did not run event-driven; ``None`` if it did.
         layers: The layers computed in it.
         input_spikes: Spikes that its convolutions and linear layers receive over timesteps and
@@ -64,7 +64,7 @@ class EngineRun:
     Attributes:
         mode: ``auto``, ``event`` or ``dense``, as asked.
         weights_dtype: Number format of the weights in event kernels.
-        threads: Of the engine.
+        threads: Threads of the engine.
         batch_size: Samples of the batch; counts and times below are those of the whole batch.
         compile_s: Time of compiling the network, with what the disk held of compiled kernels.
         output_max_abs_difference: Largest difference of the outputs.

@@ -37,7 +37,7 @@ class Timing:
     """Raw wall-clock times of one network; medians and spreads are derived.
 
     Attributes:
-        name: What was timed, e.g. ``snn-dense-fused`` or ``ann-twin``.
+        name: Network that was timed, e.g. ``snn-dense-fused`` or ``ann-twin``.
         device: ``cpu`` or ``cuda:0``.
         batch_size: Samples per call.
         number_per_run: Calls per raw time.
@@ -73,7 +73,7 @@ class EnergyMeasurement:
     """Energy a meter read, in joules. Never mixed with an estimate.
 
     Attributes:
-        name: What ran.
+        name: Network that ran.
         joules: Reading over ``runs`` runs.
         runs: Runs in the window.
         method: The meter, e.g. ``rapl-package`` or ``nvml``.
@@ -113,23 +113,24 @@ class RunConfig:
     Attributes:
         benchmark: Card name, or ``module:factory``.
         timesteps: T.
-        samples: Samples counted.
-        batch_size: Samples at once.
-        seed: Of weights and data.
+        samples: Number of samples counted.
+        batch_size: Number of samples counted at once.
+        seed: Seed of weights and data.
         threads: Intra-operation threads of torch.
         device: ``cpu`` or ``cuda:N``.
         width: Channel multiplier of a card's network.
-        shortcut: Option of that name of a card's network.
-        other_options: Its other options by name; left out of the file if there are none.
+        shortcut: Value of the card's option ``shortcut``, if it has one.
+        other_options: Values of the card's other options by name; left out of the file if there are
+            none.
         layout: How a user's model was called.
-        data: Folder; ``None`` is the embedded data.
-        weights: File, or ``shipped:NAME`` for one that comes with the benchmark; ``None`` is
-            untrained.
-        twin_weights: Those of the ANN twin, likewise; ``None`` gives it the SNN's.
+        data: Path of the data; ``None`` is the embedded data.
+        weights: File of trained weights, or ``shipped:NAME`` for one that comes with the benchmark;
+            ``None`` is untrained.
+        twin_weights: The same for the ANN twin; ``None`` gives it the SNN's weights.
         strict: Whether an uncounted operation stops the run.
         latency: Whether times were taken.
-        latency_batches: Samples per call that were asked for; ``None`` is 1, and more where
-            that is affordable.
+        latency_batches: Batch sizes that were asked for; ``None`` is 1, and more where that is
+            affordable.
         engine: How the event engine ran: ``auto``, ``event``, ``dense`` or ``off``; ``None``
             where there is none.
         weights_dtype: Number format of the weights in event kernels.
@@ -176,7 +177,7 @@ class WeightsInfo:
         status: ``untrained`` weights say nothing about a trained network's firing rates;
             ``unknown`` ones came with a user's model.
         description: E.g. the initialisation, or the file's name.
-        sha256: Of the weights as used (untrained ones too), over names, shapes and bytes.
+        sha256: Hash of the weights as used (untrained ones too): names, shapes and bytes.
         evidence: Accuracy, data and command they were trained with, if known.
     """
 
@@ -193,7 +194,7 @@ class DataInfo:
     Attributes:
         name: ``photos``, ``digits``, ``digit-saccades``, or the path's last part.
         description: One sentence on what the samples are.
-        sha256: Of the tensors fed, labels included.
+        sha256: Hash of the tensors fed, labels included.
         samples: How many.
         labelled: Whether labels belong to the network's own classes.
     """
@@ -276,20 +277,21 @@ class RunResult:
     """Everything one ``snnbench run`` or ``snnbench profile`` measured.
 
     Attributes:
-        schema_version: Of the file format.
+        schema_version: Version of the file format.
         benchmark: Card name, or ``module:factory`` of a user's model.
         benchmark_version: Hash of the card and the model's source; ``None`` for a user's model.
         title: Human-readable name.
         input_shape: Shape of one sample without time.
-        config: What was asked.
-        environment: Where it ran.
-        weights: Their provenance.
-        twin_weights: That of the twin's own; ``None`` where it has the SNN's, or there is no twin.
-        data: The input's provenance.
+        config: What was asked for, with defaults filled in.
+        environment: Machine and versions it ran on.
+        weights: Provenance of the weights.
+        twin_weights: Provenance of the twin's own weights; ``None`` where it has the SNN's, or
+            there is no twin.
+        data: Provenance of the input.
         snn: Counts of the spiking network.
         twin: Counts of the ANN twin.
-        accuracy: Of the spiking network on the counted samples, if labelled.
-        twin_accuracy: Of the twin.
+        accuracy: Accuracy of the spiking network on the counted samples, if they are labelled.
+        twin_accuracy: Accuracy of the ANN twin on the same samples.
         paper_multiplication_layers: Rows whose dense operations the paper counts as
             multiplications (encoding layer and the whole head).
         published: Reference numbers of the card.

@@ -30,7 +30,7 @@ def json_schema() -> dict[str, Any]:
             component["description"] = _summary(_class_of(name))
     components["RunResult"]["properties"]["schema_version"] = {
         "const": SCHEMA_VERSION,
-        "description": "Of the file format.",
+        "description": "Version of the file format.",
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -365,6 +365,11 @@ def test_every_field_of_the_schema_is_documented() -> None:
         section = text.partition(f"## {name}\n")[2].partition("\n## ")[0]
         for entry in definition.get("properties", definition.get("enum", ())):
             assert f"| `{entry}` |" in section, f"{name}.{entry}"
+        for entry, field in definition.get("properties", {}).items():
+            if "description" not in field:  # two numbers, or a machine: the names say it
+                continue
+            row = section.partition(f"| `{entry}` |")[2].partition("\n")[0]
+            assert row.endswith(f"| {field['description']} |"), f"{name}.{entry}"
 
 
 KINDS = {

@@ -154,11 +154,6 @@ class Plan:
         """The layers of neurons that event kernels can run."""
         return tuple(step for step in self.steps if isinstance(step, NeuronStep))
 
-    @property
-    def spiking_steps(self) -> tuple[Step, ...]:
-        """All layers of neurons that put out zeros and ones, those of dense steps included."""
-        return tuple(step for step in self.steps if fires(step, self))
-
 
 def fires(step: Step, plan: Plan) -> bool:
     """Whether a step is a layer of neurons that puts out zeros and ones."""

@@ -14,7 +14,7 @@ from snnbench.core.errors import StructureError
 from snnbench.count.profiler import profile
 from snnbench.engine import runtime
 from snnbench.engine.kernels.ceiling import METHOD, measure_adds_per_s
-from snnbench.engine.plan import DenseStep, EventCurrent, NeuronStep, Plan, SpikeScale
+from snnbench.engine.plan import DenseStep, EventCurrent, NeuronStep, Plan, SpikeScale, fires
 from snnbench.nn.layout import layout_of
 from snnbench.nn.meters import record_spikes
 from snnbench.results.counts import LayerRecord
@@ -198,7 +198,7 @@ def _steps(
     adds = {layer.layer: (layer.executed, layer.padding) for layer in model.count(batch)}
     times = _step_times(model, batch)
     events = {choice.name: choice.event for choice in model.choices}
-    sources = {step.output: spikes[step.name] for step in plan.spiking_steps if step.name in spikes}
+    sources = {step.output: spikes[step.name] for step in plan.steps if fires(step, plan)}
     return tuple(
         EngineStep(
             name=step.name,

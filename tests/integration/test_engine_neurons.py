@@ -83,7 +83,7 @@ def test_the_layers_around_run_by_events_and_add_what_the_profiler_counts(name: 
     engine = snnbench.compile(model, x, mode="event")
     _, last = engine.plan.neuron_steps
     assert [type(c) for c in last.currents] == [EventCurrent, SpikeScale]
-    (dense,) = (s for s in engine.plan.spiking_steps if isinstance(s, DenseStep))
+    (dense,) = (s for s in engine.plan.steps if s.name == "neuron")
     assert engine.plan.values[dense.output].kind == "spikes"
     assert last.currents[0].source == dense.output
     assert [(choice.name, choice.event) for choice in engine.choices] == [

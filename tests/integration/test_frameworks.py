@@ -12,10 +12,13 @@ import pytest
 import torch
 from support import reference
 from support.counting import count, rows_of
+from support.neurons import spikes_by_spec
 from support.toynets import LIF, Tiny, exact_weights
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from snnbench.engine.dense.lif import lif_spikes
+from snnbench.nn.neuron import NeuronSpec, Reset
 from snnbench.results.counts import LayerRecord, OpCount, Profile, Role
 
 # the packages' own deprecations are theirs to fix
@@ -249,3 +252,79 @@ def test_sinabs_network_batch_first() -> None:
     assert (profile.samples, profile.timesteps) == (N, T)
     ((_, outputs),) = recorded(net, x, layers.IAF).values()
     check_neuron(rows_of(profile)["iaf"], list(outputs[0].transpose(0, 1)))
+
+
+# -- a NeuronSpec can say what the frameworks' neurons do --
+
+
+def check_spec(spec: NeuronSpec, spikes: Tensor, x: Tensor) -> None:
+    assert 0.05 < spikes.mean() < 0.95
+    assert torch.equal(spikes, spikes_by_spec(spec, x))
+    if spec.kind in {known.kind for known in (NeuronSpec(), NeuronSpec(strict=False))}:
+        assert torch.equal(spikes, lif_spikes(x, spec))
+
+
+def currents() -> Tensor:
+    return torch.randn(12, N, 4, 5, 5, generator=torch.Generator().manual_seed(0)).double()
+
+
+@pytest.mark.parametrize("decay_input", [True, False])
+@pytest.mark.parametrize(
+    ("v_reset", "reset"), [(0.0, "value"), (-0.2, "value"), (None, "subtract")]
+)
+def test_spec_of_spikingjelly_lif(decay_input: bool, v_reset: float | None, reset: Reset) -> None:
+    neuron = package("spikingjelly.activation_based.neuron")
+    lif = neuron.LIFNode(
+        tau=2.0, decay_input=decay_input, v_threshold=0.5, v_reset=v_reset, step_mode="m"
+    )
+    spec = NeuronSpec(
+        decay=0.5,
+        input_gain=0.5 if decay_input else 1.0,
+        threshold=0.5 - (v_reset or 0.0),  # from rest, which is v_reset
+        reset=reset,
+        strict=False,
+    )
+    check_spec(spec, lif(currents()), currents())
+
+
+@pytest.mark.parametrize("mechanism", ["subtract", "zero", "none"])
+def test_spec_of_snntorch_leaky(mechanism: str) -> None:
+    leaky = package("snntorch").Leaky(beta=0.8, threshold=0.5, reset_mechanism=mechanism).double()
+    spec = {
+        "subtract": NeuronSpec(decay=0.8, threshold=0.5, reset="subtract", reset_value=0.5 / 0.8),
+        "zero": NeuronSpec(decay=0.8, threshold=0.5),
+        "none": NeuronSpec(decay=0.8, threshold=0.5, reset="none"),
+    }[mechanism]
+    x = currents()
+    spikes, potential = [], torch.zeros_like(x[0])
+    for current in x:
+        fired, potential = leaky(current, potential)
+        spikes.append(fired)
+    check_spec(spec, torch.stack(spikes), x)
+
+
+@pytest.mark.parametrize("norm_input", [True, False])
+@pytest.mark.parametrize(
+    ("function", "reset"), [("MembraneReset", "value"), ("MembraneSubtract", "subtract")]
+)
+def test_spec_of_sinabs_lif(norm_input: bool, function: str, reset: Reset) -> None:
+    layers, activation = package("sinabs.layers"), package("sinabs.activation")
+    lif = layers.LIF(
+        tau_mem=2.0,
+        spike_threshold=torch.tensor(0.5),
+        spike_fn=activation.SingleSpike,
+        reset_fn=getattr(activation, function)(),
+        norm_input=norm_input,
+    ).double()
+    decay = float(lif.alpha_mem_calculated)
+    spec = NeuronSpec(
+        decay=decay,
+        input_gain=1 - decay if norm_input else 1.0,
+        threshold=0.5,
+        reset=reset,
+        strict=False,
+    )
+    x = currents()
+    with torch.no_grad():
+        spikes = lif(x.transpose(0, 1).contiguous()).transpose(0, 1)
+    check_spec(spec, spikes, x)

@@ -9,6 +9,27 @@ from snnbench.nn.functional import spike
 from snnbench.nn.neuron import LIF, Neuron, NeuronSpec
 
 
+def spikes_by_spec(spec: NeuronSpec, x: Tensor) -> Tensor:
+    """Spikes of currents, [T, N, C, ...], by the equations of the spec."""
+    names = ("decay", "input_gain", "threshold", "reset_value")
+    decay, gain, threshold, value = (
+        None if constant is None else torch.tensor(constant, dtype=x.dtype)
+        for constant in (getattr(spec, name) for name in names)
+    )
+    shape = (-1, *(1,) * (x.ndim - 3))
+    decay, gain, threshold = (constant.view(shape) for constant in (decay, gain, threshold))
+    if value is None:
+        value = threshold if spec.reset == "subtract" else torch.zeros_like(threshold)
+    v, spikes = torch.zeros_like(x[0]), []
+    for current in x:
+        u = decay * v + gain * current
+        fired = (u > threshold) if spec.strict else (u >= threshold)
+        resets = {"value": value.view(shape).expand_as(u), "subtract": u - value.view(shape)}
+        v = torch.where(fired, resets.get(spec.reset, u), u)
+        spikes.append(fired.to(x))
+    return torch.stack(spikes)
+
+
 class Adaptive(Neuron):
     """A threshold that rises with every spike: no spec can say it."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Literal, NoReturn
+from typing import Literal, NoReturn, cast
 
 from torch import nn
 
@@ -192,13 +192,11 @@ class _Reader:
 
     def _read_layer(self, index: int, call: Call) -> None:
         layout = self.layouts[call.inputs[0]]
-        if isinstance(call.module, Neuron):
-            term = self._neuron(call, call.module, layout)
-        else:
-            term = self._layer(call, layout)
-        self._append(index, term, layout)
+        read = self._neuron if isinstance(call.module, Neuron) else self._layer
+        self._append(index, read(call, layout), layout)
 
-    def _neuron(self, call: Call, neuron: Neuron, layout: Layout) -> Term:
+    def _neuron(self, call: Call, layout: Layout) -> Term:
+        neuron = cast("Neuron", call.module)
         shape = self._rest(call.shape, layout)
         if any(self.layouts[i] != "time" for i in call.inputs):
             msg = f"'{call.name}' gets {list(call.shape)}: give neurons [T, N, ...], T first"

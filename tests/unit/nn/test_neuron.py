@@ -1,8 +1,16 @@
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 import torch
-from support.neurons import Adaptive, AtThreshold, Louder, Named, SoftReset
+from support.neurons import (
+    Adaptive,
+    AtThreshold,
+    DecayedInput,
+    Louder,
+    Named,
+    SoftReset,
+    spikes_by_spec,
+)
 
 from snnbench.core.errors import UsageError
 from snnbench.nn.functional import lif_step, spike
@@ -189,3 +197,21 @@ def test_a_gain_that_turns_currents_around_is_refused(gain: float):
 def test_a_neuron_needs_a_forward():
     with pytest.raises(NotImplementedError, match="forward"):
         Neuron()(torch.zeros(1, 1))
+
+
+@pytest.mark.parametrize(
+    "neuron",
+    [
+        *(LIF(), LIF(decay=0.5, threshold=0.3), IF(), AtThreshold(), SoftReset(3)),
+        DecayedInput(decay=0.5, threshold=0.25),
+    ],
+)
+def test_a_spec_says_what_its_forward_does(neuron: Neuron):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(-4, 6, (6, 2, 3, 5, 5), generator=generator).double() / 4
+    with torch.no_grad():
+        spikes = neuron.double()(x)
+    assert neuron.spec is not None
+    assert torch.equal(spikes, spikes_by_spec(neuron.spec, x))
+    other = replace(neuron.spec, threshold=2 * neuron.spec.threshold)
+    assert not torch.equal(spikes, spikes_by_spec(other, x))

@@ -24,7 +24,7 @@ from snnbench.engine.kernels.neuron_kernel import NeuronKernel
 from snnbench.engine.kernels.segment import Segment
 from snnbench.engine.kernels.workspace import Workspace
 from snnbench.engine.plan import EventCurrent, NeuronStep, Value
-from snnbench.nn.neuron import NeuronSpec
+from snnbench.nn.neuron_spec import NeuronSpec
 from snnbench.results.layer_latency import LatencyPoint, LayerShape, break_even
 
 __all__ = ["TimedLayer", "break_even", "threshold_for"]

@@ -8,7 +8,8 @@ from typing import cast
 import torch
 from torch import nn
 
-from snnbench.nn.neuron import Neuron, NeuronSpec
+from snnbench.nn.neuron import Neuron
+from snnbench.nn.neuron_spec import NeuronSpec
 
 _KINDS = frozenset(
     NeuronSpec(strict=strict, input_gain=gain).kind for strict in (True, False) for gain in (1, 2)

@@ -12,7 +12,8 @@ from typing import Literal, TypeAlias
 
 from torch import Tensor, nn
 
-from snnbench.nn.neuron import Neuron, NeuronSpec
+from snnbench.nn.neuron import Neuron
+from snnbench.nn.neuron_spec import NeuronSpec
 
 ValueKind = Literal["dense", "spikes"]
 

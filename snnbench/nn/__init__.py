@@ -1,7 +1,8 @@
 """Spiking networks, and networks made of networks.
 
 functional   LIF step, surrogate gradient
-neuron       the base of all neurons and their NeuronSpec; LIF, IF
+neuron       Neuron, the base of all neurons; LIF, IF
+neuron_spec  their dynamics, by which kernels are chosen
 norm         tdBN and its calibration
 layout       where time and samples stand in an input
 blocks       residual blocks, PerTimestep
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from snnbench.nn.neuron import IF as IF
     from snnbench.nn.neuron import LIF as LIF
     from snnbench.nn.neuron import Neuron as Neuron
-    from snnbench.nn.neuron import NeuronSpec as NeuronSpec
+    from snnbench.nn.neuron_spec import NeuronSpec as NeuronSpec
     from snnbench.nn.twin import ann_twin as ann_twin
 else:
     __getattr__, __dir__, __all__ = lazy(
@@ -34,6 +35,7 @@ else:
         blocks="BlockKind PerTimestep Shortcut SpikingBlock conv_norm output_channels",
         fold="fold_batch_norm",
         functional="spike",
-        neuron="IF LIF Neuron NeuronSpec",
+        neuron="IF LIF Neuron",
+        neuron_spec="NeuronSpec",
         twin="ann_twin",
     )

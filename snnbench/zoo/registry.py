@@ -63,32 +63,38 @@ class Benchmark:
 
     @cached_property
     def version(self) -> str:
-        """SHA-256 over the card's values, the builder's module and the counted part of ``nn``.
+        """SHA-256 over the card's values, the modules it names and the counted part of ``nn``.
+
+        Those modules are the builder's, and that of the neurons if their class is not one of ours.
 
         Comments, docstrings, blank lines, line endings and the place of the files leave it as it
         is, under any version of Python.
 
         Raises:
-            UsageError: The card is missing or not TOML, or the builder's module is missing.
+            UsageError: The card is missing or not TOML, or one of the modules is missing.
         """
         from snnbench.zoo.card import read_table
 
-        card = json.dumps(read_table(self.path), sort_keys=True, default=str)  # TOML has dates
-        texts = [(self.path.name, card)]
-        sources = [self._builder_source(), *(_NN / name for name in COUNTED)]
+        table = read_table(self.path)
+        texts = [(self.path.name, json.dumps(table, sort_keys=True, default=str))]  # TOML has dates
+        sources = [self._source("builder", self.builder), *(_NN / name for name in COUNTED)]
+        neurons = table.get("neuron")
+        name = neurons.get("class") if isinstance(neurons, dict) else None
+        if isinstance(name, str) and ":" in name:
+            sources.append(self._source("neuron class", name))
         texts += [(source.name, _code(source.read_text("utf-8"))) for source in sources]
         digest = hashlib.sha256()
         for name, text in texts:
             digest.update(f"{name}\0{len(text)}\0{text}".encode())
         return digest.hexdigest()
 
-    def _builder_source(self) -> Path:
+    def _source(self, role: str, name: str) -> Path:
         try:
-            spec = find_spec(self.builder.partition(":")[0])
+            spec = find_spec(name.partition(":")[0])
         except ModuleNotFoundError:  # a parent package is missing
             spec = None
         if spec is None or spec.origin is None:
-            msg = f"{self.path.stem}: builder {self.builder} does not exist"
+            msg = f"{self.path.stem}: {role} {name} does not exist"
             raise UsageError(msg)
         return Path(spec.origin)
 

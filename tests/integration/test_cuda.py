@@ -10,7 +10,8 @@ from snnbench.engine.dense.triton_lif import fuse_lif_for_cuda, lif_sequence_tri
 from snnbench.nn.blocks import PerTimestep, SpikingBlock
 from snnbench.nn.fold import fold_batch_norm
 from snnbench.nn.functional import lif_sequence
-from snnbench.nn.neuron import LIF, NeuronSpec
+from snnbench.nn.neuron import LIF
+from snnbench.nn.neuron_spec import NeuronSpec
 from snnbench.run.timing import cuda
 from snnbench.run.timing.interleaved import measure
 

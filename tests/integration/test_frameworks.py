@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from snnbench.engine.dense.lif import lif_spikes
-from snnbench.nn.neuron import NeuronSpec, Reset
+from snnbench.nn.neuron_spec import NeuronSpec, Reset
 from snnbench.results.counts import LayerRecord, OpCount, Profile, Role
 
 # the packages' own deprecations are theirs to fix

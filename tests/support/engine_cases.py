@@ -18,7 +18,7 @@ from snnbench.engine.kernels.neuron_kernel import NeuronKernel
 from snnbench.engine.kernels.segment import LayerAdds, Segment
 from snnbench.engine.kernels.workspace import Workspace
 from snnbench.engine.plan import DenseCurrent, EventCurrent, NeuronStep, SpikeScale, Value
-from snnbench.nn.neuron import NeuronSpec
+from snnbench.nn.neuron_spec import NeuronSpec
 
 FORMATS = ("float32", "float64", "int16", "bfloat16")
 Pair = tuple[int, int]

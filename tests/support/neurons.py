@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from snnbench.nn.functional import spike
-from snnbench.nn.neuron import LIF, Neuron, NeuronSpec
+from snnbench.nn.neuron import LIF, Neuron
+from snnbench.nn.neuron_spec import NeuronSpec
 
 
 def spikes_by_spec(spec: NeuronSpec, x: Tensor) -> Tensor:

@@ -12,7 +12,8 @@ from torch import Tensor
 from snnbench.core.kernel_cache import njit
 from snnbench.engine.neurons import kernel_constants
 from snnbench.nn.functional import lif_sequence
-from snnbench.nn.neuron import Neuron, NeuronSpec
+from snnbench.nn.neuron import Neuron
+from snnbench.nn.neuron_spec import NeuronSpec
 
 Reals = NDArray[np.floating]
 _BLOCK = 2048

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from snnbench.engine.neurons import kernel_constants, known_spec
 from snnbench.nn.blocks import PerTimestep, SpikingBlock
-from snnbench.nn.neuron import NeuronSpec
+from snnbench.nn.neuron_spec import NeuronSpec
 
 _BLOCK = 512
 """Neurons of a program: four warps, in which each thread moves 16 bytes of float32 at once."""

@@ -25,7 +25,8 @@ from snnbench.engine.plan import (
     Value,
 )
 from snnbench.nn.fold import fold_batch_norm
-from snnbench.nn.neuron import Neuron, NeuronSpec
+from snnbench.nn.neuron import Neuron
+from snnbench.nn.neuron_spec import NeuronSpec
 
 
 @torch.no_grad()

@@ -18,7 +18,8 @@ from torch import distributed as dist
 from torch.autograd.function import once_differentiable
 
 from snnbench.core.threads import run_on_threads
-from snnbench.nn.neuron import LIF_KIND, Neuron, NeuronSpec
+from snnbench.nn.neuron import Neuron
+from snnbench.nn.neuron_spec import LIF_KIND, NeuronSpec
 from snnbench.nn.norm import ThresholdDependentBatchNorm2d
 from snnbench.train.fast import kernels
 from snnbench.train.fast.sync import Moments, SynchronisedBatchNorm2d, input_gradient, joined

@@ -12,7 +12,7 @@ from snnbench.engine.execute import DenseNeurons
 from snnbench.engine.plan import DenseCurrent, DenseStep, EventCurrent, NeuronStep, Plan, Value
 from snnbench.engine.program import Settings
 from snnbench.engine.store import Store
-from snnbench.nn.neuron import NeuronSpec
+from snnbench.nn.neuron_spec import NeuronSpec
 
 FIRST, POOLED, SECOND = 1, 2, 3
 

@@ -11,7 +11,8 @@ from snnbench.engine.dense.packed import PackedConv2d, PackedLinear, prepack, un
 from snnbench.nn.blocks import PerTimestep, SpikingBlock
 from snnbench.nn.fold import fold_batch_norm
 from snnbench.nn.functional import lif_sequence
-from snnbench.nn.neuron import LIF, NeuronSpec
+from snnbench.nn.neuron import LIF
+from snnbench.nn.neuron_spec import NeuronSpec
 from snnbench.nn.norm import calibrate_batch_norm
 from snnbench.nn.twin import ann_twin
 from snnbench.zoo import registry

@@ -11,7 +11,8 @@ from torch import nn
 
 from snnbench.engine.dense.lif import lif_spikes
 from snnbench.engine.neurons import kernel_constants, known_spec, without_kernels
-from snnbench.nn.neuron import IF, LIF, Neuron, NeuronSpec
+from snnbench.nn.neuron import IF, LIF, Neuron
+from snnbench.nn.neuron_spec import NeuronSpec
 
 
 class Described(Neuron):

@@ -21,7 +21,7 @@ from snnbench.engine.plan import (
 )
 from snnbench.engine.store import Store
 from snnbench.engine.synapses import expected_adds, windows
-from snnbench.nn.neuron import NeuronSpec
+from snnbench.nn.neuron_spec import NeuronSpec
 
 
 def _plan() -> Plan:

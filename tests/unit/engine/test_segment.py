@@ -15,7 +15,7 @@ from snnbench.engine.kernels.neuron_kernel import NeuronKernel
 from snnbench.engine.kernels.segment import Segment
 from snnbench.engine.kernels.workspace import Workspace
 from snnbench.engine.plan import DenseCurrent, EventCurrent, NeuronStep, Value
-from snnbench.nn.neuron import NeuronSpec
+from snnbench.nn.neuron_spec import NeuronSpec
 
 every_format = pytest.mark.parametrize("weights_dtype", FORMATS)
 both_threads = pytest.mark.parametrize("threads", [1, 2])

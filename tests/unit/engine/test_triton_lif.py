@@ -12,7 +12,8 @@ from snnbench.engine.dense.packed import prepack
 from snnbench.engine.dense.triton_lif import TritonLIF, fuse_lif_for_cuda, lif_sequence_triton
 from snnbench.nn.blocks import PerTimestep, SpikingBlock
 from snnbench.nn.fold import fold_batch_norm
-from snnbench.nn.neuron import IF, LIF, NeuronSpec
+from snnbench.nn.neuron import IF, LIF
+from snnbench.nn.neuron_spec import NeuronSpec
 
 
 def eighths(*shape: int, seed: int = 0) -> Tensor:

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from snnbench.engine.plan import DenseCurrent, DenseStep, EventCurrent, NeuronStep, Plan, Value
 from snnbench.nn.blocks import PerTimestep
-from snnbench.nn.neuron import LIF, NeuronSpec
+from snnbench.nn.neuron import LIF
+from snnbench.nn.neuron_spec import NeuronSpec
 from snnbench.run.config import configure
 from snnbench.run.engine_pass import check_engine, run_engine
 from snnbench.zoo import registry

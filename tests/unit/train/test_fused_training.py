@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from snnbench.nn.blocks import PerTimestep, Shortcut, SpikingBlock, conv_norm
 from snnbench.nn.functional import lif_sequence
-from snnbench.nn.neuron import LIF, Neuron, NeuronSpec
+from snnbench.nn.neuron import LIF, Neuron
+from snnbench.nn.neuron_spec import NeuronSpec
 from snnbench.nn.norm import ChannelAffine, ThresholdDependentBatchNorm2d
 from snnbench.train.fast.fused import spikes_of
 from snnbench.train.fast.optimise import FusedLIF, optimise

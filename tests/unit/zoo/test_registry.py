@@ -1,6 +1,7 @@
 import shutil
 import subprocess
 import sys
+from importlib import invalidate_caches
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -137,6 +138,7 @@ def test_what_is_not_counted_leaves_the_version(layers: Path):
         layers / "train" / "fast" / "kernels.py",
         layers / "render" / "text.py",
         layers / "nn" / "meters.py",
+        layers / "nn" / "neuron_spec.py",
     ):
         assert changed(path, "import annotations", "import division") == version
     assert changed(neuron, "from torch", "# PyTorch's\n\nfrom torch") == version
@@ -151,6 +153,21 @@ def test_the_version_follows_the_builder_s_module(tmp_path: Path, monkeypatch: p
     for body in ("return 1", "return 1  # a remark", "return 2"):
         (tmp_path / "zoo_of_a_test.py").write_text(f'def build():\n    """Make."""\n    {body}\n')
         versions.append(Benchmark(path=CARD, builder="zoo_of_a_test:build").version)
+    assert versions[0] == versions[1] != versions[2]
+
+
+def test_the_version_follows_the_module_of_neurons_of_your_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    text = CARD.read_text().replace('class = "LIF"', 'class = "neurons_of_a_test:Own"')
+    with pytest.raises(UsageError, match="neuron class neurons_of_a_test:Own does not exist"):
+        version_of(tmp_path, text)
+    versions = []
+    for body in ("pass", "pass  # a remark", "threshold = 2"):
+        (tmp_path / "neurons_of_a_test.py").write_text(f"class Own:\n    {body}\n")
+        invalidate_caches()
+        versions.append(version_of(tmp_path, text))
     assert versions[0] == versions[1] != versions[2]
 
 

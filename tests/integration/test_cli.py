@@ -46,11 +46,16 @@ def small_state() -> dict[str, torch.Tensor]:
 def test_run_leaves_a_valid_result_and_a_report(
     invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looked_up: list[str] = []
+    rooms: set[str] = set()
     get = registry.get
-    monkeypatch.setattr(registry, "get", lambda name: looked_up.append(name) or get(name))
+
+    def noted(name: str) -> registry.Benchmark:
+        rooms.add(sys._getframe(1).f_globals["__name__"].rpartition(".")[0])
+        return get(name)
+
+    monkeypatch.setattr(registry, "get", noted)
     code, out, _ = invoke(*SMALL)
-    assert looked_up == ["resnet19"], "once, and what it names is handed down"
+    assert rooms == {"snnbench.cli"}, "what a name stands for is handed down"
     folder = tmp_path / "results" / "resnet19"
     assert code == 0
     assert "untrained" in out

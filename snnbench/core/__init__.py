@@ -4,7 +4,7 @@ errors         the error tree and its exit codes; each message is one line
 version        the version of snnbench
 lazy           faces of rooms: names that load on first use
 units          unit factors; the only file with powers of ten
-statistics     confidence intervals of proportions
+statistics     confidence intervals of proportions, and quartiles
 files          written completely or not at all, named safely; temporary folders
 signals        Ctrl-C and SIGTERM, granted when harmless
 progress       where long work says how far it is

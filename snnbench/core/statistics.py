@@ -1,9 +1,10 @@
-"""Confidence intervals of proportions."""
+"""Confidence intervals of proportions, and quartiles."""
 
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
+from collections.abc import Sequence
+from statistics import NormalDist, quantiles
 
 
 def wilson(correct: int, samples: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -23,3 +24,11 @@ def wilson(correct: int, samples: int, confidence: float = 0.95) -> tuple[float,
     spread = z * math.sqrt(share * (1 - share) / samples + z * z / (4 * samples * samples))
     scale = 1 + z * z / samples
     return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+
+
+def quartiles(values: Sequence[float]) -> tuple[float, float]:
+    """First and third quartile, interpolated; of a single value that value."""
+    if len(values) == 1:
+        return values[0], values[0]
+    first, _, third = quantiles(values, n=4, method="inclusive")
+    return first, third

@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from snnbench.core.files import write_atomically
+from snnbench.core.statistics import quartiles
 from snnbench.render import canvas, text
 from snnbench.results.layer_latency import (
     LatencyCurve,
@@ -26,7 +27,6 @@ from snnbench.results.layer_latency import (
     LayerLatencyResult,
     break_even,
     interrupted_share,
-    quartiles,
 )
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import median, quantiles
+from statistics import median
 
+from snnbench.core.statistics import quartiles
 from snnbench.results.run import DataInfo, Environment, RunConfig, WeightsInfo
 
 
@@ -153,14 +154,6 @@ def interrupted_share(curves: Sequence[LatencyCurve]) -> float | None:
     if not points or None in interrupted:
         return None
     return sum(filter(None, interrupted)) / sum(len(point.event_s) for point in points)
-
-
-def quartiles(values: Sequence[float]) -> tuple[float, float]:
-    """First and third quartile, interpolated; of a single value that value."""
-    if len(values) == 1:
-        return values[0], values[0]
-    first, _, third = quantiles(values, n=4, method="inclusive")
-    return first, third
 
 
 def _ratios(numerators: Sequence[float], denominators: Sequence[float]) -> list[float]:

@@ -23,13 +23,14 @@ import torch
 from torch import Tensor, nn
 
 import snnbench
+from snnbench.core.statistics import quartiles
 from snnbench.engine.dense.packed import prepack
 from snnbench.engine.layer_latency import TimedLayer, threshold_for
 from snnbench.nn.fold import fold_batch_norm
 from snnbench.nn.neuron import LIF
 from snnbench.nn.norm import calibrate_batch_norm
 from snnbench.nn.twin import ann_twin
-from snnbench.results.layer_latency import LayerShape, quartiles
+from snnbench.results.layer_latency import LayerShape
 from snnbench.zoo import registry
 
 FIRING_RATE = 0.13

@@ -29,9 +29,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from snnbench.core.statistics import quartiles
 from snnbench.nn.blocks import PerTimestep, SpikingBlock
 from snnbench.nn.neuron import LIF
-from snnbench.results.layer_latency import quartiles
 from snnbench.train.fast.optimise import optimise
 from snnbench.zoo import registry
 

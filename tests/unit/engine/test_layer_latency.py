@@ -20,7 +20,6 @@ from snnbench.results.layer_latency import (
     LayerShape,
     break_even,
     interrupted_share,
-    quartiles,
 )
 
 
@@ -110,7 +109,6 @@ def test_speedups_are_medians_over_rounds() -> None:
     assert measured.speedup == 4.0
     assert measured.speedup_quartiles == (3.5, 4.5)
     assert measured.speedup_over_convolution == 4.0
-    assert quartiles([7.0]) == (7.0, 7.0)
 
 
 def test_break_even_lies_where_event_time_reaches_dense_time() -> None:

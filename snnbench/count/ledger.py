@@ -238,7 +238,7 @@ class Ledger:
         if unfinished:
             entry, extra = next(iter(unfinished.items()))
             found.append(
-                f"{entry} was called {self._steps[entry]} times, which is no multiple of "
+                f"{entry} was called {self._steps[entry]} times, which is not a multiple of "
                 f"timesteps={self._timesteps} ({extra} left over): check T, or pass layout="
             )
         if self._timesteps is None and any(layer.role is Role.NEURON for layer in layers):

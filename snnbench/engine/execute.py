@@ -94,7 +94,7 @@ class DenseLayer:
             out = merged.reshape(*inputs[0].shape[:2], *merged.shape[1:])
         if self._fires and not ((out == 0) | (out == 1)).all():
             kind = type(step.module).__name__
-            msg = f"'{step.name}' puts out other values than 0 and 1: set {kind}.graded = True"
+            msg = f"'{step.name}' outputs values other than 0 and 1: set {kind}.graded = True"
             raise StructureError(msg)
         store.put(step.output, out)
 

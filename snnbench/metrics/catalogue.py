@@ -141,7 +141,7 @@ class Measured:
 
     Attributes:
         values: Every metric that is compared but times; ``None`` is unknown.
-        lower_bounds: Those whose value is only a lower bound.
+        lower_bounds: Metrics whose value is only a lower bound.
     """
 
     values: Values

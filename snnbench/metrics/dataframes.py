@@ -29,7 +29,7 @@ def layer_dataframe(profile: Profile, engine: EngineRun | None = None) -> pd.Dat
     """One row per layer, exact counts over all samples and timesteps.
 
     Args:
-        profile: Of a network.
+        profile: Counts of a network.
         engine: What the event engine executed of it.
 
     Returns:

@@ -44,7 +44,7 @@ class Metric:
     Attributes:
         name: As in ``--fail-above``; a part before a dot names a group.
         title: What it is, as a phrase.
-        unit: Of its values.
+        unit: Unit of its values.
         family: See ``Family``. Tables for people show a COUNT per sample.
         lower_is_better: ``None`` where neither direction is better.
         gated: See ``Gated``.
@@ -56,7 +56,7 @@ class Metric:
         run: Its value of the whole run; by default a COUNT is the sum over the layers of the SNN.
         lower_bound: Whether the value of a run is only a lower bound.
         timing: ``Timing.name``, if it is a time; then it has a value for each batch size.
-        header: Of its column in the report's table of layers; empty if it has none there.
+        header: Header of its column in the report's table of layers; empty if it has none there.
         screen: What the summary on the screen calls it; empty if it is not shown there.
     """
 

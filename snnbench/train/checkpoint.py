@@ -59,16 +59,16 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     Attributes:
         recipe: Its recipe.
         benchmark_version: Hash of the card and of the network's source.
-        train_sha256: Of the training data.
-        test_sha256: Of the test data.
+        train_sha256: Hash of the training data.
+        test_sha256: Hash of the test data.
         processes: That share a step.
         epoch: The next step's, from 0.
         step: The next one of that epoch, from 0.
-        sums: Of that epoch's steps before it.
+        sums: Sums over that epoch's steps before it.
         history: The epochs done.
         best: Test accuracy, or minus the training loss, of the best epoch.
         scaler: State of the gradient scaler of ``16-mixed``, whose counts must stay integers.
-        versions: Of snnbench and torch, to explain a difference.
+        versions: Versions of snnbench and torch, to explain a difference.
         files: SHA-256 of the tensor files.
     """
 
@@ -141,7 +141,7 @@ def load(folder: Path) -> tuple[State, dict[str, Tensor], dict[str, Tensor]]:
         except OSError as error:
             _refuse(newest, name, str(error.strerror))
         if found != state.files.get(name):
-            _refuse(newest, name, "its SHA-256 is another")
+            _refuse(newest, name, "its SHA-256 differs")
     optimiser = safetensors.torch.load_file(newest / _OPTIMISER)
     return state, weight_files.load_state(newest / _WEIGHTS), optimiser
 
@@ -171,7 +171,7 @@ def check_same(state: State, ours: State) -> None:
         if before != now:
             found.append(f"{label} {str(before)[:12]}, not {str(now)[:12]}")
     if found:
-        msg = f"the checkpoint is of another training ({'; '.join(found)}); choose another --out"
+        msg = f"the checkpoint is from another training ({'; '.join(found)}); choose another --out"
         raise UsageError(msg)
 
 

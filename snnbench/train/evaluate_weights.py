@@ -64,7 +64,7 @@ def evaluate_weights(
         data: ``KIND=PATH``; embedded data by default, for weights that were trained on it.
         timesteps: One test for each T; that of the weights by default, else the card's.
         width: Channel multiplier.
-        options: Of the card.
+        options: Options of the card.
         batch_size: Samples at once in each process.
         samples: How many, evenly spread; all by default.
         cache: Where framed events are kept.
@@ -119,7 +119,7 @@ def _test_set(
     if data is None and told.data not in (None, test.info.name):
         msg = (
             f"the weights were trained on {told.data}, not on the embedded {test.info.name}; "
-            "say with --data what to test them on"
+            "name a labelled data set with --data"
         )
         raise UsageError(msg)
     return test

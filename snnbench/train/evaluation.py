@@ -26,8 +26,8 @@ class Scores:
 
     Attributes:
         samples: Tested.
-        correct: Of them, those whose class has the largest output.
-        correct_top5: Those whose class is among the five largest; ``None`` up to ten classes.
+        correct: Samples whose class has the largest output.
+        correct_top5: Samples whose class is among the five largest; ``None`` up to ten classes.
         firing_rate: Spikes per neuron and timestep, of all neurons; ``None`` for an ANN.
     """
 

@@ -23,12 +23,12 @@ class EpochRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     Attributes:
         epoch: From 1.
-        lr: Of its last step.
+        lr: Learning rate of its last step.
         loss: Mean over the samples, each with the weights of its own step.
         train_accuracy: Likewise, a share.
         firing_rate: Spikes per neuron and timestep, sampled; ``None`` for an ANN.
         samples: Trained on.
-        seconds: Of training, without the test.
+        seconds: Time of training, without the test.
         images_per_s: Samples per second of training.
         pipeline_images_per_s: Samples per second that the input pipeline could have delivered.
         test_correct: ``None`` without a test.
@@ -82,7 +82,7 @@ class Board:
     """TensorBoard's view of the epochs, in ``folder/tensorboard``.
 
     Args:
-        folder: Of the training.
+        folder: Folder of the training.
         start: Epochs already there that stay; later ones of an earlier attempt are hidden.
     """
 

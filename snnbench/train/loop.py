@@ -51,7 +51,7 @@ class Job:
         train: Training part.
         indices: Samples of it to train on.
         test: Test part, if there is one.
-        folder: Of checkpoints, which are made every ``checkpoint_every_s`` within an epoch.
+        folder: Folder of checkpoints, which are made every ``checkpoint_every_s`` within an epoch.
     """
 
     fabric: Fabric

@@ -28,7 +28,7 @@ class Machine:
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         devices: Processes on this node; ``None`` is 1, or as many as ``torchrun`` started.
         num_nodes: Nodes; ``None`` is 1, or as many as ``torchrun`` knows.
-        threads: Of torch in each process; ``None`` shares the cores between the processes.
+        threads: PyTorch threads in each process; ``None`` shares the cores between the processes.
     """
 
     device: str = "cpu"

@@ -18,7 +18,7 @@ class TrainingProgress:
 
     Args:
         epochs: In all.
-        samples: Of an epoch.
+        samples: Samples per epoch.
         shown: Whether this process is the one that speaks.
     """
 

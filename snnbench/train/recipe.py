@@ -52,22 +52,22 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         data: ``KIND=PATH``; ``None`` is the card's embedded data.
         timesteps: T. The ANN twin has T = 1, and sees the mean of the T frames of events.
         width: Channel multiplier.
-        options: Of the card, by name; in files they stand beside the other fields.
+        options: Options of the card, by name; in files they stand beside the other fields.
         twin: Train the ANN twin.
         epochs: Passes over the training part.
         batch_size: Samples per process and step.
         loss: ``cross-entropy`` of the outputs, or their ``mse`` (mean squared error).
         optimizer: ``SGD`` or ``Adam``.
         lr: First learning rate.
-        momentum: Of SGD; beta_1 of Adam.
-        weight_decay: On weights; tdBN and biases are spared.
+        momentum: Momentum of SGD, or beta_1 of Adam.
+        weight_decay: Decay of weights; tdBN and biases are spared.
         schedule: ``step`` multiplies the rate by ``lr_factor`` every ``lr_step_epochs``; ``cosine``
             lets it fall to zero, step by step, along half a cosine.
         lr_step_epochs: See ``schedule``.
         lr_factor: See ``schedule``.
-        precision: Of the training steps, as Lightning Fabric names it; tests are in the type
+        precision: Number format of steps, as Lightning Fabric names it; tests are in the type
             of the weights.
-        seed: Of the first weights, the order and the augmentation.
+        seed: Seed of the first weights, the order and the augmentation.
         limit_train: Train on so many samples, evenly spread over the training part.
         test: Test after every epoch; ``False`` where there is no test part.
     """

@@ -79,7 +79,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Closed-form numbers at width 1 and default options, worked out in the card's comments.
 
     Attributes:
-        parameters: Of the spiking network.
+        parameters: Parameters of the spiking network.
         twin_dense_macs: Dense MACs of the ANN twin for one sample.
         spiking_layers: Layers of neurons, the head's included.
     """

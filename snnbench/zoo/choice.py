@@ -12,7 +12,7 @@ from snnbench.zoo.registry import Benchmark
 from snnbench.zoo.shipped import Facts, facts
 
 WIDTH = 1.0
-"""Of a network whose width nobody asks for."""
+"""Width of a network if nothing else decides it."""
 
 # beyond these a value is a typing error that torch would answer with a crash
 _MOST = 10**9

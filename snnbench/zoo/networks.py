@@ -112,7 +112,7 @@ def info(
     """Provenance of the weights in a network.
 
     Args:
-        benchmark: That the network is of.
+        benchmark: The benchmark that the network belongs to.
         network: Its state is hashed.
         source: File or ``shipped:NAME``; ``None`` is untrained.
         untrained: Description if so.

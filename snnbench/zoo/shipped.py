@@ -82,7 +82,7 @@ def find(
 
     Args:
         benchmark: To run.
-        kind: Of the data; ``None`` is unknown, for which nothing fits.
+        kind: Kind of the data; ``None`` is unknown, for which nothing fits.
         width: Channel multiplier; ``None`` is any.
         options: Value of every option of the card.
         timesteps: T; among weights for several the same T is taken first.

@@ -70,7 +70,7 @@ def load_state(path: str | Path) -> dict[str, Tensor]:
     for name, value in tensors.items():
         if not isinstance(name, str) or not is_dense(value):
             msg = (
-                f"weights {path} are no state dict of dense tensors: entry {name!r} is a "
+                f"weights {path} are not a state dict of dense tensors: entry {name!r} is a "
                 f"{type(value).__name__}; save model.state_dict()"
             )
             raise WeightsError(msg)

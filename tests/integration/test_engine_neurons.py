@@ -197,7 +197,7 @@ def test_other_values_than_spikes_are_refused() -> None:
     model = lively(Between(Undeclared(threshold=0.5)))
     with pytest.raises(
         StructureError,
-        match=r"'neuron' puts out other values than 0 and 1: set Undeclared\.graded = True",
+        match=r"'neuron' outputs values other than 0 and 1: set Undeclared\.graded = True",
     ):
         snnbench.compile(model, frames(), mode="event")
 

@@ -311,4 +311,4 @@ def test_timesteps_that_do_not_divide_the_calls_are_reported() -> None:
     with snnbench.profile(lif, timesteps=4, layout="step") as p, torch.no_grad():
         for _ in range(3):
             lif(torch.ones(1, 2, 3))
-    assert any("no multiple of timesteps=4" in warning for warning in p.result.warnings)
+    assert any("not a multiple of timesteps=4" in warning for warning in p.result.warnings)

@@ -32,7 +32,7 @@ _REAL: dict[torch.dtype, type[np.floating[Any]]] = {
     torch.bfloat16: np.float32,
 }
 _TILE_BYTES = 16 * 1024
-"""Of a tile's potentials at all timesteps."""
+"""Memory of a tile's potentials at all timesteps."""
 _TILE_LENGTHS = (64, 1024)
 """Least and most, before whole rows are made of them."""
 _SMALL = 1 << 15
@@ -74,7 +74,7 @@ def spikes_of(currents: Sequence[Tensor], norms: Sequence[Norm], spec: NeuronSpe
         currents: One or two, [T, N, C, H, W]; see ``is_supported``. The first may be expanded
             along T: what is the same at every timestep is then computed once.
         norms: One for each, ``None`` for a current that is not normalised.
-        spec: Of the neurons; see ``known_spec``.
+        spec: Spec of the neurons; see ``known_spec``.
 
     Returns:
         0.0 or 1.0, [T, N, C, H, W], channels last in memory.
@@ -129,7 +129,7 @@ class _Affine:
         """p, q, r of the input's gradient ``p * grad + q * x + r``.
 
         Args:
-            sums: Of grad and ``grad * (x - mean)``, [2, C].
+            sums: Sums of grad and ``grad * (x - mean)``, [2, C].
             repeats: How often each element of x is in the batch.
         """
         if not self.count:
@@ -146,7 +146,7 @@ class _Layout:
     """How one call goes through memory.
 
     Args:
-        shape: Of the spikes, [T, N, C, H, W].
+        shape: Shape of the spikes, [T, N, C, H, W].
         real: In which to compute.
     """
 

@@ -148,7 +148,7 @@ def forward(
         affine: Scale and shift of the first, then of the second branch, [4, tile].
         neuron: Decay, threshold, width of the surrogate's window.
         spikes: Written, [T, M].
-        thread: Of those that share the call.
+        thread: Number of this thread among those that share the call.
         threads: How many they are.
     """
     tile = affine.shape[1]

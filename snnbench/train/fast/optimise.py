@@ -52,7 +52,7 @@ class FusedLIF(Neuron):
     Args:
         neuron: Computes what kernels do not support. Like the norms, it keeps its place in the
             network and is no child.
-        norms: Of the currents, in order.
+        norms: Batch norms of the currents, in order.
     """
 
     def __init__(self, neuron: Neuron, *norms: Norm) -> None:

@@ -39,7 +39,7 @@ def joined(own: Moments, group: dist.ProcessGroup | None) -> Moments:
     """Moments of the batches of all processes, in one collective call.
 
     Args:
-        own: Of this process; the numbers of elements may differ.
+        own: Statistics of this process; the numbers of elements may differ.
         group: ``None`` for the default group.
     """
     C = len(own.mean)
@@ -141,9 +141,9 @@ def input_gradient(
     """Batch norm's input gradient as ``p * grad + q * x + r``, p, q, r per channel.
 
     Args:
-        means: Of grad and of ``grad * (x - mean)`` over the batch, [2, C].
+        means: Means of grad and of ``grad * (x - mean)`` over the batch, [2, C].
         weight: [C].
-        mean: Of x, [C].
+        mean: Mean of x, [C].
         inverse: ``1 / sqrt(var + eps)``, [C].
     """
     p = weight * inverse

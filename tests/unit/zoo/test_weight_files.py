@@ -112,7 +112,7 @@ def test_torchscript_is_refused(tmp_path: Path) -> None:
     [
         ({"a": torch.zeros(1), "epoch": 3}, "entry 'epoch' is a int; save model.state_dict"),
         ({1: torch.zeros(1)}, "entry 1 is a Tensor"),
-        ({"a": torch.eye(2).to_sparse()}, "no state dict of dense tensors: entry 'a'"),
+        ({"a": torch.eye(2).to_sparse()}, "not a state dict of dense tensors: entry 'a'"),
         (torch.zeros(2), "hold no state dict of tensors"),
         ([torch.zeros(2)], "hold no state dict of tensors"),
         ({}, "hold no state dict of tensors"),

@@ -30,18 +30,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("snnbench", "spiking networks (snnbench)")
     group.addoption(
         "--snnbench-baseline",
-        metavar="DIR",
-        help="Compare what snn_benchmark counts with the results in DIR, one file per test.",
+        metavar="FOLDER",
+        help="Compare what snn_benchmark counts with the baselines in FOLDER, one file per test.",
     )
     group.addoption(
         "--snnbench-update",
         action="store_true",
-        help="Accept what is counted: write it to the baseline instead of comparing.",
+        help="Write what is counted to the baselines instead of comparing it with them.",
     )
     group.addoption(
         "--snnbench-results",
-        metavar="DIR",
-        help="Also write every result to DIR, for `snnbench compare` and `snnbench history`.",
+        metavar="FOLDER",
+        help="Write every result to FOLDER as well, for `snnbench compare` and `snnbench history`.",
     )
 
 
@@ -49,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker; check the options before any test runs."""
     config.addinivalue_line("markers", _MARKER)
     if config.option.snnbench_update and not config.option.snnbench_baseline:
-        msg = "--snnbench-update needs --snnbench-baseline DIR: the folder to write to"
+        msg = "--snnbench-update needs --snnbench-baseline FOLDER, the folder to write to"
         raise pytest.UsageError(msg)
     for name in _FOLDERS:
         given = getattr(config.option, name)

@@ -237,7 +237,7 @@ def test_a_read_only_folder_is_told(run: Run, pytester: pytest.Pytester) -> None
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("--snnbench-update",), "--snnbench-update needs --snnbench-baseline DIR"),
+        (("--snnbench-update",), "--snnbench-update needs --snnbench-baseline FOLDER"),
         (("--snnbench-baseline", "taken", "--snnbench-update"), "*taken cannot be made: *"),
         (("--snnbench-results", "taken"), "--snnbench-results *taken cannot be made: *"),
     ],

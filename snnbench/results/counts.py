@@ -97,14 +97,8 @@ class SideOps:
     membrane_updates: int = 0
 
     def __add__(self, other: SideOps) -> SideOps:
-        return SideOps(
-            bias_adds=self.bias_adds + other.bias_adds,
-            residual_adds=self.residual_adds + other.residual_adds,
-            pool_ops=self.pool_ops + other.pool_ops,
-            norm_ops=self.norm_ops + other.norm_ops,
-            elementwise_muls=self.elementwise_muls + other.elementwise_muls,
-            membrane_updates=self.membrane_updates + other.membrane_updates,
-        )
+        mine, theirs = asdict(self), asdict(other)
+        return SideOps(**{kind: mine[kind] + theirs[kind] for kind in mine})
 
 
 class Role(StrEnum):
@@ -223,12 +217,9 @@ class LayerRecord:
             "input_nonzero": self.input_nonzero,
             "input_sites": self.input_sites,
             "input_density": self.input_density,
-            "dense_macs": self.dense.macs,
-            "dense_acs": self.dense.acs,
-            "in_image_macs": self.in_image.macs,
-            "in_image_acs": self.in_image.acs,
-            "effective_macs": self.effective.macs,
-            "effective_acs": self.effective.acs,
+            **{f"dense_{kind}": number for kind, number in asdict(self.dense).items()},
+            **{f"in_image_{kind}": number for kind, number in asdict(self.in_image).items()},
+            **{f"effective_{kind}": number for kind, number in asdict(self.effective).items()},
             "estimated_synops": self.estimated_synops,
             **asdict(self.side),
             "output_alphabet": _kind(self.output_alphabet),

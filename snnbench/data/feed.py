@@ -1,4 +1,4 @@
-"""From a labelled set to batches: who gets which samples, and fetching them ahead in threads."""
+"""From a data set to batches: who gets which samples, and fetching them ahead in threads."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def read(root: Path, wanted: Wanted) -> DataSet:
         )
     else:
         listing = listing.for_outputs(draw.outputs)
-        description = f"images of a folder, test draw, centre-cropped; {listing.labelling}"
+        description = f"images of a folder, {wanted.part} draw, centre-cropped; {listing.labelling}"
     lazy = lazy_images(listing, shape, root.resolve().name, description)
     fits = is_small(shape[1:]) and len(lazy) * math.prod(shape) <= MEMORY_LIMIT_BYTES
     return _decoded(lazy, listing, wanted) if fits and draw is None else lazy

@@ -103,6 +103,12 @@ def open_set(
         raise DataError(msg)
     wanted = Wanted(spec=spec, part=part, timesteps=timesteps, draw=draw, cache=cache, show=show)
     opened = _open_embedded(wanted) if data is None else _open_files(data, wanted)
+    if draw is None and opened.labels is None:
+        msg = (
+            f"{opened.name} has no labels, without which nothing is trained or evaluated; "
+            "choose labelled data"
+        )
+        raise DataError(msg)
     if spec.kind == "events":
         return opened
     return replace(opened, mean=spec.mean, std=spec.std, peak=_PEAK)

@@ -109,6 +109,8 @@ def test_another_format_is_one_reader_and_one_line(tmp_path, monkeypatch):
     )
     red = named.inputs[:, 0, 0, 0] * SMALL.std[0] + SMALL.mean[0]
     assert {round(255 * level) for level in red.tolist()} < {7, 9, 30}
+    with pytest.raises(DataError, match="has no labels, without which nothing is trained"):
+        opened(f"numbers={tmp_path}", "test")
     with pytest.raises(DataError, match="the kinds that fit are nmnist, dvs-gesture, cifar10-dvs"):
         opened(f"numbers={tmp_path}", spec=EVENTS)
 

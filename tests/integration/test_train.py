@@ -59,7 +59,8 @@ def test_a_training_leaves_weights_with_evidence(trained: Path) -> None:
     assert told["status"] == facts["status"] == "trained"
     assert told["benchmark_version"] == registry.get("resnet19").version
     assert json.loads(told["width"]) == 0.0625
-    assert json.loads(told["neuron"]) == {"decay": 0.25, "threshold": 1.0, "surrogate_width": 1.0}
+    constants = {"decay": 0.25, "threshold": 1.0, "surrogate_width": 1.0}
+    assert json.loads(told["neuron"]) == {"class": "LIF", **constants}
     assert json.loads(told["command"])[:3] == ["snnbench", "train", "resnet19"]
     assert facts["weights_sha256"] == sha256(trained)
     assert facts["test_samples"] == 300

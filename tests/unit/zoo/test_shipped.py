@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from snnbench.core.errors import UsageError, WeightsError
@@ -177,4 +178,5 @@ def test_without_weights_that_fit_a_run_is_untrained(tmp_path: Path):
     config = configure(registry.get("resnet19"), width=0.375)
     assert (config.weights, config.twin_weights) == (None, None)
     assert (config.width, config.options, config.timesteps) == (0.375, PAPER, 6)
+    Image.new("RGB", (32, 32)).save(tmp_path / "own.png")
     assert configure(registry.get("resnet19"), data=str(tmp_path), width=0.125).weights is None

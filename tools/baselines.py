@@ -56,7 +56,13 @@ def run(name: str) -> RunResult:
     """
     benchmark = registry.get(name)
     config = configure(
-        benchmark, untrained=True, width=0.125, samples=2, threads=1, with_latency=False
+        benchmark,
+        untrained=True,
+        width=0.125,
+        samples=2,
+        batch_size=2,
+        threads=1,
+        with_latency=False,
     )
     with tempfile.TemporaryDirectory() as folder:
         return runner.run(benchmark, config, Silent(), Path(folder))

@@ -11,6 +11,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from snnbench.core.process import seed_everything
+from snnbench.nn.blocks import SpikingBlock, conv_norm
+from snnbench.nn.neuron import LIF
 from snnbench.results.run import DataInfo
 from snnbench.train.checkpoint import State, Sums
 from snnbench.train.loop import Job, Loop
@@ -70,15 +72,34 @@ def small_recipe(**changes: object) -> Recipe:
     return Recipe(**values)  # type: ignore[arg-type]
 
 
-def small_network(*, twin: bool = False, seed: int = 0) -> nn.Module:
+def small_network(*, twin: bool = False, seed: int = 0, width: float = 0.0625) -> nn.Module:
     seed_everything(seed)
     return networks.build(
         registry.get("resnet19"),
         timesteps=2,
-        width=0.0625,
+        width=width,
         options={"shortcut": "paper"},
         twin=twin,
         channels_last=True,
+    )
+
+
+class _Repeated(nn.Sequential):
+    """Images [N, C, H, W] to the logits [N, classes] of two timesteps, averaged."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.expand(2, *x.shape)).mean(0)
+
+
+def shallow_network(*, seed: int = 0) -> nn.Module:
+    """One block of a spiking ResNet, which learns surely and fast."""
+    seed_everything(seed)
+    return _Repeated(
+        conv_norm(3, 8, 3, stride=2),
+        LIF(),
+        SpikingBlock("basic", 8, 16, stride=2),
+        nn.Flatten(2),
+        nn.Linear(16 * 8 * 8, 10),
     )
 
 

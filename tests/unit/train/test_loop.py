@@ -12,7 +12,13 @@ from pathlib import Path
 import msgspec
 import pytest
 import torch
-from support.train_cases import Patches, make_loop, shallow_network, small_network, small_recipe
+from support.train_cases import (
+    Patches,
+    make_loop,
+    shallow_network,
+    small_network,
+    small_recipe,
+)
 from torch import Tensor, nn
 
 from snnbench.core.errors import SnnbenchError, UsageError

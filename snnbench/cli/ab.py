@@ -43,11 +43,7 @@ _OWN_OPTIONS = ("--out",)
 )
 @options.flag("--fail-inconclusive", "Exit with code 3 if times are inconclusive.")
 @options.option(
-    "--repo",
-    "Any folder of the git repository.",
-    type=options.PATH,
-    default=".",
-    metavar="FOLDER",
+    "--repo", "Any folder of the git repository.", type=options.PATH, default=".", metavar="FOLDER"
 )
 @options.flag("--install", "Install the dependencies of each revision separately (downloads them).")
 @options.flag("--keep", "Keep the environments of both revisions.")
@@ -121,8 +117,7 @@ def ab_command(
     if fail_inconclusive and not code and report.inconclusive:
         code = verdict.INCONCLUSIVE
         click.echo(
-            f"exit code {code}, because times are inconclusive (--fail-inconclusive)",
-            err=True,
+            f"exit code {code}, because times are inconclusive (--fail-inconclusive)", err=True
         )
     return code
 

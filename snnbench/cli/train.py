@@ -84,10 +84,7 @@ _SPINS = ("GOMP_SPINCOUNT", "20000")
 )
 @options.integer("--limit-train", "Number of training samples, spread evenly.", otherwise="all")
 @options.option(
-    "--test/--no-test",
-    "Measure the accuracy after each epoch.",
-    default=None,
-    otherwise="test",
+    "--test/--no-test", "Measure the accuracy after each epoch.", default=None, otherwise="test"
 )
 @options.machine
 @options.flag("--resume", "Continue from the last checkpoint in the folder.")

@@ -65,7 +65,7 @@ class Counts(msgspec.Struct, kw_only=True, frozen=True):
     def plus(
         self, snn: Profile, twin: Profile, *, samples: int, correct: tuple[int, int]
     ) -> Counts:
-        """These counts and those of further samples, ``correct`` by the SNN and its twin."""
+        """Add the counts of further samples, of which SNN and twin classified ``correct`` right."""
         return Counts(
             key=self.key,
             done=self.done + samples,

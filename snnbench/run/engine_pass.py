@@ -15,7 +15,7 @@ from snnbench.count.profiler import profile
 from snnbench.engine import runtime
 from snnbench.engine.kernels.ceiling import METHOD, measure_adds_per_s
 from snnbench.engine.plan import DenseStep, EventCurrent, NeuronStep, Plan, SpikeScale, fires
-from snnbench.nn.layout import layout_of
+from snnbench.nn.layout import Layout
 from snnbench.nn.meters import record_spikes
 from snnbench.results.counts import LayerRecord
 from snnbench.results.run import Check, EngineLayer, EngineRun, EngineStep, RunConfig
@@ -29,13 +29,14 @@ _STEPS_BUDGET_S = 1.0
 
 
 def compile_events(
-    folded: nn.Module, one: Tensor, config: RunConfig, reporter: Reporter
+    folded: nn.Module, one: Tensor, layout: Layout, config: RunConfig, reporter: Reporter
 ) -> tuple[EventModel | None, EngineRun | None]:
     """Compile a folded network for events and record what it does, unless the engine is off.
 
     Args:
         folded: The spiking network without batch norms.
         one: Its input of one sample.
+        layout: Axes of the input.
         config: What the run was asked for.
         reporter: Shows why the engine is left out, if it is.
 
@@ -49,7 +50,7 @@ def compile_events(
         return None, None
     with reporter.stage("compiling for events", 1):
         try:
-            return run_engine(folded, one, config)
+            return run_engine(folded, one, layout, config)
         except StructureError as error:
             if config.engine != "auto":
                 raise
@@ -57,12 +58,15 @@ def compile_events(
     return None, None
 
 
-def run_engine(folded: nn.Module, batch: Tensor, config: RunConfig) -> tuple[EventModel, EngineRun]:
+def run_engine(
+    folded: nn.Module, batch: Tensor, layout: Layout, config: RunConfig
+) -> tuple[EventModel, EngineRun]:
     """Compile a folded network, run it on a batch, and set it against the network.
 
     Args:
         folded: The spiking network without batch norms, on the CPU.
         batch: Its input.
+        layout: Axes of the input.
         config: What the run was asked for; ``engine`` is the mode and not ``off``.
 
     Returns:
@@ -75,14 +79,15 @@ def run_engine(folded: nn.Module, batch: Tensor, config: RunConfig) -> tuple[Eve
     start = time.perf_counter()
     model = _compiled(folded, batch, config, str(config.engine))
     compile_s = time.perf_counter() - start
+    samples = layout.samples(batch)
     output, spikes = model(batch), model.spikes(batch)
     expected_output, flipped, sites = _compared(folded, batch, spikes)
-    counted, rounding = _counted(folded, batch, spikes, timesteps=config.timesteps)
+    counted, rounding = _counted(folded, batch, spikes, timesteps=config.timesteps, samples=samples)
     run = EngineRun(
         mode=str(config.engine),
         weights_dtype=str(config.weights_dtype),
         threads=config.threads,
-        batch_size=layout_of(batch).samples(batch),
+        batch_size=samples,
         compile_s=compile_s,
         output_max_abs_difference=float((output - expected_output).abs().max()),
         output_max_abs=float(expected_output.abs().max()),
@@ -146,10 +151,9 @@ def _compared(
 
 
 def _counted(
-    folded: nn.Module, batch: Tensor, spikes: Mapping[str, Tensor], *, timesteps: int
+    folded: nn.Module, batch: Tensor, spikes: Mapping[str, Tensor], *, timesteps: int, samples: int
 ) -> tuple[dict[str, LayerRecord], int]:
     """Layers of the network fed with these spikes, by name, and how many others it fires."""
-    samples = layout_of(batch).samples(batch)
     numbers = {name: fired.to(batch.dtype) for name, fired in spikes.items()}
     with (
         profile(folded, timesteps=timesteps, batch_size=samples) as counts,

@@ -54,7 +54,7 @@ def measure_layers(
             ``samples``.
         rates: Firing rates in (0, 1].
         layers: ``unique`` measures one layer of every shape, ``all`` each of them.
-        reporter: Told about progress.
+        reporter: Shows progress.
 
     Raises:
         SnnbenchError: Anything the user can put right; see the subclasses.

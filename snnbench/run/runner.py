@@ -54,10 +54,12 @@ def _run(
         counts = count(prepared, config, reporter, folder=folder, context=context)
         fold = check_fold(prepared, reporter)
         if config.latency:
-            event, engine = compile_events(fold.network, prepared.one, config, reporter)
+            inputs, layout = prepared.samples.inputs, prepared.layout
+            event, engine = compile_events(fold.network, prepared.one, layout, config, reporter)
             networks = fast_networks(event, fold.network, prepared.twin)
-            inputs = prepared.samples.inputs
-            timings = time_networks(networks, inputs, config, reporter, round_s=fold.seconds)
+            timings = time_networks(
+                networks, inputs, layout, config, reporter, round_s=fold.seconds
+            )
     count_checks = check_counts(benchmark.card, config, prepared, counts, reporter)
     return RunResult(
         benchmark=config.benchmark,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from snnbench.engine.dense.packed import prepack
 from snnbench.nn.fold import fold_batch_norm
-from snnbench.nn.layout import layout_of
+from snnbench.nn.layout import Layout
 from snnbench.results.run import (
     DENSE_TIMING,
     EVENT_TIMING,
@@ -50,6 +50,7 @@ def fast_networks(
 def time_networks(
     networks: Mapping[str, nn.Module],
     inputs: Tensor,
+    layout: Layout,
     config: RunConfig,
     reporter: Reporter,
     *,
@@ -60,14 +61,14 @@ def time_networks(
     Args:
         networks: By name; ``ann-twin`` sees the twin's input.
         inputs: Samples; a larger batch repeats them.
-        config: Of the run. Batch sizes that the user did not ask for are timed only if the
-            estimate from one sample is affordable.
-        reporter: Told about progress and about what is left out.
+        layout: Axes of the samples.
+        config: What the run was asked for. Batch sizes that the user did not ask for are timed
+            only if the estimate from one sample is affordable.
+        reporter: Shows progress and what is left out.
         round_s: Guess of the seconds that one call of every network takes, for one sample.
     """
     asked = config.latency_batches
     timings: list[Timing] = []
-    layout = layout_of(inputs)
     for batch in asked or (1, _LARGE_BATCH):
         if timings:
             round_s = _round_s(timings)
@@ -82,7 +83,7 @@ def time_networks(
             continue
         runs = _runs(batch_s)
         timings += _time_batch(
-            networks, layout.first_samples(inputs, batch), config, reporter, runs=runs
+            networks, layout.first_samples(inputs, batch), layout, config, reporter, runs=runs
         )
     return tuple(timings)
 
@@ -90,12 +91,12 @@ def time_networks(
 def _time_batch(
     networks: Mapping[str, nn.Module],
     batch: Tensor,
+    layout: Layout,
     config: RunConfig,
     reporter: Reporter,
     *,
     runs: int,
 ) -> tuple[Timing, ...]:
-    layout = layout_of(batch)
     samples = layout.samples(batch)
     inputs = {name: layout.twin_input(batch) if name == TWIN_TIMING else batch for name in networks}
     with reporter.stage(f"timing, batch of {samples}", _PERCENT) as show:

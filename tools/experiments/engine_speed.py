@@ -27,6 +27,7 @@ from snnbench.core.statistics import quartiles
 from snnbench.engine.dense.packed import prepack
 from snnbench.engine.layer_latency import TimedLayer, threshold_for
 from snnbench.nn.fold import fold_batch_norm
+from snnbench.nn.meters import record_spikes
 from snnbench.nn.neuron import LIF
 from snnbench.nn.norm import calibrate_batch_norm
 from snnbench.nn.twin import ann_twin
@@ -71,18 +72,10 @@ def tuned_network(name: str, T: int, rate: float = FIRING_RATE) -> tuple[nn.Modu
 
 
 def firing_rates(network: nn.Module, x: Tensor) -> list[float]:
-    """Of every layer of neurons, in order of execution."""
-    rates: list[float] = []
-    handles = [
-        module.register_forward_hook(lambda _m, _args, out: rates.append(float(out.mean())))
-        for module in network.modules()
-        if isinstance(module, LIF)
-    ]
-    with torch.inference_mode():
+    """Firing rate of every layer of neurons, in order of execution."""
+    with torch.inference_mode(), record_spikes(network) as spikes:
         network(x)
-    for handle in handles:
-        handle.remove()
-    return rates
+    return [float(fired.double().mean()) for fired in spikes.values()]
 
 
 def ways(network: nn.Module, x: Tensor, formats: tuple[str, ...]) -> dict[str, Callable]:

@@ -82,7 +82,7 @@ def measure(
         processes: Worker processes, one after another: memory layout differs between processes
             more than between runs.
         progress: Called with (timed runs and warm-up calls so far, all of them).
-        note: Told how each network ran on a GPU: as a CUDA graph or eagerly, with the reason.
+        note: Called with how each network ran on a GPU: as a CUDA graph or eagerly, and why.
 
     Returns:
         One ``Timing`` per network and process, processes in order.

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from snnbench.engine.plan import DenseCurrent, DenseStep, EventCurrent, NeuronStep, Plan, Value
 from snnbench.nn.blocks import PerTimestep
+from snnbench.nn.layout import IMAGES
 from snnbench.nn.neuron import LIF
 from snnbench.nn.neuron_spec import NeuronSpec
 from snnbench.run.config import configure
@@ -123,7 +124,7 @@ def engine(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr("snnbench.engine.runtime.compile", compiled)
         config = configure(registry.get("resnet19"), timesteps=T, threads=1, engine=mode)
         with torch.inference_mode():
-            return run_engine(Network(), torch.randn(1, 3, 6, 6), config)[1]
+            return run_engine(Network(), torch.randn(1, 3, 6, 6), IMAGES, config)[1]
 
     return run
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from snnbench.engine.kernels import ceiling
 from snnbench.engine.kernels.ceiling import measure_adds_per_s
+from snnbench.nn.layout import IMAGES
 from snnbench.results.run import Timing
 from snnbench.run import timing_pass
 from snnbench.run.config import configure
@@ -60,7 +61,7 @@ def timed(networks: int, batches: tuple[int, ...] | None) -> tuple[list[str], tu
     config = configure(registry.get("resnet19"), latency_batches=batches)
     notes = Notes()
     made = {name: nn.Identity() for name in ("snn-event", "ann-twin", "other")[:networks]}
-    timings = time_networks(made, torch.zeros(2, 3, 8, 8), config, notes, round_s=1.0)
+    timings = time_networks(made, torch.zeros(2, 3, 8, 8), IMAGES, config, notes, round_s=1.0)
     return notes.notes, timings
 
 

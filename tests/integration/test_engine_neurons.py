@@ -17,6 +17,7 @@ from snnbench.engine.lowering.lower import lower
 from snnbench.engine.plan import DenseStep, EventCurrent, SpikeScale
 from snnbench.nn.blocks import PerTimestep
 from snnbench.nn.fold import fold_batch_norm
+from snnbench.nn.layout import FRAMES
 from snnbench.nn.neuron import LIF, Neuron
 from snnbench.run.config import configure
 from snnbench.run.engine_pass import check_engine, run_engine
@@ -119,7 +120,7 @@ def test_a_run_records_what_ran_and_finds_no_difference(name: str) -> None:
         get("resnet19"), timesteps=T, threads=1, engine="event", weights_dtype="float64"
     )
     with torch.no_grad():
-        _, record = run_engine(folded.double(), x.double(), config)
+        _, record = run_engine(folded.double(), x.double(), FRAMES, config)
     assert (record.flipped_spikes, record.flipped_by_rounding) == (0, 0)
     assert record.spike_sites == 3 * T * N * C * 36
     steps = {step.name: step for step in record.steps}

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import psutil
 import pytest
 import torch
-from support.engine_nets import lively, margin, put_output, quarters
+from support.engine_nets import lively, margin, quarters, send_output
 from torch import Tensor, nn
 
 import snnbench
@@ -292,11 +292,12 @@ def test_workers_after_the_engine_has_run(method: str):
     engine = compiled(threads=2)
     expected = engine(inputs()).flatten().tolist()  # threads of the engine run from here on
     context = multiprocessing.get_context(method)
-    results = context.Queue()
-    worker = context.Process(target=put_output, args=(engine, inputs(), results))
+    results, sender = context.Pipe(duplex=False)
+    worker = context.Process(target=send_output, args=(engine, inputs(), sender))
     worker.start()
+    sender.close()  # so that a worker that dies ends the wait for its results
     try:
-        assert results.get(timeout=600) == expected
+        assert results.recv() == expected
     finally:
         worker.kill()
         worker.join()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import multiprocessing
+from multiprocessing.connection import Connection
 
 import numpy as np
 import torch
@@ -150,7 +150,7 @@ def dense_run(model: nn.Module, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
     return folded(x), spikes
 
 
-def put_output(engine: EventModel, x: Tensor, results: multiprocessing.Queue[list[float]]) -> None:
+def send_output(engine: EventModel, x: Tensor, results: Connection) -> None:
     """Run a network in a worker process; here, since workers must be able to import it."""
     torch.set_num_threads(1)  # PyTorch's own threads do not survive a fork
-    results.put(engine(x).flatten().tolist())
+    results.send(engine(x).flatten().tolist())

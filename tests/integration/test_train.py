@@ -93,7 +93,8 @@ def test_an_evaluation_agrees_with_the_training(
 ) -> None:
     file = str(trained / "weights.safetensors")
     code, out, _ = invoke(
-        *("evaluate", "resnet19", "--weights", file, "-T", "1,3", "--out", "found.json")
+        *("evaluate", "resnet19", "--weights", file, "-T", "1,3", "--out", "found.json"),
+        *("--batch-size", "16"),  # as in training: other batches may round otherwise
     )
     assert code == 0
     facts = json.loads((trained / "training.json").read_text())

@@ -51,7 +51,8 @@ def test_the_command_trains_and_evaluates_in_two_processes(tmp_path: Path) -> No
     facts = json.loads((tmp_path / "training.json").read_text())
     assert facts["processes"] == 2
     assert facts["log"][0]["samples"] == 64
-    arguments = ("evaluate", "resnet19", "--weights", str(tmp_path / "weights.safetensors"))
+    weights = ("--weights", str(tmp_path / "weights.safetensors"))
+    arguments = ("evaluate", "resnet19", *weights, "--batch-size", "16")  # as in training
     launcher = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 import torch
-from experiments import engine_speed as bench
 
 import snnbench
 from snnbench.engine.layer_latency import TimedLayer
+from tools.experiments import engine_speed as bench
 
 ROUNDS = 9
 

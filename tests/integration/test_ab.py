@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 from support.command_line import Invoke, invoker
 from support.factories import make_result, timing
-from support.interrupts import listen_to_ctrl_c
 
 from snnbench.cli import ab
 from snnbench.compare.ab import revisions, turns
@@ -281,7 +280,6 @@ def test_ctrl_c_leaves_nothing_behind(repository: Path, tmp_path: Path) -> None:
         env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=listen_to_ctrl_c,  # noqa: PLW1509 - it starts no thread
     )
     results = tmp_path / "results"
     while process.poll() is None and not list(results.rglob("stderr.log")):

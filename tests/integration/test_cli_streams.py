@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.interrupts import listen_to_ctrl_c
 
 from snnbench.results.files import load
 from snnbench.run import counting_pass
@@ -148,7 +147,6 @@ def test_an_interrupted_run_keeps_earlier_results_and_resumes(tmp_path: Path) ->
         [sys.executable, "-c", INTERRUPTED, *options, str(out)],
         capture_output=True,
         text=True,
-        preexec_fn=listen_to_ctrl_c,
         check=False,
     )
     assert run.returncode == 130, run.stderr

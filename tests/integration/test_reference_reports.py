@@ -5,14 +5,13 @@ from __future__ import annotations
 from importlib.metadata import version
 from pathlib import Path
 
-import baselines
 import pytest
-import reference_reports
-from reference_reports import FOLDER, REFERENCES
 
 from snnbench.compare.words import sentences
 from snnbench.render.folder import write_report
 from snnbench.results.files import load
+from tools import baselines, reference_reports
+from tools.reference_reports import FOLDER, REFERENCES
 
 
 def test_every_reference_is_committed_and_says_nothing_of_folders() -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 import torch
 from support.command_line import Invoke, invoker
-from support.interrupts import listen_to_ctrl_c
 
 from snnbench.train import checkpoint
 from snnbench.zoo import registry, weight_files
@@ -141,7 +140,6 @@ def interrupted(folder: Path, number: signal.Signals, steps: int) -> tuple[int, 
         [sys.executable, "-c", script, *SMALL, "--checkpoint-every", "0", "--out", str(folder)],
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=listen_to_ctrl_c,
         check=False,
     )
     return done.returncode, done.stderr

@@ -16,7 +16,6 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
-from support.interrupts import listen_to_ctrl_c
 from torch import Tensor, nn
 
 from snnbench.core.errors import OutputError, SnnbenchError, UsageError
@@ -227,7 +226,6 @@ interleaved.measure(a, a, runs=1, warmup=1, threads=1, device="cpu", batch_size=
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment,
-        preexec_fn=listen_to_ctrl_c,  # noqa: PLW1509 - pytest runs one thread here
     ) as caller:
         try:
             assert caller.stdin is not None

@@ -1,0 +1,1 @@
+"""What remakes baselines and reference reports, and experiments; run from the checkout."""

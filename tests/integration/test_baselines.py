@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import baselines
 import pytest
 
 from snnbench.compare.words import sentences
@@ -12,6 +11,7 @@ from snnbench.results.counts import Role
 from snnbench.results.files import load
 from snnbench.results.run import RunResult
 from snnbench.zoo import registry
+from tools import baselines
 
 OURS = sorted(path.stem for path in baselines.FOLDER.glob("*.json"))
 

@@ -82,7 +82,10 @@ def test_the_same_numbers_never_step(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "change"),
     [
-        ("weights", lambda r: replace(r, weights=replace(r.weights, sha256="ef" * 32))),
+        (
+            "weights",
+            lambda r: replace(r, weights=replace(r.weights, status="trained", sha256="ef" * 32)),
+        ),
         ("data", lambda r: replace(r, data=replace(r.data, sha256="ef" * 32))),
         ("benchmark_version", lambda r: replace(r, benchmark_version="f" * 64)),
         ("seed", lambda r: replace(r, config=replace(r.config, seed=7))),

@@ -10,6 +10,7 @@ from torch.nn import functional as F  # noqa: N812 - the name everybody knows
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from snnbench.core.errors import StructureError
+from snnbench.nn.meters import evaluating
 
 
 class ThresholdDependentBatchNorm2d(nn.BatchNorm2d):
@@ -138,19 +139,17 @@ def calibrate_batch_norm(model: nn.Module, inputs: Tensor) -> int:
         for name, module in model.named_modules()
         if isinstance(module, _BatchNorm) and module.running_mean is not None
     }
-    modes = {module: module.training for module in model.modules()}
     seen: set[str] = set()
     handles = [
         module.register_forward_pre_hook(partial(_take_statistics, name, seen))
         for name, module in layers.items()
     ]
     try:
-        model.eval()(inputs)
+        with evaluating(model):
+            model(inputs)
     finally:
         for handle in handles:
             handle.remove()
-        for module, training in modes.items():
-            module.training = training
     return len(seen)
 
 

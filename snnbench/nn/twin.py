@@ -36,10 +36,15 @@ def ann_twin(snn: nn.Module) -> nn.Module:
         )
         raise StructureError(msg)
     twin = _replace(twin, _to_ann, {})
-    for module in twin.modules():
+    run_one_timestep(twin)
+    return twin
+
+
+def run_one_timestep(network: nn.Module) -> None:
+    """Set every ``timesteps`` attribute in a network to 1."""
+    for module in network.modules():
         if isinstance(getattr(module, "timesteps", None), int):
             module.timesteps = 1  # type: ignore[assignment]
-    return twin
 
 
 def _replace(

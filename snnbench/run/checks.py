@@ -13,6 +13,7 @@ from snnbench.core.progress import Reporter
 from snnbench.nn.fold import fold_batch_norm, measure_folding
 from snnbench.nn.layout import Layout
 from snnbench.nn.meters import tick, ticks
+from snnbench.nn.twin import run_one_timestep
 from snnbench.results.run import Check, Folding, RunConfig
 from snnbench.run.building_pass import Prepared
 from snnbench.run.counting_pass import Counted
@@ -56,9 +57,7 @@ def check_folding(network: nn.Module, one: Tensor, layout: Layout) -> Check:
     or not; a single timestep in float64 shows whether the folding itself is right.
     """
     exact = copy.deepcopy(network).double()
-    for module in exact.modules():
-        if isinstance(getattr(module, "timesteps", None), int):
-            module.timesteps = 1  # type: ignore[assignment]
+    run_one_timestep(exact)
     step = layout.first_timestep(one).double()
     folding = measure_folding(exact, fold_batch_norm(exact), step)
     difference = folding.output_max_abs_difference / max(folding.output_max_abs, 1e-300)

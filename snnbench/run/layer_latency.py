@@ -36,6 +36,7 @@ _ROUNDS = 15
 _FEWEST_SAMPLES = 2  # batch statistics need more than one
 
 
+@memory_shortage_explained("--batch-size, --timesteps or --width")
 def measure_layers(
     benchmark: Benchmark,
     config: RunConfig,
@@ -59,31 +60,7 @@ def measure_layers(
     Raises:
         SnnbenchError: Anything the user can put right; see the subclasses.
     """
-    with memory_shortage_explained("--batch-size, --timesteps or --width"):
-        return _measure(benchmark, config, check_rates(rates), layers, reporter)
-
-
-def check_rates(rates: Sequence[float]) -> tuple[float, ...]:
-    """Firing rates in rising order, each once.
-
-    Raises:
-        UsageError: There is none, or one is not in (0, 1].
-    """
-    wrong = [rate for rate in rates if not 0 < rate <= 1]  # nan compares to nothing
-    if wrong or not rates:
-        which = f"got {wrong[0]:g}" if wrong else "got none"
-        msg = f"--rates must be firing rates in (0, 1], such as 0.05,0.1; {which}"
-        raise UsageError(msg)
-    return tuple(sorted(set(rates)))
-
-
-def _measure(
-    benchmark: Benchmark,
-    config: RunConfig,
-    rates: tuple[float, ...],
-    layers: Layers,
-    reporter: Reporter,
-) -> LayerLatencyResult:
+    rates = check_rates(rates)
     set_threads(config.threads)
     seed_everything(config.seed)
     with reporter.stage("building the network", 1):
@@ -131,6 +108,20 @@ def _measure(
         curves=tuple(curves),
         created_utc=datetime.now(tz=UTC).isoformat(timespec="seconds"),
     )
+
+
+def check_rates(rates: Sequence[float]) -> tuple[float, ...]:
+    """Firing rates in rising order, each once.
+
+    Raises:
+        UsageError: There is none, or one is not in (0, 1].
+    """
+    wrong = [rate for rate in rates if not 0 < rate <= 1]  # nan compares to nothing
+    if wrong or not rates:
+        which = f"got {wrong[0]:g}" if wrong else "got none"
+        msg = f"--rates must be firing rates in (0, 1], such as 0.05,0.1; {which}"
+        raise UsageError(msg)
+    return tuple(sorted(set(rates)))
 
 
 def _prepare(benchmark: Benchmark, config: RunConfig) -> tuple[nn.Module, Samples, WeightsInfo]:

@@ -19,6 +19,7 @@ from snnbench.run.timing_pass import fast_networks, time_networks
 from snnbench.zoo.registry import Benchmark
 
 
+@memory_shortage_explained("--batch-size, --samples, --timesteps or --width")
 def run(
     benchmark: Benchmark, config: RunConfig, reporter: Reporter, folder: Path | None = None
 ) -> RunResult:
@@ -36,13 +37,6 @@ def run(
     Raises:
         SnnbenchError: Anything the user can put right; see the subclasses.
     """
-    with memory_shortage_explained("--batch-size, --samples, --timesteps or --width"):
-        return _run(benchmark, config, reporter, folder)
-
-
-def _run(
-    benchmark: Benchmark, config: RunConfig, reporter: Reporter, folder: Path | None
-) -> RunResult:
     environment = capture(config.threads, config.device)
     set_threads(config.threads)
     seed_everything(config.seed)

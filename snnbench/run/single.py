@@ -138,6 +138,8 @@ def count_model(
     )
 
 
+@memory_shortage_explained("--input, --batch-size or --timesteps")
+@current_folder_importable()
 def profile_target(
     target: str,
     *,
@@ -175,43 +177,39 @@ def profile_target(
             raise UsageError(msg)
     sample = _parse_shape(shape)
     seed_everything(seed)
-    with (
-        memory_shortage_explained("--input, --batch-size or --timesteps"),
-        current_folder_importable(),
-    ):
-        model = import_model(target)
-        steps = _draw(values, (timesteps, batch_size, *sample))
-        x = LAYOUTS[layout].arrange(steps)
-        drawn = steps if layout == "loop" else x  # all timesteps are hashed, seen or not
+    model = import_model(target)
+    steps = _draw(values, (timesteps, batch_size, *sample))
+    x = LAYOUTS[layout].arrange(steps)
+    drawn = steps if layout == "loop" else x  # all timesteps are hashed, seen or not
 
-        def call(each: Tensor) -> None:
-            size = "x".join(map(str, each.shape))
-            refused = f"{target} does not take an input of {size} (--layout {layout})"
-            # PyTorch's composite operations reach the profiler whole only in inference mode
-            with torch.inference_mode(), user_errors(refused):
-                model(each)
+    def call(each: Tensor) -> None:
+        size = "x".join(map(str, each.shape))
+        refused = f"{target} does not take an input of {size} (--layout {layout})"
+        # PyTorch's composite operations reach the profiler whole only in inference mode
+        with torch.inference_mode(), user_errors(refused):
+            model(each)
 
-        result = count_model(
-            model,
-            x,
-            benchmark=target,
-            weights=f"as {target} made them",
-            data=lambda samples: DataInfo(
-                name=f"random {values}",
-                description=f"random {values} values, seed {seed}: no real data",
-                sha256=sha256(drawn.contiguous().numpy().tobytes()).hexdigest(),
-                samples=samples,
-                labelled=False,
-            ),
-            timesteps=timesteps,
-            layout=layout,
-            batch_size=batch_size,
-            seed=seed,
-            ann=ann,
-            neurons=tuple(map(import_neuron, neurons)),
-            strict=strict,
-            call=call,
-        )
+    result = count_model(
+        model,
+        x,
+        benchmark=target,
+        weights=f"as {target} made them",
+        data=lambda samples: DataInfo(
+            name=f"random {values}",
+            description=f"random {values} values, seed {seed}: no real data",
+            sha256=sha256(drawn.contiguous().numpy().tobytes()).hexdigest(),
+            samples=samples,
+            labelled=False,
+        ),
+        timesteps=timesteps,
+        layout=layout,
+        batch_size=batch_size,
+        seed=seed,
+        ann=ann,
+        neurons=tuple(map(import_neuron, neurons)),
+        strict=strict,
+        call=call,
+    )
     return replace(result, title=f"{result.title} ({target})")
 
 

@@ -190,7 +190,6 @@ MODES = {
 
 @settings(
     max_examples=300,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(cases())
@@ -226,7 +225,7 @@ def _ones_like_layer(layer: nn.Module) -> nn.Module:
     return layer.double()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(synapses_with_input())
 def test_the_reference_equals_a_layer_of_ones(drawn: tuple[nn.Module, Tensor]) -> None:
     """A layer of ones sums the inputs each output can see: on a mask, that counts the triples."""

@@ -24,7 +24,6 @@ FLIPS_PER_NEURON = 1e-5
 SILENT, FIRING = 1e6, 1e-6
 SETTINGS = settings(
     max_examples=int(os.environ.get("SNNBENCH_EXAMPLES", "75")),
-    deadline=None,
     suppress_health_check=list(HealthCheck),
 )
 

@@ -47,7 +47,7 @@ def leaf(shape: tuple[int, ...], layout: str) -> tuple[Tensor, Tensor]:
     return source, view.contiguous() if layout == "images" else view
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(cases())
 def test_equals_the_plain_layers(case: dict):
     torch.manual_seed(case["seed"])

@@ -81,7 +81,7 @@ def told(comparison: Comparison) -> list[str]:
     return [to_table(whole), to_markdown(whole), to_json(whole), to_junit(whole)]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(result=results(), exact=st.booleans())
 def test_a_result_is_equal_to_itself(result: RunResult, *, exact: bool) -> None:
     comparison = compare_runs([result], [result], limits((), exact=exact))
@@ -90,7 +90,7 @@ def test_a_result_is_equal_to_itself(result: RunResult, *, exact: bool) -> None:
     assert (comparison.refused, comparison.allowed, comparison.added) == ((), (), ())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(one=results(), two=results())
 def test_better_one_way_is_worse_the_other(one: RunResult, two: RunResult) -> None:
     there = compare_runs([one], [two], DEFAULT, EVERYTHING)
@@ -106,7 +106,7 @@ def test_better_one_way_is_worse_the_other(one: RunResult, two: RunResult) -> No
     assert gone <= set(back.added)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(one=results(), two=results(), seed=st.integers(0, 99))
 def test_the_order_of_layers_does_not_matter(one: RunResult, two: RunResult, seed: int) -> None:
     layers = list(two.snn.layers)
@@ -119,7 +119,7 @@ def test_the_order_of_layers_does_not_matter(one: RunResult, two: RunResult, see
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(parts=st.lists(results(), min_size=1, max_size=4), seed=st.integers(0, 99))
 def test_the_order_of_files_does_not_matter(parts: list[RunResult], seed: int) -> None:
     # a time of its own each: the first run of a side is the one whose counts are compared
@@ -139,7 +139,7 @@ def test_the_order_of_files_does_not_matter(parts: list[RunResult], seed: int) -
     assert codes[0] == codes[1]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(one=results(), two=results(), allow=st.booleans())
 def test_any_two_compare_or_are_refused_with_a_reason(
     one: RunResult, two: RunResult, *, allow: bool
@@ -199,7 +199,7 @@ def compared(base: Path, head: Path) -> Report | None:
         return None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_a_hostile_file_is_refused_or_compared_but_counts_never_pass(
     saved: Path, data: st.DataObject

@@ -140,7 +140,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("results") / "result.json"
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(result=results())
 def test_results_survive(path: Path, result: RunResult) -> None:
     save(result, path)
@@ -168,7 +168,7 @@ def whole(path: Path) -> bytes:
     return path.read_bytes()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_a_field_that_is_gone_renamed_or_of_another_type(
     path: Path, whole: bytes, data: st.DataObject
@@ -197,7 +197,7 @@ def loaded(path: Path) -> RunResult | None:
         return None
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_damaged_bytes_never_raise_anything_else(
     path: Path, whole: bytes, data: st.DataObject
@@ -212,7 +212,7 @@ def test_damaged_bytes_never_raise_anything_else(
         assert load(path) == result
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_a_truncated_file_is_refused(path: Path, whole: bytes, data: st.DataObject) -> None:
     path.write_bytes(whole[: data.draw(st.integers(0, len(whole) - 3))])

@@ -1,17 +1,13 @@
 """Augmentation of batches of images."""
 
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.labelled_sets import shifted_slowly, views_of
 
 from snnbench.data.augment import mirrored, shifted
 
-# a loaded machine may be slow without being wrong
-PATIENT = settings(deadline=None)
 
-
-@PATIENT
 @given(
     st.tuples(st.integers(1, 4), st.integers(1, 3), st.integers(3, 20), st.integers(3, 20)),
     st.integers(0, 2**31),

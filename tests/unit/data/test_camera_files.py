@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tonic
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.recorded import AEDAT2, write_aedat2, write_gesture
 
@@ -117,7 +117,6 @@ def test_bad_gestures_are_named(tmp_path, array, problem):
 
 @pytest.mark.filterwarnings("ignore:Reading `.npy` or `.npz` file required additional header")
 @given(data=st.data())
-@settings(deadline=None)
 def test_a_broken_array_is_a_data_error(tmp_path_factory, data):
     path = write_gesture(tmp_path_factory.mktemp("x") / "3.npy", [(1, 2, 1, 3), (4, 5, 0, 6)])
     whole = path.read_bytes()

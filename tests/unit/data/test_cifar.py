@@ -7,14 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from snnbench.core.errors import DataError
 from snnbench.data.cifar import find_batches, read_binary, read_python
-
-# a loaded machine may be slow without being wrong
-PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 SHAPE = (3, 32, 32)
 
@@ -133,7 +130,6 @@ def test_pickles_with_other_content(tmp_path, content, problem):
 CONTENT = python_two({b"data": batch(1)[0], b"labels": [3]})
 
 
-@PATIENT
 @given(
     flips=st.lists(st.tuples(st.integers(0, 180), st.integers(0, 255)), max_size=4),
     cut=st.integers(0, len(CONTENT)),

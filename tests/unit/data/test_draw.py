@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import sklearn.datasets
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from PIL import Image
@@ -28,8 +28,6 @@ from snnbench.results.run import DataInfo
 from snnbench.zoo.card import InputSpec
 
 REAL_DATA = os.environ.get("SNNBENCH_DATA")
-# a loaded machine may be slow without being wrong
-PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 EVENTS = InputSpec(
     kind="events", shape=(2, 20, 24), dataset="x", embedded="digit-saccades", slice_us=30_000
@@ -396,7 +394,6 @@ def a_set(samples: int) -> DataSet:
     )
 
 
-@PATIENT
 @given(available=st.integers(1, 60), data=st.data(), seed=st.integers(0, 2**32 - 1))
 def test_draws_are_repeatable_and_distinct_and_grow_at_the_end(available, data, seed):
     samples = data.draw(st.integers(1, available))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.recorded import write_aer
 
@@ -18,9 +18,6 @@ from snnbench.data.events import (
     read_recording,
 )
 from snnbench.data.saccades import CONTRAST, CONTRAST_RATIO, EVENT_DTYPE, image_side, record
-
-# a loaded machine may be slow without being wrong
-PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 SENSOR = (34, 34)
 TRIANGLE_US = 300_000
@@ -116,7 +113,6 @@ def make_events(rows: list[tuple[int, int, int, int]]) -> np.ndarray:
 ROWS = st.tuples(st.integers(0, 4), st.integers(0, 3), st.integers(0, 99), st.integers(0, 1))
 
 
-@PATIENT
 @given(recordings=st.lists(st.lists(ROWS, max_size=30), min_size=1, max_size=3))
 def test_frames_count_the_events_of_their_slice(recordings):
     framing = Framing(sensor=(4, 5), timesteps=6, slice_us=15, values="counts")

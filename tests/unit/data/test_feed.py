@@ -7,15 +7,12 @@ from concurrent.futures import Future
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from snnbench.core.errors import DataError, UsageError
 from snnbench.data.feed import batches, feed
 from snnbench.results.run import DataInfo
-
-# a loaded machine may be slow without being wrong
-PATIENT = settings(deadline=None)
 
 
 class Numbers:
@@ -56,7 +53,6 @@ def wait_until(condition):
 sizes = st.tuples(st.integers(1, 60), st.integers(1, 7), st.integers(1, 5))
 
 
-@PATIENT
 @given(sizes, st.integers(0, 2**32 - 1), st.integers(0, 50), st.booleans(), st.booleans())
 def test_ranks_together_take_the_batches_of_one_process(numbers, seed, epoch, shuffle, drop_last):
     samples, size, world = numbers

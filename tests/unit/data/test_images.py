@@ -4,15 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from snnbench.core.errors import DataError
 from snnbench.data.images import crop_box, mode_of, read_crop
-
-# a loaded machine may be slow without being wrong
-PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 SMALL = (3, 32, 32)
 
@@ -26,7 +23,6 @@ def save(path: Path, pixels: np.ndarray) -> Path:
     return path
 
 
-@PATIENT
 @given(
     width=st.integers(1, 3000),
     height=st.integers(1, 3000),
@@ -81,7 +77,6 @@ def test_truncated_image_is_named(tmp_path, suffix, keep):
         read_crop(path, SMALL)
 
 
-@PATIENT
 @given(flips=st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), min_size=1, max_size=5))
 def test_corrupt_bytes_give_an_image_or_a_data_error(tmp_path_factory, flips):
     path = tmp_path_factory.mktemp("corrupt") / "a.png"

@@ -278,7 +278,7 @@ several = st.lists(
     sensor=st.tuples(st.integers(1, 128), st.integers(1, 128)),
     order=st.randoms(use_true_random=False),
 )
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_cached_uncached_and_tonics_frames_are_the_same(tmp_path_factory, found, sensor, order):
     """Whatever the order in which files and events were written."""
     framing = Framing(sensor=sensor, timesteps=3, slice_us=20_000, values="counts")

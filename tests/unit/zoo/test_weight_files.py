@@ -142,7 +142,7 @@ def test_files_that_are_none(tmp_path: Path, name: str) -> None:
         load_state(Path(__file__))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_damaged_files_are_refused_in_one_line(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

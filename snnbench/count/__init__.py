@@ -14,15 +14,6 @@ clock           which slice is which timestep and sample
 ledger          the running sums
 """
 
-from typing import TYPE_CHECKING
+import lazy_loader
 
-from snnbench.core.lazy import lazy
-
-if TYPE_CHECKING:
-    from snnbench.count.fanout import axis_fanout as axis_fanout
-    from snnbench.count.profiler import profile as profile
-    from snnbench.count.rules import rule as rule
-else:
-    __getattr__, __dir__, __all__ = lazy(
-        __name__, profiler="profile", rules="rule", fanout="axis_fanout"
-    )
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from dataclasses import dataclass, field
-from dataclasses import replace as replace_fields
+from dataclasses import dataclass, field, replace as replace_fields
 
 from snnbench.count.clock import CallAxes, LayerCalls, Layout, Mode, Split, axes_of_call
 from snnbench.count.masks import Counts, Mask

@@ -19,21 +19,6 @@ augment         shift and mirror
 feed            batches in order, fetched ahead
 """
 
-from typing import TYPE_CHECKING
+import lazy_loader
 
-from snnbench.core.lazy import lazy
-
-if TYPE_CHECKING:
-    from snnbench.data.dataset import DataSet as DataSet
-    from snnbench.data.draw import Samples as Samples
-    from snnbench.data.draw import draw_samples as draw_samples
-    from snnbench.data.open import open_set as open_set
-    from snnbench.data.stored import stored_images as stored_images
-else:
-    __getattr__, __dir__, __all__ = lazy(
-        __name__,
-        dataset="DataSet",
-        draw="Samples draw_samples",
-        open="open_set",
-        stored="stored_images",
-    )
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

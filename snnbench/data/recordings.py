@@ -19,8 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache as once
-from functools import partial
+from functools import cache as once, partial
 from hashlib import file_digest, sha256
 from itertools import chain, product
 from pathlib import Path

@@ -15,12 +15,6 @@ kernels/      compiled loops; nothing else here knows addresses
 dense/        the dense baseline, and dense steps
 """
 
-from typing import TYPE_CHECKING
+import lazy_loader
 
-from snnbench.core.lazy import lazy
-
-if TYPE_CHECKING:
-    from snnbench.engine.runtime import EventModel as EventModel
-    from snnbench.engine.runtime import compile as compile  # noqa: A004 - snnbench.compile
-else:
-    __getattr__, __dir__, __all__ = lazy(__name__, runtime="compile EventModel")
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -17,15 +17,6 @@ divergence         where numbers stop being finite
 fast/              faster training on a CPU
 """
 
-from typing import TYPE_CHECKING
+import lazy_loader
 
-from snnbench.core.lazy import lazy
-
-if TYPE_CHECKING:
-    from snnbench.train.machine import Machine as Machine
-    from snnbench.train.recipe import Recipe as Recipe
-    from snnbench.train.training import train as train
-else:
-    __getattr__, __dir__, __all__ = lazy(
-        __name__, machine="Machine", recipe="Recipe", training="train"
-    )
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -8,17 +8,6 @@ networks       a benchmark's network or its ANN twin: the one builder
 choice         which network is meant: asked, else the weights', else the card's
 """
 
-from typing import TYPE_CHECKING
+import lazy_loader
 
-from snnbench.core.lazy import lazy
-
-if TYPE_CHECKING:
-    from snnbench.zoo.card import Card as Card
-    from snnbench.zoo.networks import neurons_of as neurons_of
-    from snnbench.zoo.registry import Benchmark as Benchmark
-    from snnbench.zoo.registry import get as get
-    from snnbench.zoo.registry import names as names
-else:
-    __getattr__, __dir__, __all__ = lazy(
-        __name__, card="Card", networks="neurons_of", registry="Benchmark get names"
-    )
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

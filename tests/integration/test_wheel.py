@@ -21,6 +21,8 @@ def test_the_package_comes_from_the_wheel() -> None:
     assert "site-packages" in Path(snnbench.__file__).parts
     files = {str(file) for file in distribution("snnbench").files or ()}
     assert "snnbench/py.typed" in files
+    for face in ("", "results/", "nn/"):
+        assert f"snnbench/{face}__init__.pyi" in files
     assert not any(file.startswith(("models/", "reports/", "tests/")) for file in files)
 
 

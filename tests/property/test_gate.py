@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from support.factories import HOSTILE_NAME, make_result, trained, with_engine, with_names
 
 from snnbench.compare.compare import Comparison, Report, Source, compare, compare_runs

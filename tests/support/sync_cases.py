@@ -6,8 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
-from torch import distributed as dist
+from torch import Tensor, distributed as dist, nn
 
 from snnbench.nn.blocks import SpikingBlock, conv_norm
 from snnbench.nn.neuron import LIF

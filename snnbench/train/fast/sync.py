@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch import distributed as dist
+from torch import Tensor, distributed as dist, nn
 from torch.autograd.function import once_differentiable
 
 from snnbench.nn.norm import ThresholdDependentBatchNorm2d

@@ -7,8 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from support.factories import engine_run, make_result, snn_profile, timing
 
 from snnbench.compare.ab import verdict

@@ -12,8 +12,7 @@ from support.counting import count, rows_of
 from support.neurons import Adaptive, Louder
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils import parametrizations, prune
-from torch.nn.utils import spectral_norm as spectral_norm_by_hook
+from torch.nn.utils import parametrizations, prune, spectral_norm as spectral_norm_by_hook
 
 import snnbench
 from snnbench.core.errors import UsageError

@@ -1,8 +1,7 @@
 """Augmentation of batches of images."""
 
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from support.labelled_sets import shifted_slowly, views_of
 
 from snnbench.data.augment import mirrored, shifted

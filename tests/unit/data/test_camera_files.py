@@ -8,8 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tonic
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from support.recorded import AEDAT2, write_aedat2, write_gesture
 
 from snnbench.core.errors import DataError

@@ -7,8 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from snnbench.core.errors import DataError
 from snnbench.data.cifar import find_batches, read_binary, read_python

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 import sklearn.datasets
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from msgspec.structs import replace
 from PIL import Image
 from sklearn.utils import Bunch

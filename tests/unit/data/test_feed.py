@@ -7,8 +7,7 @@ from concurrent.futures import Future
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from snnbench.core.errors import DataError, UsageError
 from snnbench.data.feed import batches, feed

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from support.recorded import write_aedat2, write_aer, write_gesture
 from tonic.transforms import Downsample, ToFrame
 

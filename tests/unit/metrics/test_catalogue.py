@@ -18,11 +18,9 @@ from snnbench.compare.compare import Report, compare_runs
 from snnbench.compare.formats import to_json, to_junit
 from snnbench.compare.history.files import read_folder
 from snnbench.compare.history.series import choose, tracks
-from snnbench.compare.history.tables import print_tracks
-from snnbench.compare.history.tables import to_csv as history_csv
+from snnbench.compare.history.tables import print_tracks, to_csv as history_csv
 from snnbench.compare.limits import limits
-from snnbench.compare.tables import to_markdown as comparison_markdown
-from snnbench.compare.tables import to_table
+from snnbench.compare.tables import to_markdown as comparison_markdown, to_table
 from snnbench.core.errors import UsageError
 from snnbench.energy.models import models
 from snnbench.metrics import catalogue

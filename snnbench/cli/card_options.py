@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import suppress
 from typing import Any
 
 import click
 
-from snnbench.core.errors import SnnbenchError, UsageError
+from snnbench.core.errors import UsageError
 from snnbench.zoo import registry
 
 _FLAGS = f"{__name__}.flags"
@@ -24,35 +23,25 @@ class BenchmarkCommand(click.Command):
         """Find the benchmark before the flags are parsed, which may stand before its name."""
         named = [name for name in registry.names() if name in args]
         own = {option.removeprefix("--") for param in self.get_params(ctx) for option in param.opts}
-        flags: dict[str, click.Option] = {}
-        for name in named:
-            flags |= {str(flag.name): flag for flag in _flags(name, own)}
-        if not named and not set(args) & set(ctx.help_option_names):
-            # with any flag the command is called, and says which benchmarks there are
-            for name in registry.names():
-                with suppress(SnnbenchError):
-                    flags |= {str(flag.name): flag for flag in _flags(name, own)}
-        ctx.meta[_FLAGS] = list(flags.values())
+        ctx.meta[_FLAGS] = {flag.name: flag for name in named for flag in _flags(name, own)}
+        ctx.ignore_unknown_options = not named  # so that an unknown benchmark is what is reported
         return super().parse_args(ctx, args)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """The command's own parameters, and before the last one, ``--help``, those of the card."""
         *params, last = super().get_params(ctx)
-        return [*params, *ctx.meta.get(_FLAGS, ()), last]
+        return [*params, *ctx.meta.get(_FLAGS, {}).values(), last]
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Say where the flags of a card are shown."""
-        if not ctx.meta.get(_FLAGS):
-            with formatter.indentation():
-                formatter.write_paragraph()
-                formatter.write_text(
-                    "A benchmark may have options of its own, such as --shortcut: see "
-                    f"`{ctx.command_path} NAME --help`."
-                )
+        formatter.write(
+            "\n  A benchmark may have options of its own, such as --shortcut, which\n"
+            f"  `{ctx.command_path} NAME --help` shows.\n"
+        )
 
     def invoke(self, ctx: click.Context) -> Any:
         """Pass the flags that were given together."""
-        given = {str(flag.name): ctx.params.pop(str(flag.name)) for flag in ctx.meta[_FLAGS]}
+        given = {name: ctx.params.pop(name) for name in ctx.meta[_FLAGS]}
         ctx.params["options"] = {name: value for name, value in given.items() if value is not None}
         return super().invoke(ctx)
 

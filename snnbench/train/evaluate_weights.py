@@ -19,7 +19,7 @@ from snnbench.train.batches import check_classes
 from snnbench.train.evaluation import Scores, evaluate
 from snnbench.train.machine import Machine, launch, lost_processes_explained
 from snnbench.zoo import networks, shipped, weight_files
-from snnbench.zoo.choice import Choice, choose
+from snnbench.zoo.choice import Choice, check_range, choose
 from snnbench.zoo.registry import Benchmark
 from snnbench.zoo.shipped import Facts
 
@@ -75,7 +75,9 @@ def evaluate_weights(
     choice = choose(benchmark, source, width=width, options=options)
     state, twin = weight_files.load_state(shipped.locate(benchmark, source)), bool(choice.told.twin)
     steps = tuple(timesteps or (choice.timesteps,))
-    _check_counts({"-T": min(steps), "--batch-size": batch_size, "--samples": samples})
+    counts = {"timesteps": min(steps), "batch-size": batch_size, "samples": samples}
+    for option, value in counts.items():
+        check_range(option, 1 if value is None else value)
     sets = {T: _test_set(benchmark, data, T, cache, choice.told) for T in steps}
     fabric = launch(machine)
     results = []
@@ -102,13 +104,6 @@ def evaluate_weights(
     facts = _facts(benchmark, choice, source, sets[steps[0]], fabric)
     facts |= {"weights_sha256": weight_files.state_sha256(state), "results": results}
     return Tested(facts=facts, writes=fabric.is_global_zero)
-
-
-def _check_counts(counts: Mapping[str, int | None]) -> None:
-    for option, value in counts.items():
-        if value is not None and value < 1:
-            msg = f"{option} must be at least 1, got {value}"
-            raise UsageError(msg)
 
 
 def _test_set(

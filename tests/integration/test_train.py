@@ -225,7 +225,7 @@ def test_a_wrong_training_is_one_line(
     [
         (("--width", "0.5"), "are for --width 0.0625, not 0.5"),
         (("--shortcut", "identity"), "are for --shortcut paper, not identity"),
-        (("-T", "0"), "-T must be at least 1, got 0"),
+        (("-T", "0"), "--timesteps must be at least 1, got 0"),
         (("-T", "two"), "-T must be numbers"),
         (("--batch-size", "0"), "--batch-size must be at least 1"),
         (("--samples", "0"), "--samples must be at least 1"),

@@ -28,7 +28,7 @@ from snnbench.core import files
 from snnbench.core.errors import OutputError, ResultError
 from snnbench.results.files import json_schema, load, save
 from snnbench.results.migrations import MIGRATIONS
-from snnbench.results.run import SCHEMA_VERSION, Check, RunResult
+from snnbench.results.run import SCHEMA_VERSION, Check, RunResult, option_fields
 
 ROOT = Path(__file__).parents[3]
 DRAFT = ROOT / "tests" / "fixtures" / "result-v0.json"
@@ -419,6 +419,20 @@ def test_saved_results_validate_against_the_schema(saved: Path) -> None:
     tree["extra"] = 1
     del tree["config"]["seed"]
     assert violations(tree, schema, schema["$defs"]) == ["required", "integer", "extra"]
+
+
+def test_options_besides_the_shortcut_are_there_only_if_a_card_has_them(saved: Path) -> None:
+    schema = json.loads(SCHEMA.read_text())
+    assert "other_options" not in tree_of(saved)["config"]  # as in every file before there were any
+    result = load(saved)
+    assert result.config.options == {"shortcut": result.config.shortcut}
+    fields = option_fields({"votes": "mean", "shortcut": "identity"})
+    config = replace(result.config, **fields)
+    save(replace(result, config=config), saved)
+    assert tree_of(saved)["config"]["other_options"] == {"votes": "mean"}
+    assert violations(tree_of(saved), schema, schema["$defs"]) == []
+    assert load(saved).config.options == {"shortcut": "identity", "votes": "mean"}
+    assert replace(config, **option_fields({})).options == {}
 
 
 def test_the_schema_is_plain_json() -> None:

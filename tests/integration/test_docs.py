@@ -14,7 +14,6 @@ from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 
-import metric_table
 import pytest
 import torch
 from rich.console import Console
@@ -39,6 +38,7 @@ from snnbench.results.files import load
 from snnbench.results.run import Accuracy
 from snnbench.zoo import registry
 from snnbench.zoo.card import Card
+from tools import metric_table
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])

@@ -9,7 +9,6 @@ from dataclasses import fields, replace
 from fractions import Fraction
 from pathlib import Path
 
-import metric_table
 import pytest
 from rich.console import Console
 from support import factories
@@ -34,6 +33,7 @@ from snnbench.render.terminal import summary
 from snnbench.results.counts import Role, SideOps
 from snnbench.results.files import save
 from snnbench.results.run import RunResult
+from tools import metric_table
 
 PAGE = Path(__file__).parents[3] / "docs" / "extend.md"
 NAME = "effective_share"

@@ -26,10 +26,11 @@ class Scope:
     Attributes:
         name: Qualified name, empty for the model itself.
         module: The module.
-        is_neuron: Inside it, elementwise work is part of the membrane update.
-        is_known_elementwise: A neuron of a known library without weights: nothing to count inside.
-        computes_weight: It is a ``ParametrizationList``: nothing to count inside, its output is a
-            weight.
+        is_neuron: Whether it is a neuron, whose elementwise work is part of the membrane update.
+        is_known_elementwise: Whether it is a weightless neuron of a known library, inside which
+            there is nothing to count.
+        computes_weight: Whether it is a ``ParametrizationList``, whose output is a weight and
+            inside which there is nothing to count.
     """
 
     name: str
@@ -44,22 +45,17 @@ class Scope:
         return self.name or ROOT
 
     def local_name(self, tensor: Tensor) -> str | None:
-        """What the module calls ``tensor``, if it holds it without its being the model's parameter.
+        """Name a tensor that the module holds although it is no parameter of the model.
 
-        Hooks that compute a weight store it as a plain attribute; ``functional_call`` swaps others
-        in.
+        Hooks that compute a weight store it as a plain attribute; ``functional_call`` swaps
+        parameters for other tensors.
         """
         own = [*self.module._parameters.items(), ("weight", vars(self.module).get("weight"))]
         return next((name for name, held in own if _same_memory(held, tensor)), None)
 
 
 class Attribution:
-    """Names rows; knows the running modules and the model's weights.
-
-    Args:
-        model: The model whose parameters are weights.
-        ledger: Where the rows are.
-    """
+    """Finds the ledger's row for an operation, from the running modules and the model's weights."""
 
     def __init__(self, model: nn.Module, ledger: Ledger) -> None:
         self.scopes: list[Scope] = []
@@ -74,27 +70,23 @@ class Attribution:
         """Innermost running module."""
         return self.scopes[-1]
 
-    def is_weight(self, tensor: Tensor) -> bool:
-        """Whether ``tensor`` is a weight of the model, a view of one, or made of weights alone."""
-        return bool(self.weights.names(tensor)) or self.scope.local_name(tensor) is not None
-
     def uses_parameters_of(self, name: str, module: nn.Module) -> bool:
-        """Whether ``module`` has no parameters of its own or one of them was used elsewhere."""
+        """Tell whether ``module`` owns no parameters, or one of them was used, by any module."""
         prefix = f"{name}." if name else ""
         own = [prefix + local for local, _ in module.named_parameters(recurse=False)]
         return not own or any(parameter in self._used for parameter in own)
 
     def scope_row(self) -> Row:
-        """Row of the innermost module, for work outside synapses."""
+        """Return the row of the innermost module, for work outside synapses."""
         return self._ledger.row(self.scope.row_name, type(self.scope.module).__name__)
 
     def synapse_row(self, operation: str, weight: Tensor | None, key: Sequence[int]) -> Row:
-        """Row of a synaptic operation: by its weight, else by its place in the code.
+        """Return the row of a synaptic operation: by its weight, else by its place in the code.
 
         Args:
             operation: Its name in the dispatcher.
             weight: The operand that is a weight, if one is.
-            key: Sizes that tell products of one line of code apart.
+            key: Sizes that distinguish products made by one line of code.
         """
         scope = self.scope
         names = () if weight is None else self.weights.names(weight)
@@ -116,7 +108,7 @@ class Attribution:
                 parameter is not None
                 and weight.numel() != self.weights.parameters[parameter].numel()
             ):
-                tensor = self.weights.parameters[parameter]  # of which this is a part
+                tensor = self.weights.parameters[parameter]  # ``weight`` is a part of it
             row.params = tensor.numel()
             row.nonzero_params = Mask(tensor).total
         return row
@@ -142,9 +134,9 @@ def _same_memory(held: Any, tensor: Tensor) -> bool:
 
 
 def _call_site() -> tuple[tuple[int, int], ...]:
-    """Places in the code from the operation up to the forward of its module.
+    """List the places in the code from the operation up to the forward of its module.
 
-    Tells two products in one forward apart while a loop over time returns to the same place.
+    Two products in one forward have different places, while a loop over time returns to the same.
     """
     site = []
     caller = sys._getframe(1)

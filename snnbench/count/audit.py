@@ -25,7 +25,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from snnbench.core.errors import UncountedOperationError
 from snnbench.count.attribution import Attribution, Scope
 from snnbench.count.ledger import Ledger, Row
-from snnbench.count.masks import Counts, MaskCache
+from snnbench.count.masks import MaskCache
 
 _MULTIPLIES = frozenset(
     {"convolution", "mm", "addmm", "bmm", "baddbmm", "mv", "addmv", "dot", "vdot", "addbmm"}
@@ -38,7 +38,7 @@ _MEMBRANE_ARITHMETIC = frozenset(
 
 
 class Verdict(Enum):
-    """What becomes of an operation."""
+    """How an operation is treated."""
 
     RULE = "counted by a rule"
     FREE = "does nothing that is counted"
@@ -51,8 +51,6 @@ class Operation:
 
     Attributes:
         packet: Name without overload, e.g. ``addmm``, or ``mylib.kernel`` outside ``aten``.
-        args: Positional arguments.
-        kwargs: Keyword arguments.
         out: Its result.
     """
 
@@ -63,7 +61,7 @@ class Operation:
 
     @property
     def tensors(self) -> list[Tensor]:
-        """Tensors among the arguments, lists of tensors flattened."""
+        """The tensors among the arguments, those in lists included."""
         return list(tensors_of((*self.args, *self.kwargs.values())))
 
 
@@ -72,7 +70,7 @@ Rule = Callable[["Audit", Operation], None]
 
 
 def tensors_of(values: Iterable[Any]) -> Iterator[Tensor]:
-    """Tensors among ``values``, one level of nesting deep."""
+    """Yield the tensors among ``values`` and in lists and tuples among them."""
     for value in values:
         if isinstance(value, Tensor):
             yield value
@@ -85,10 +83,10 @@ class Audit(TorchDispatchMode):
 
     Args:
         model: The model whose parameters are weights.
-        ledger: Where counts go.
+        ledger: Receives the counts.
         rules: Counting rules by operation name.
-        is_free: Whether an operation does no arithmetic that is counted anywhere.
-        strict: Raise at the first operation without a rule.
+        is_free: Tells whether an operation does no arithmetic that is counted anywhere.
+        strict: Whether to raise at the first operation without a rule.
     """
 
     def __init__(
@@ -149,7 +147,7 @@ class Audit(TorchDispatchMode):
         return out
 
     def _judge(self, func: Any) -> Verdict:
-        """Decide once per operation what becomes of it."""
+        """Decide, once per operation, how it is treated."""
         name = _operation_name(func)
         if name in self._rules:
             verdict = Verdict.RULE
@@ -161,7 +159,7 @@ class Audit(TorchDispatchMode):
         return verdict
 
     def _weight_behind(self, args: tuple[Any, ...]) -> tuple[str, ...]:
-        """The weight that the first argument is or comes from: a cheap test that mostly says no."""
+        """Name the weight that the first argument is or comes from; a cheap test, mostly empty."""
         first = args[0] if args else None
         if isinstance(first, list | tuple) and first:
             first = first[0]
@@ -220,9 +218,10 @@ class Audit(TorchDispatchMode):
                 self._elementwise_only.setdefault(type(last.module), True)
 
     def forget_interrupted(self, scope: Scope) -> None:
-        """A module that is about to begin cannot run within a neuron that is not watched.
+        """Leave a module that was interrupted, before it begins again.
 
-        If it seems to, Ctrl-C has ended that neuron and was caught: hooks do not run for it.
+        No module can begin inside an unwatched neuron. If one seems to, Ctrl-C ended that neuron
+        and the user caught it: PyTorch runs no hooks then.
         """
         if self._paused_by is not None and scope in self.place.scopes:
             self.leave(scope)
@@ -237,15 +236,15 @@ class Audit(TorchDispatchMode):
             running[-1].__exit__(None, None, None)
             if running[-1] is not self:
                 others.append(running[-1])
-        for mode in reversed(others):  # of those who end in another order than they began
+        for mode in reversed(others):  # modes that began later and have not ended yet
             mode.__enter__()
 
     def _may_pause_for(self, scope: Scope) -> bool:
-        """Whether to look away while a neuron of a known library updates its membrane.
+        """Decide whether to stop watching while a neuron of a known library runs.
 
         Most operations of a spiking network are elementwise ones inside neurons; seeing each of
         them from Python would cost more than all counting. A class is watched once before it is
-        trusted; neurons with weights, and those of the user's own, are always watched.
+        trusted; neurons with weights and neuron classes of the user are always watched.
         """
         return (
             scope.is_known_elementwise
@@ -263,23 +262,18 @@ class Audit(TorchDispatchMode):
             self._latest_product = (self.place.scope, row, operation.out.numel())
         return row
 
-    def is_weight(self, tensor: Tensor) -> bool:
-        """Whether ``tensor`` is a weight; see ``Attribution.is_weight``."""
-        return self.place.is_weight(tensor)
+    add_synops = staticmethod(Row.add_synops)
 
-    @staticmethod
-    def add_synops(
-        row: Row, shape: tuple[int, ...], *, dense: int, in_image: int, effective: Counts
-    ) -> None:
-        """Count one synaptic operation; ``shape`` is its input's, batch first."""
-        row.called(shape)
-        row.add_synops(dense=dense, in_image=in_image, effective=effective)
+    def is_weight(self, tensor: Tensor) -> bool:
+        """Tell whether ``tensor`` is a weight, a view of one, or made of weights alone."""
+        place = self.place
+        return bool(place.weights.names(tensor)) or place.scope.local_name(tensor) is not None
 
     def add_side(self, kind: str, amount: int) -> None:
         """Count work outside synapses on the innermost module's row (none within neurons)."""
         if not amount or self._neurons_running:
             return
-        if isinstance(self.place.scope.module, nn.RMSNorm):  # fused or not, by torch's mood
+        if isinstance(self.place.scope.module, nn.RMSNorm):  # torch fuses it on some devices only
             if kind == "elementwise_muls":
                 return
             kind = "norm_ops"

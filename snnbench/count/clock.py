@@ -32,11 +32,11 @@ class CallAxes:
     """How the positions in one model call divide into timesteps and samples.
 
     Attributes:
-        mode: See ``Mode``.
+        mode: How the call relates to timesteps.
         timesteps: T within this call; ``None`` if unknown.
         samples: N; ``None`` if the model's input has no dimension to read it from.
-        batch_first: Multi-step vectors are ordered [N, T] instead of [T, N].
-        ambiguous: N equals T and the layout was guessed.
+        batch_first: Whether vectors over all timesteps are ordered [N, T] instead of [T, N].
+        ambiguous: Whether N equals T and the layout was guessed.
     """
 
     mode: Mode
@@ -46,10 +46,13 @@ class CallAxes:
     ambiguous: bool = False
 
     def split(self, vectors: Sequence[Counts]) -> Counts | None:
-        """Counts of one layer in one model call as [T, N], or [1, N] if not split by timestep.
+        """Split the counts of one layer in one model call by timestep and sample.
 
         Args:
             vectors: One vector per call of the layer, over its leading (batch-like) positions.
+
+        Returns:
+            [T, N], or [1, N] if timesteps cannot be separated; ``None`` if samples cannot.
         """
         if not self.samples:
             return None
@@ -59,9 +62,9 @@ class CallAxes:
         return None if steps is None else self._group(steps)
 
     def orders_samples(self, shape: tuple[int, ...]) -> bool:
-        """Whether leading positions of this shape are known to belong to sample after sample.
+        """Tell whether the leading positions of this shape are known to be the samples in order.
 
-        As long as T is unknown, more of them than samples may be timesteps as well.
+        As long as T is unknown, a leading dimension other than N may count timesteps as well.
         """
         return self.timesteps is not None or shape[:1] in ((), (self.samples,))
 
@@ -88,7 +91,7 @@ class CallAxes:
 
 
 class Split:
-    """One quantity of one layer, by timestep and by sample."""
+    """Sums of one quantity of one layer, by timestep and by sample."""
 
     def __init__(self) -> None:
         self.pending: list[Counts] = []
@@ -98,10 +101,10 @@ class Split:
         self.samples_known = True
 
     def settle(self, axes: CallAxes, step: int) -> bool:
-        """Distribute what came in during one model call, the ``step``-th of its samples.
+        """Distribute the pending counts of one model call, timestep ``step`` of its samples.
 
         Returns:
-            Whether it could be split by sample.
+            Whether they could be split by sample.
         """
         if not self.pending:
             return False
@@ -136,13 +139,13 @@ class Split:
             self.samples_known = False
 
     def timesteps(self) -> tuple[int, ...] | None:
-        """Sums per timestep over all samples."""
+        """Return the sums per timestep over all samples; ``None`` if unknown."""
         if not self.timesteps_known or self.by_timestep is None:
             return None
         return tuple(self.by_timestep.tolist())
 
     def samples(self, expected: int | None) -> tuple[int, ...] | None:
-        """Sums per sample over all timesteps."""
+        """Return the sums per sample over all timesteps; ``None`` unless of ``expected`` length."""
         if not self.samples_known or not self.by_sample:
             return None
         values = tuple(np.concatenate(self.by_sample).tolist())
@@ -151,12 +154,12 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class LayerCalls:
-    """What the clock needs of one layer in one model call.
+    """Calls of one layer in one model call, from which the clock reads N and T.
 
     Attributes:
-        calls: How often it was called.
-        shape: Shape of what it saw or put out in the first call.
-        is_neuron: Neurons decide before synapses do.
+        calls: Number of calls.
+        shape: Shape of its input (of its output, for neurons) in the first call.
+        is_neuron: Whether it is a neuron layer; these decide before others do.
     """
 
     calls: int
@@ -177,7 +180,7 @@ def axes_of_call(
         layers: Layers that ran in it.
         input_shape: Shape of the model's first tensor argument.
         timesteps: T as declared or known from earlier calls.
-        layout: As declared by the user.
+        layout: Layout that the user declared.
         batch_size: N, if the user declared it; else it is read from the shapes.
     """
     known = [batch_size] if batch_size else None
@@ -199,14 +202,14 @@ def axes_of_call(
 
 
 def _loops(layers: Sequence[LayerCalls], most: int) -> bool:
-    """Whether the layers agree on a number of calls: one shared layer does not make a loop."""
+    """Tell whether most layers ran a multiple of ``most`` times; one shared layer is no loop."""
     return sum(layer.calls % most == 0 for layer in layers) * 2 > len(layers)
 
 
 def _samples_of_steps(
     layers: Sequence[LayerCalls], input_shape: tuple[int, ...] | None, timesteps: int | None
 ) -> int | None:
-    """N of layers that see one timestep at a time; the model may have been fed [T, N, ...]."""
+    """Find N where layers see one timestep at a time; the model's input may be [T, N, ...]."""
     if not input_shape:
         return None
     leading = {layer.shape[0] for layer in layers if layer.shape}
@@ -223,7 +226,7 @@ def _declared_multi(
     *,
     batch_first: bool,
 ) -> CallAxes:
-    """Layers see all timesteps, says the user; N is the candidate most layers agree with."""
+    """Read a call whose layers see all timesteps by declaration; most layers agree with N."""
     time_axis = 1 if batch_first and len(input_shape) > 1 else 0
     t = timesteps or input_shape[time_axis]
     candidates = known or _sample_candidates(input_shape, t, time_axis)
@@ -240,7 +243,7 @@ def _guess_multi(
     timesteps: int,
     known: list[int] | None,
 ) -> CallAxes | None:
-    """Time first, if some neuron saw T*N leading positions (some layer, without neurons)."""
+    """Guess time-first if a neuron (or, without neurons, a layer) saw T*N leading positions."""
     deciding = _deciding(layers)
     candidates = [
         n
@@ -255,12 +258,12 @@ def _guess_multi(
 
 
 def _deciding(layers: Sequence[LayerCalls]) -> Sequence[LayerCalls]:
-    """Layers whose shapes speak of T and N: neurons, or all where there are none."""
+    """Select the layers whose shapes show T and N: neurons, or all if there are none."""
     return [layer for layer in layers if layer.is_neuron] or layers
 
 
 def _sample_candidates(input_shape: tuple[int, ...], timesteps: int, time_axis: int) -> list[int]:
-    """What N may be: that of an input with a time axis, or of a static input [N, ...]."""
+    """List what N may be: for an input with a time axis, and for a static input [N, ...]."""
     if len(input_shape) > 1 and input_shape[time_axis] == timesteps:
         return [input_shape[1 - time_axis], input_shape[0]]
     return [input_shape[0]]
@@ -269,7 +272,7 @@ def _sample_candidates(input_shape: tuple[int, ...], timesteps: int, time_axis: 
 def _agreeing(
     layers: Sequence[LayerCalls], timesteps: int, samples: int, *, batch_first: bool = False
 ) -> int:
-    """Layers whose leading dimensions are T*N, or T and N."""
+    """Count the layers whose leading dimensions are T*N, or T and N."""
     pair = (samples, timesteps) if batch_first else (timesteps, samples)
     return sum(
         layer.shape[:1] == (timesteps * samples,) or layer.shape[:2] == pair for layer in layers

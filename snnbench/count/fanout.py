@@ -19,70 +19,49 @@ from snnbench.count.masks import Counts
 
 @cache
 def axis_fanout(
-    *, inputs: int, outputs: int, kernel: int, stride: int, padding: int, dilation: int
+    *,
+    inputs: int,
+    outputs: int,
+    kernel: int,
+    stride: int,
+    padding: int,
+    dilation: int,
+    transposed: bool = False,
 ) -> Counts:
-    """Taps that touch each input position along one axis of a convolution or pool.
+    """Count the (tap, output) pairs of each input position along one axis.
 
-    Position ``i`` is touched by tap ``k`` of output ``o`` when ``o*stride - padding + k*dilation``
-    equals ``i``.
-
-    Args:
-        inputs: Input length.
-        outputs: Output length.
-        kernel: Kernel length.
-        stride: Stride.
-        padding: Zeros on the left (those on the right follow from ``outputs``).
-        dilation: Distance between taps.
+    In a convolution or pool, tap ``k`` of output ``o`` reads input ``o*stride - padding +
+    k*dilation``; in a transposed convolution, tap ``k`` of input ``i`` writes to output
+    ``i*stride - padding + k*dilation``. Pairs beyond the input or output do not count. Lengths are
+    in positions; ``padding`` is on the left (``outputs`` decides what is on the right).
 
     Returns:
-        int64 array [inputs].
+        int64 array [inputs], read-only, since all layers of one geometry share it.
     """
-    positions = (
-        np.arange(outputs)[:, None] * stride - padding + np.arange(kernel)[None, :] * dilation
-    )
-    inside = positions[(positions >= 0) & (positions < inputs)]
-    return _frozen(np.bincount(inside, minlength=inputs).astype(np.int64))
+    windows, image = (inputs, outputs) if transposed else (outputs, inputs)
+    positions = np.arange(windows)[:, None] * stride - padding + np.arange(kernel) * dilation
+    inside = (positions >= 0) & (positions < image)
+    touched = inside.sum(axis=1) if transposed else np.bincount(positions[inside], minlength=image)
+    fanout = touched.astype(np.int64)
+    fanout.setflags(write=False)
+    return fanout
 
 
-@cache
-def transposed_axis_fanout(
-    *, inputs: int, outputs: int, kernel: int, stride: int, padding: int, dilation: int
-) -> Counts:
-    """Outputs that each input position of a transposed convolution reaches along one axis.
-
-    Input ``i`` writes through tap ``k`` to output ``i*stride - padding + k*dilation``, if that lies
-    inside the (cropped) output.
-    """
-    positions = (
-        np.arange(inputs)[:, None] * stride - padding + np.arange(kernel)[None, :] * dilation
-    )
-    inside = (positions >= 0) & (positions < outputs)
-    return _frozen(inside.sum(axis=1, dtype=np.int64))
-
-
-def _frozen(vector: Counts) -> Counts:
-    """Read-only, since all layers of one geometry share it."""
-    vector.setflags(write=False)
-    return vector
+def fanouts(*, transposed: bool = False, **axes: Sequence[int]) -> list[Counts]:
+    """Give the ``axis_fanout`` of every spatial axis, from sequences of its arguments."""
+    return [
+        axis_fanout(**dict(zip(axes, values, strict=True)), transposed=transposed)
+        for values in zip(*axes.values(), strict=True)
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConvGeometry:
-    """A convolution of ``len(inputs)`` spatial axes.
+    """Shape of a convolution of a batch of images; tuples have one entry per spatial axis.
 
     Attributes:
-        batch: Images.
-        in_channels: Channels of the input.
-        out_channels: Channels of the output.
-        groups: Channel groups.
         inputs: Spatial input shape, explicit zero padding included.
-        outputs: Spatial output shape.
-        kernel: Kernel shape.
-        stride: Per axis.
-        padding: Per axis.
-        dilation: Per axis.
-        transposed: Whether it is a transposed convolution.
-        zero_margin: Per axis, zeros written before and after the real input by an explicit pad.
+        zero_margin: Zeros that an explicit pad wrote before and after the real input.
     """
 
     batch: int
@@ -100,12 +79,12 @@ class ConvGeometry:
 
     @property
     def outputs_per_tap(self) -> int:
-        """Output channels that one input element feeds through one tap."""
+        """Number of output channels that one input element feeds through one tap."""
         return self.out_channels // self.groups
 
     @property
     def dense(self) -> int:
-        """All taps, those on padding (or cropped, if transposed) included."""
+        """Number of taps, those on padding (or cropped, if transposed) included."""
         taps = math.prod(self.kernel)
         if self.transposed:
             return (
@@ -115,36 +94,33 @@ class ConvGeometry:
         return self.batch * self.out_channels * math.prod(self.outputs) * fan_in * taps
 
     def fanouts(self) -> list[Counts]:
-        """Per axis, the fan-out of every input position."""
-        fanout = transposed_axis_fanout if self.transposed else axis_fanout
-        return [
-            fanout(
-                inputs=self.inputs[axis],
-                outputs=self.outputs[axis],
-                kernel=self.kernel[axis],
-                stride=self.stride[axis],
-                padding=self.padding[axis],
-                dilation=self.dilation[axis],
-            )
-            for axis in range(len(self.inputs))
-        ]
+        """Fan-out of every input position, per axis."""
+        return fanouts(
+            inputs=self.inputs,
+            outputs=self.outputs,
+            kernel=self.kernel,
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+            transposed=self.transposed,
+        )
 
     @property
     def in_image(self) -> int:
-        """Taps on real input (or real output, if transposed)."""
+        """Number of taps on real input (or real output, if transposed)."""
         per_image = self.in_channels * self.outputs_per_tap
         for fanout, (before, after) in zip(self.fanouts(), self.zero_margin, strict=True):
             per_image *= int(fanout[max(before, 0) : len(fanout) - max(after, 0)].sum())
         return self.batch * per_image
 
     def effective(self, nonzero_per_position: Counts) -> Counts:
-        """Operations on non-zero inputs, per image.
+        """Count operations on non-zero inputs.
 
         Args:
-            nonzero_per_position: Non-zero channels at each position, int64 [batch, *inputs].
+            nonzero_per_position: Number of non-zero channels, int64 [batch, *inputs].
 
         Returns:
-            int64 [batch].
+            Operations per image, int64 [batch].
         """
         weighted = nonzero_per_position
         for fanout in reversed(self.fanouts()):
@@ -153,10 +129,8 @@ class ConvGeometry:
 
 
 def adaptive_pool_taps(inputs: Sequence[int], outputs: Sequence[int]) -> int:
-    """Window taps of an adaptive pool: window ``o`` spans floor(o*I/O) to ceil((o+1)*I/O)."""
-    taps = 1
-    for length, windows in zip(inputs, outputs, strict=True):
-        taps *= sum(
-            -(-(o + 1) * length // windows) - (o * length // windows) for o in range(windows)
-        )
-    return taps
+    """Count the taps of an adaptive pool: window ``o`` spans floor(o*I/O) to ceil((o+1)*I/O)."""
+    return math.prod(
+        sum(-(-(o + 1) * length // windows) - o * length // windows for o in range(windows))
+        for length, windows in zip(inputs, outputs, strict=True)
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace as replace_fields
 
 from snnbench.count.clock import CallAxes, LayerCalls, Layout, Mode, Split, axes_of_call
@@ -52,8 +53,8 @@ class Row:
     synops: Split = field(default_factory=Split)
     spikes: Split = field(default_factory=Split)
 
-    def called(self, shape: tuple[int, ...]) -> None:
-        """Note one call; ``shape`` is what the clock reads N and T from."""
+    def _note_call(self, shape: tuple[int, ...]) -> None:
+        """Count one call; the clock reads N and T from ``shape``."""
         self.calls += 1
         self.calls_now += 1
         if not self.shape_now:
@@ -66,19 +67,30 @@ class Row:
         self.input_sites += mask.nonzero.size
 
     def see_operand(self, mask: Mask) -> None:
-        """The same for a second operand that is not a weight."""
+        """Add the values of a second operand that is not a weight."""
         self.operand_alphabet = mask.join(self.operand_alphabet or Alphabet())
 
-    def add_synops(self, *, dense: int, in_image: int, effective: Counts) -> None:
-        """Add operations; ``effective`` over the leading positions of the input."""
+    def add_synops(
+        self, shape: tuple[int, ...], *, dense: int, in_image: int, effective: Counts
+    ) -> None:
+        """Count one synaptic operation.
+
+        Args:
+            shape: Shape of its input, batch first.
+            dense: Operations, those on padding included.
+            in_image: Operations on real inputs.
+            effective: Operations on non-zero inputs, int64 [leading positions of the input].
+        """
+        self._note_call(shape)
         self.has_synapses = True
         self.dense += dense
         self.in_image += in_image
         self.effective += int(effective.sum())
         self.synops.pending.append(effective)
 
-    def add_spikes(self, mask: Mask, per_position: Counts) -> None:
-        """Add one output of a neuron layer."""
+    def add_spikes(self, shape: tuple[int, ...], mask: Mask, per_position: Counts) -> None:
+        """Add one output of a neuron layer, of this shape; spikes also per leading position."""
+        self._note_call(shape)
         self.is_neuron = True
         self.output_alphabet = mask.join(self.output_alphabet)
         self.output_spikes += mask.total
@@ -87,7 +99,7 @@ class Row:
         self.spikes.pending.append(per_position)
 
     def settle(self, axes: CallAxes, step: int) -> bool:
-        """End one outermost call of the model; whether this row could be split by sample."""
+        """End one outermost call of the model; return whether the row was split by sample."""
         by_sample = axes.orders_samples(self.shape_now)
         self.calls_now, self.shape_now = 0, ()
         splits = [split.settle(axes, step) for split in (self.synops, self.spikes)]
@@ -96,7 +108,7 @@ class Row:
         return any(splits)
 
     def role(self) -> Role:
-        """What the row is, by what ran in it."""
+        """Derive the row's role from what ran in it."""
         if self.is_neuron:
             return Role.NEURON
         if self.has_synapses:
@@ -104,7 +116,7 @@ class Row:
         return next((role for side, role in SIDE_ROLES if self.side[side]), Role.ADD)
 
     def record(self, samples: int | None, *, declared_dense: bool) -> LayerRecord:
-        """The frozen row."""
+        """Freeze the row; ``declared_dense`` counts all operations as MACs."""
         alphabet = self.input_alphabet if self.has_synapses else None
         spikes = not declared_dense and costs_accumulates(alphabet, self.operand_alphabet)
         return LayerRecord(
@@ -156,7 +168,7 @@ class Ledger:
         self._samples_known = True
 
     def row(self, name: str, type_name: str) -> Row:
-        """The row called ``name``, made on first use."""
+        """Return the row called ``name``, made on first use."""
         row = self.rows.get(name)
         if row is None:
             row = self.rows[name] = Row(name=name, type_name=type_name)
@@ -166,7 +178,7 @@ class Ledger:
         return row
 
     def settle(self, entry: str, input_shape: tuple[int, ...] | None) -> None:
-        """End one outermost call of the module ``entry`` whose input had ``input_shape``."""
+        """End one outermost call, that of module ``entry`` with an input of ``input_shape``."""
         active = [row for row in self.rows.values() if row.calls_now]
         axes = axes_of_call(
             [LayerCalls(row.calls_now, row.shape_now, row.is_neuron) for row in active],
@@ -184,14 +196,14 @@ class Ledger:
             self._timesteps = axes.timesteps
         step = self._step_of(entry, axes)
         fits = [row.settle(axes, step) for row in active]
-        # the first layer with synapses sees the input: if it has not N leading positions, the
+        # the first layer with synapses sees the input: unless it has N leading positions, the
         # input has no batch axis
         first = next((i for i, row in enumerate(active) if row.has_synapses), 0)
         if active and axes.samples and not self._batch_size and not fits[first]:
             self._samples_known = False
 
     def _step_of(self, entry: str, axes: CallAxes) -> int:
-        """Timestep of a call that is one step (0 otherwise), counting its samples once."""
+        """Return the timestep of a call in step mode (else 0), and count its samples once."""
         step = 0
         if axes.mode is Mode.STEP and axes.timesteps:
             step = self._steps[entry] % axes.timesteps
@@ -212,7 +224,7 @@ class Ledger:
         self.uncounted[key] = replace_fields(item, calls=item.calls + 1, macs=total)
 
     def profile(self, uncalled: tuple[str, ...]) -> Profile:
-        """Everything so far as a frozen profile."""
+        """Freeze all counts so far; ``uncalled`` names the modules that never ran."""
         samples = max(self._samples.values(), default=0) if self._samples_known else None
         layers = [
             row.record(samples, declared_dense=self.declared_dense) for row in self.rows.values()
@@ -224,26 +236,19 @@ class Ledger:
             declared_dense=self.declared_dense,
             uncounted=tuple(self.uncounted.values()),
             uncalled=uncalled,
-            warnings=tuple(self.warnings) + tuple(self._criticism(layers)),
+            warnings=(*self.warnings, *self._doubts(layers)),
         )
 
-    def _criticism(self, layers: list[LayerRecord]) -> list[str]:
-        found = []
-        unfinished = {
-            entry: calls % self._timesteps
-            for entry, calls in self._steps.items()
-            if self._timesteps and calls % self._timesteps
-        }
-        if unfinished:
-            entry, extra = next(iter(unfinished.items()))
-            found.append(
+    def _doubts(self, layers: list[LayerRecord]) -> Iterator[str]:
+        timesteps = self._timesteps
+        left_over = {entry: n % timesteps for entry, n in self._steps.items() if timesteps}
+        for entry in itertools.islice((entry for entry, n in left_over.items() if n), 1):
+            yield (
                 f"{entry} was called {self._steps[entry]} times, which is not a multiple of "
-                f"timesteps={self._timesteps} ({extra} left over): check T, or pass layout="
+                f"timesteps={timesteps} ({left_over[entry]} left over): check T, or pass layout="
             )
-        if self._timesteps is None and any(layer.role is Role.NEURON for layer in layers):
-            found.append(
-                "timesteps unknown: spikes per neuron and per timestep need profile(timesteps=T)"
-            )
+        if timesteps is None and any(layer.role is Role.NEURON for layer in layers):
+            yield "timesteps unknown: spikes per neuron and per timestep need profile(timesteps=T)"
         graded = [
             layer.name
             for layer in layers
@@ -251,16 +256,15 @@ class Ledger:
             and layer.output_alphabet.kind is AlphabetKind.DENSE
         ]
         if graded:
-            found.append(
+            yield (
                 f"{len(graded)} neuron layer(s) put out graded values, not spikes of one height "
                 f"(first: {graded[0]}): what they feed costs MACs"
             )
         if self.uncounted:
-            found.append(
+            yield (
                 f"{len(self.uncounted)} operation(s) were not counted; see `uncounted`, or pass "
                 "strict=True to stop at the first"
             )
-        return found
 
     def _with_readout(self, layers: list[LayerRecord]) -> list[LayerRecord]:
         """Mark synapses that run after the last neuron: their output is the decoded answer."""

@@ -38,14 +38,14 @@ class Mask:
         self._alphabet: Alphabet | None = None
 
     def reshaped(self, shape: tuple[int, ...]) -> Mask:
-        """The same elements in another shape."""
+        """Return the same elements in another shape."""
         other = copy.copy(self)
         other.nonzero = self.nonzero.reshape(shape)
         other._tensor = self._tensor.view(shape)
         return other
 
     def join(self, known: Alphabet) -> Alphabet:
-        """``known`` joined with the values of this tensor; costs nothing once DENSE is reached."""
+        """Join ``known`` with the values of this tensor; free once DENSE is reached."""
         if known.kind is AlphabetKind.DENSE or not self.total:
             return known
         if self._alphabet is None:
@@ -55,7 +55,9 @@ class Mask:
     def _measure(self) -> Alphabet:
         if self._tensor.is_complex():
             return DENSE
-        values = _comparable(self._tensor)
+        # numpy lacks bfloat16, which widens exactly to float32
+        bfloat16 = self._tensor.dtype is torch.bfloat16
+        values = (self._tensor.float() if bfloat16 else self._tensor).cpu().numpy()
         first = np.unravel_index(int(self.nonzero.argmax()), self.nonzero.shape)
         scale = float(values[first])
         if not math.isfinite(scale):
@@ -69,19 +71,12 @@ class Mask:
         return DENSE
 
 
-def _comparable(tensor: Tensor) -> npt.NDArray[Any]:
-    """The values as an array; bfloat16, which numpy lacks, widens exactly to float32."""
-    if tensor.dtype is torch.bfloat16:
-        tensor = tensor.float()
-    return tensor.cpu().numpy()
-
-
 def _count_equal(values: npt.NDArray[Any], value: float) -> int:
     return int(np.count_nonzero(values == values.dtype.type(value)))
 
 
 def count_axis(mask: npt.NDArray[np.bool_], axis: int) -> Counts:
-    """Number of True along ``axis``, exactly.
+    """Count the True elements along ``axis``, exactly.
 
     Eight one-byte counters are added at once as the bytes of a 64-bit word, in groups of at most
     255 so that none overflows: an order of magnitude faster than an integer sum of booleans.
@@ -126,9 +121,9 @@ class MaskCache:
         self._entries: list[tuple[weakref.ref[Tensor], tuple[int, ...], Mask]] = []
 
     def mask_of(self, tensor: Tensor) -> Mask:
-        """Mask of ``tensor``, in its shape."""
+        """Return the mask of ``tensor``, in its shape."""
         if tensor.is_inference() or not tensor.is_contiguous():
-            return Mask(tensor)  # no version counter to tell changes by, or another memory order
+            return Mask(tensor)  # no version counter that shows changes, or another memory order
         key = _memory_key(tensor)
         for source, known, mask in self._entries:
             alive = source()

@@ -25,12 +25,7 @@ _LIBRARIES = frozenset(package for package, _ in NEURON_BASES)
 
 
 def is_neuron(module: nn.Module, extra: tuple[type[nn.Module], ...] = ()) -> bool:
-    """Whether ``module`` is a spiking neuron layer.
-
-    Args:
-        module: Any module.
-        extra: Further classes the user declares to be neurons.
-    """
+    """Tell whether ``module`` is a spiking neuron, of a known or of a further (extra) class."""
     return isinstance(module, extra) or any(
         (base.__module__.partition(".")[0], base.__name__) in NEURON_BASES
         for base in type(module).__mro__
@@ -38,7 +33,7 @@ def is_neuron(module: nn.Module, extra: tuple[type[nn.Module], ...] = ()) -> boo
 
 
 def is_known_elementwise(module: nn.Module) -> bool:
-    """Whether a neuron is a known library's own class and holds no weight matrix."""
+    """Tell whether a neuron is a known library's own class and holds no weight matrix."""
     package = type(module).__module__.partition(".")[0]
     return package in _LIBRARIES and all(p.dim() < 2 for p in module.parameters())
 
@@ -46,19 +41,19 @@ def is_known_elementwise(module: nn.Module) -> bool:
 def neuron_names(
     modules: Mapping[str, nn.Module], extra: tuple[type[nn.Module], ...]
 ) -> frozenset[str]:
-    """Qualified names of the neuron layers in ``modules``; a wrapper around neurons is not one."""
-    found = [name for name, module in modules.items() if is_neuron(module, extra)]
+    """Name the neuron layers among ``modules``; a module that wraps neurons is not one."""
+    names = [name for name, module in modules.items() if is_neuron(module, extra)]
     return frozenset(
         name
-        for name in found
+        for name in names
         if not any(
-            other != name and other.startswith(f"{name}." if name else "") for other in found
+            inner != name and inner.startswith(f"{name}." if name else "") for inner in names
         )
     )
 
 
 def spikes_of(output: Any) -> Tensor | None:
-    """The spikes in a neuron's output: the output itself, or the first tensor of a tuple.
+    """Find the spikes in a neuron's output: the output itself, or the first tensor of a tuple.
 
     Norse cells return (spikes, state), snnTorch neurons (spikes, membrane potential, ...).
     """

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from types import TracebackType
+from functools import partial
 from typing import Any, Self
 
 import torch
@@ -25,15 +26,15 @@ from snnbench.count.neurons import is_known_elementwise, neuron_names, spikes_of
 from snnbench.count.rules import RULES, is_free
 from snnbench.results.counts import Profile
 
-RULE_MODULES = (synapse_rules, side_rules)  # importing them registers their rules
+_RULE_MODULES = (synapse_rules, side_rules)  # importing them registers their rules
 
 
 class profile:  # noqa: N801 - used like the functions of contextlib
     """Count spikes and operations of every call of ``model`` inside the ``with`` block.
 
-    Forward hooks tell which module runs and what its neurons put out; a dispatch mode counts every
-    operation, functional calls and fused layers included. Nothing is stored on the model and all
-    hooks are gone afterwards.
+    Forward hooks report which module runs and what its neurons put out; a dispatch mode counts
+    every operation, functional calls and fused layers included. Nothing is stored on the model, and
+    all hooks are removed at the end of the block.
 
     Example:
         >>> import torch
@@ -47,10 +48,10 @@ class profile:  # noqa: N801 - used like the functions of contextlib
         model: Any module, with no ``torch.compile``d part and not scripted as a whole.
         timesteps: T. Needed for per-timestep numbers unless the model itself loops over time.
         layout: ``step`` (each call is one timestep, [N, ...]), ``TN`` (time first, [T, N, ...] or
-            [T*N, ...]), ``NT`` (batch first), or ``auto``: told from the calls and shapes.
+            [T*N, ...]), ``NT`` (batch first), or ``auto``: inferred from calls and shapes.
         strict: Raise ``UncountedOperationError`` at the first operation without a rule.
-        dense: Count as an ANN: every operation is a MAC, whatever values it meets.
-        batch_size: N of each call, where the shapes alone might be read otherwise.
+        dense: Count as an ANN: every operation is a MAC, whatever its input values.
+        batch_size: N of each call, where the shapes alone are ambiguous.
         neurons: Further module classes that are spiking neurons.
 
     Attributes:
@@ -104,12 +105,7 @@ class profile:  # noqa: N801 - used like the functions of contextlib
             self._running = undo.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         undo, self._running = self._running, None
         if undo is not None:
             undo.close()
@@ -123,8 +119,9 @@ class profile:  # noqa: N801 - used like the functions of contextlib
             is_known_elementwise=neuron and is_known_elementwise(module),
             computes_weight=isinstance(module, ParametrizationList),
         )
-        yield module.register_forward_pre_hook(_Enter(self, scope), prepend=True, with_kwargs=True)
-        yield module.register_forward_hook(_Leave(self, scope), always_call=True)
+        enter, leave = partial(self._enter, scope), partial(self._leave, scope)
+        yield module.register_forward_pre_hook(enter, prepend=True, with_kwargs=True)
+        yield module.register_forward_hook(leave, always_call=True)
 
     @property
     def result(self) -> Profile:
@@ -136,7 +133,11 @@ class profile:  # noqa: N801 - used like the functions of contextlib
         )
         return self._ledger.profile(uncalled)
 
-    def _enter(self, scope: Scope, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    # hooks return None, since a value would replace the module's input or output
+
+    def _enter(
+        self, scope: Scope, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
         if threading.get_ident() != self._thread:
             self._ledger.warnings[
                 "the model also ran in another thread, where its operations cannot be seen: "
@@ -150,7 +151,7 @@ class profile:  # noqa: N801 - used like the functions of contextlib
         self._audit.enter(scope)
         self._called.add(scope.name)
 
-    def _leave(self, scope: Scope, output: Any) -> None:
+    def _leave(self, scope: Scope, _module: nn.Module, _args: Any, output: Any) -> None:
         scopes = self._audit.place.scopes
         if scope not in scopes or threading.get_ident() != self._thread:
             return
@@ -165,38 +166,10 @@ class profile:  # noqa: N801 - used like the functions of contextlib
     def _count_spikes(self, scope: Scope, spikes: Tensor) -> None:
         row = self._ledger.row(scope.row_name, type(scope.module).__name__)
         mask = self._audit.mask_of(spikes)
-        leading = self._leading_positions(spikes)
-        row.called(tuple(spikes.shape))
-        row.add_spikes(mask, count_axis(mask.nonzero.reshape(leading, -1), 1))
-
-    @staticmethod
-    def _leading_positions(spikes: Tensor) -> int:
-        """Positions that may be timesteps and samples: up to two leading dimensions."""
-        if spikes.dim() > 2:
-            return spikes.shape[0] * spikes.shape[1]
-        return spikes.shape[0] if spikes.dim() > 1 else 1
-
-
-class _Enter:
-    """Forward pre-hook of one module; returns None, since a value would replace the input."""
-
-    def __init__(self, owner: profile, scope: Scope) -> None:
-        self._owner = owner
-        self._scope = scope
-
-    def __call__(self, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._owner._enter(self._scope, args, kwargs)
-
-
-class _Leave:
-    """Forward hook of one module; returns None, since a value would replace the output."""
-
-    def __init__(self, owner: profile, scope: Scope) -> None:
-        self._owner = owner
-        self._scope = scope
-
-    def __call__(self, _: nn.Module, __: tuple[Any, ...], output: Any) -> None:
-        self._owner._leave(self._scope, output)
+        # up to two leading dimensions may be timesteps and samples
+        leading = math.prod(spikes.shape[: min(2, spikes.dim() - 1)])
+        per_position = count_axis(mask.nonzero.reshape(leading, -1), 1)
+        row.add_spikes(tuple(spikes.shape), mask, per_position)
 
 
 def _check_arguments(

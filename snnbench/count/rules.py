@@ -1,4 +1,4 @@
-"""What is known of the dispatcher's operations: a rule counts them, or they are free.
+"""The register of the dispatcher's operations: which have a counting rule, and which are free.
 
 Free operations do no synaptic work: they move, select, compare or transform elements. Views and
 elementwise functions are recognised by torch's own tags. An operation that has no rule and is
@@ -84,17 +84,16 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 
 
 def per_axis(value: Sequence[int] | int, axes: int) -> tuple[int, ...]:
-    """One value per spatial axis."""
+    """Return one value per spatial axis."""
     values = (value,) if isinstance(value, int) else tuple(value)
     return values * axes if len(values) == 1 else values
 
 
 def is_free(func: Any) -> bool:
-    """Whether the dispatcher's operation ``func`` does no synaptic work.
+    """Tell whether the dispatcher's operation ``func``, an ``OpOverload``, does no synaptic work.
 
-    Args:
-        func: An ``OpOverload``. Operations outside the ``aten`` and ``prim`` namespaces are never
-            free: nobody knows what a custom kernel computes.
+    Outside the ``aten`` and ``prim`` namespaces none is free, since what a custom kernel computes
+    is unknown.
     """
     if func.namespace not in {"aten", "prim", "prims"}:
         return False
@@ -108,7 +107,7 @@ def is_free(func: Any) -> bool:
 
 
 def _out_of_place(func: Any, name: str) -> Any:
-    """The variant of an in-place operation that carries the tags."""
+    """Return the out-of-place variant of an in-place operation; it carries the tags."""
     if not name.endswith("_"):
         return None
     packet = getattr(torch.ops.aten, name.rstrip("_"), None)

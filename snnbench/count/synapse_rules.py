@@ -10,7 +10,7 @@ from torch import Tensor
 from snnbench.count.audit import Audit, Operation
 from snnbench.count.fanout import ConvGeometry
 from snnbench.count.ledger import Row
-from snnbench.count.masks import Counts, Mask, count_axis
+from snnbench.count.masks import count_axis
 from snnbench.count.rules import per_axis, rule
 from snnbench.results.counts import DENSE
 
@@ -19,7 +19,7 @@ from snnbench.results.counts import DENSE
 
 @rule("convolution", "_convolution", "convolution_overrideable")
 def convolution(audit: Audit, op: Operation) -> None:
-    """Convolutions of 1 to 3 axes, transposed, dilated and grouped ones included."""
+    """Count a convolution of 1 to 3 axes, be it transposed, dilated or grouped."""
     x, weight, bias, stride, padding, dilation, transposed, _, groups = op.args[:9]
     axes = weight.dim() - 2
     geometry = ConvGeometry(
@@ -63,7 +63,7 @@ def constant_pad(audit: Audit, op: Operation) -> None:
 
 
 def _zero_margin(audit: Audit, x: Tensor) -> tuple[tuple[int, int], ...]:
-    """Zeros written around ``x`` by an explicit pad, unless it was changed since."""
+    """Return the zeros that an explicit pad wrote around ``x``, unless it was changed since."""
     version, margins = audit.zero_margins.get(x, (None, None))
     return margins if margins and version == _version(x) else ((0, 0),) * x.dim()
 
@@ -77,14 +77,14 @@ def _version(x: Tensor) -> int | None:
 
 @rule("mm", "mv", "dot", "vdot", "bmm")
 def product(audit: Audit, op: Operation) -> None:
-    """Products without a bias."""
+    """Count a product without a bias."""
     _product(audit, op, op.args[0], op.args[1])
 
 
 @rule("addmm", "addmv", "baddbmm", "addbmm", "addmm_", "addmv_", "baddbmm_", "addbmm_")
 @rule("_addmm_activation")
 def product_with_addend(audit: Audit, op: Operation) -> None:
-    """Products with an addend: a bias if it is a weight, else an addition of activations."""
+    """Count a product with an addend: a bias if it is a weight, else a residual addition."""
     addend, a, b = op.args[:3]
     _product(audit, op, a, b)
     if audit.is_weight(addend):
@@ -99,33 +99,27 @@ def _synapse_row(audit: Audit, op: Operation, a: Tensor, b: Tensor) -> Row:
 
 
 def _product(audit: Audit, op: Operation, a: Tensor, b: Tensor) -> None:
-    """``a @ b`` as [B, M, K] @ [B, K, N] of a weight and an input, or of two activations."""
+    """Count ``a @ b`` as [B, M, K] @ [B, K, N], of a weight and an input or of two activations."""
     row = _synapse_row(audit, op, a, b)
     left = a.reshape(1, 1, -1) if a.dim() == 1 else _flat(a)
     right = b.reshape(1, -1, 1) if b.dim() == 1 else _flat(b)
     if audit.is_weight(b):
-        _left_times_weight(audit, row, left, right.shape[2])
+        _times_weight(audit, row, left, right.shape[2], axis=2)
     elif audit.is_weight(a):
-        _weight_times_right(audit, row, right, left.shape[1])
+        _times_weight(audit, row, right, left.shape[1], axis=1)
     else:
         _two_activations(audit, row, left, right)
 
 
-def _left_times_weight(audit: Audit, row: Row, x: Tensor, columns: int) -> None:
+def _times_weight(audit: Audit, row: Row, x: Tensor, outputs: int, *, axis: int) -> None:
+    """Count the product of ``x``, summed over ``axis``, and a weight of so many outputs."""
     mask = audit.mask_of(x)
     row.see_input(mask)
-    dense = x.numel() * columns
-    effective = count_axis(mask.nonzero, 2).reshape(-1) * columns
-    audit.add_synops(row, (len(effective),), dense=dense, in_image=dense, effective=effective)
-
-
-def _weight_times_right(audit: Audit, row: Row, x: Tensor, rows: int) -> None:
-    mask = audit.mask_of(x)
-    row.see_input(mask)
-    dense = x.numel() * rows
-    effective = count_axis(mask.nonzero, 1) * rows
-    # a lone matrix has its samples in columns
-    effective = effective.reshape(-1) if len(effective) == 1 else effective.sum(axis=1)
+    dense = x.numel() * outputs
+    effective = count_axis(mask.nonzero, axis) * outputs
+    # samples are rows before a weight; after it columns, if there is a single matrix
+    by_position = axis == 2 or len(effective) == 1
+    effective = effective.reshape(-1) if by_position else effective.sum(axis=1)
     audit.add_synops(row, (len(effective),), dense=dense, in_image=dense, effective=effective)
 
 
@@ -133,17 +127,13 @@ def _two_activations(audit: Audit, row: Row, a: Tensor, b: Tensor) -> None:
     left, right = audit.mask_of(a), audit.mask_of(b)
     row.see_input(left)
     row.see_operand(right)
-    dense = a.shape[0] * a.shape[1] * a.shape[2] * b.shape[2]
-    effective = _pairs(left, right)
-    if a.shape[0] == 1:  # a lone matrix has its samples in rows
-        effective = left.nonzero[0].astype(np.int64) @ count_axis(right.nonzero, 2)[0]
+    dense = a.numel() * b.shape[2]
+    per_row = count_axis(right.nonzero, 2)
+    if a.shape[0] == 1:  # a single matrix has its samples in rows
+        effective = left.nonzero[0].astype(np.int64) @ per_row[0]
+    else:  # non-zero pairs of each matrix: sum over k of column counts times row counts
+        effective = (count_axis(left.nonzero, 1) * per_row).sum(axis=1)
     audit.add_synops(row, (len(effective),), dense=dense, in_image=dense, effective=effective)
-
-
-def _pairs(left: Mask, right: Mask) -> Counts:
-    """Non-zero pairs of [B, M, K] and [B, K, N] per matrix: sum over k of column x row counts."""
-    pairs: Counts = (count_axis(left.nonzero, 1) * count_axis(right.nonzero, 2)).sum(axis=1)
-    return pairs
 
 
 # -- attention and recurrent layers that stay fused --
@@ -157,7 +147,7 @@ def _pairs(left: Mask, right: Mask) -> Counts:
     "_scaled_dot_product_cudnn_attention",
 )
 def attention(audit: Audit, op: Operation) -> None:
-    """Fused attention as its two products, ``q k^T`` and ``softmax(...) v``.
+    """Count fused attention as its two products, ``q k^T`` and ``softmax(...) v``.
 
     A key that the mask excludes has probability exactly 0 and costs nothing in the second product.
     """
@@ -172,7 +162,7 @@ def attention(audit: Audit, op: Operation) -> None:
 
 
 def _repeat_heads(t: Tensor, q: Tensor) -> Tensor:
-    """Grouped queries share keys and values: one of them stands for several heads."""
+    """Repeat keys or values that several heads of grouped queries share."""
     if t.dim() > 2 and t.shape[-3] != q.shape[-3]:
         t = t.repeat_interleave(q.shape[-3] // t.shape[-3], dim=-3)
     return t.expand(*q.shape[:-2], *t.shape[-2:])
@@ -183,7 +173,7 @@ def _flat(t: Tensor) -> Tensor:
 
 
 def _attended(op: Operation, q: Tensor, k: Tensor) -> Tensor:
-    """Pattern of the attention probabilities: 1 where attended, else 0."""
+    """Return the pattern of the attention probabilities: 1 where attended, else 0."""
     length, keys = q.shape[-2], k.shape[-2]
     pattern = q.new_ones(*q.shape[:-2], length, keys)
     mask = op.kwargs.get("attn_mask")
@@ -210,7 +200,7 @@ def _is_causal(op: Operation) -> bool:
 
 @rule("mkldnn_rnn_layer")
 def fused_lstm_layer(audit: Audit, op: Operation) -> None:
-    """One direction of one LSTM layer: every step multiplies its input and its hidden state."""
+    """Count one direction of one LSTM layer: each step multiplies its input and hidden state."""
     x, w_ih, w_hh, _, _, h0, _, reverse = op.args[:8]
     hidden = op.out[0]
     before = hidden[:-1] if not reverse else hidden[1:]
@@ -218,9 +208,8 @@ def fused_lstm_layer(audit: Audit, op: Operation) -> None:
         row = audit.synapse_row(op, weight, ())
         for operand in operands:
             if operand.numel():
-                _left_times_weight(
-                    audit, row, operand.reshape(1, -1, operand.shape[-1]), weight.shape[0]
-                )
+                x_rows = operand.reshape(1, -1, operand.shape[-1])
+                _times_weight(audit, row, x_rows, weight.shape[0], axis=2)
     if op.args[13]:  # has_biases
         row = audit.synapse_row(op, w_ih, ())
         row.side["bias_adds"] += 2 * x.shape[0] * x.shape[1] * w_ih.shape[0]

@@ -40,7 +40,7 @@ class WeightsMap:
         self._has_derived = False
 
     def _helpers(self, model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-        """Buffers ``weight_mask`` and the like, each by the name of its ``weight_orig``."""
+        """Yield buffers such as ``weight_mask``, each by the name of its ``weight_orig``."""
         if not any(name.endswith("_orig") for name in self.parameters):
             return
         for name, buffer in model.named_buffers():
@@ -49,7 +49,7 @@ class WeightsMap:
                 yield f"{stem}_orig", buffer
 
     def names(self, tensor: Tensor) -> tuple[str, ...]:
-        """Names of the parameter behind ``tensor``: several if tied, none if it is no weight."""
+        """Name the parameter behind ``tensor``: several names if tied, none if it is no weight."""
         if tensor.layout is not torch.strided:
             return ()
         address = tensor.data_ptr()
@@ -62,25 +62,25 @@ class WeightsMap:
         return derived
 
     def derive(self, source: tuple[str, ...], tensor: Tensor) -> None:
-        """Note that ``tensor`` was computed from weights alone, first of them ``source``."""
+        """Remember that ``tensor`` was computed from weights alone, the first being ``source``."""
         self._derived[tensor] = source
         self._has_derived = True
 
     def derive_parametrised(self, module: str, tensor: Tensor) -> None:
-        """Note that the ``ParametrizationList`` called ``module`` put out ``tensor``."""
+        """Remember that the ``ParametrizationList`` called ``module`` put out ``tensor``."""
         originals = [name for name in self.parameters if name.startswith(f"{module}.original")]
         if originals:
             self.derive((max(originals, key=lambda name: self.parameters[name].numel()),), tensor)
 
 
 def name_within(names: tuple[str, ...], scope: str) -> str:
-    """The name of a tied parameter within module ``scope``."""
+    """Choose the name of a tied parameter within module ``scope``."""
     prefix = f"{scope}." if scope else ""
     return next((name for name in names if name.startswith(prefix)), names[0])
 
 
 def collapse(parameter: str, scope: str) -> str | None:
-    """What a parameter is called within module ``scope``; ``None`` for the module's own weight.
+    """Shorten a parameter's name within module ``scope``; ``None`` for the module's own weight.
 
     Pruned, weight-normed and parametrised weights stand for the module's ``weight``.
     """

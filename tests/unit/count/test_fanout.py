@@ -9,7 +9,6 @@ from snnbench.count.fanout import (
     ConvGeometry,
     adaptive_pool_taps,
     axis_fanout,
-    transposed_axis_fanout,
 )
 
 
@@ -37,7 +36,9 @@ def test_axis_fanout(geometry: tuple[int, ...], expected: list[int]) -> None:
 
 def test_transposed_axis_fanout() -> None:
     # kernel 3, stride 2, padding 1 on 3 inputs: outputs -1..1, 1..3, 3..5 of 5 (0..4)
-    fanout = transposed_axis_fanout(inputs=3, outputs=5, kernel=3, stride=2, padding=1, dilation=1)
+    fanout = axis_fanout(
+        inputs=3, outputs=5, kernel=3, stride=2, padding=1, dilation=1, transposed=True
+    )
     assert fanout.tolist() == [2, 3, 2]
 
 

@@ -73,12 +73,15 @@ def evaluate_weights(
         UsageError: A value is out of range, or the weights say otherwise.
     """
     choice = choose(benchmark, source, width=width, options=options)
-    state, twin = weight_files.load_state(shipped.locate(benchmark, source)), bool(choice.told.twin)
+    state, twin = (
+        weight_files.load_state(shipped.locate(benchmark, source)),
+        bool(choice.stated.twin),
+    )
     steps = tuple(timesteps or (choice.timesteps,))
     counts = {"timesteps": min(steps), "batch-size": batch_size, "samples": samples}
     for option, value in counts.items():
         check_range(option, 1 if value is None else value)
-    sets = {T: _test_set(benchmark, data, T, cache, choice.told) for T in steps}
+    sets = {T: _test_set(benchmark, data, T, cache, choice.stated) for T in steps}
     fabric = launch(machine)
     results = []
     for T, test in sets.items():
@@ -107,13 +110,13 @@ def evaluate_weights(
 
 
 def _test_set(
-    benchmark: Benchmark, data: str | None, T: int, cache: Path | None, told: Facts
+    benchmark: Benchmark, data: str | None, T: int, cache: Path | None, stated: Facts
 ) -> DataSet:
     test = open_set(benchmark.card.input, data=data, part="test", timesteps=T, cache=cache)
     check_classes(benchmark, test)
-    if data is None and told.data not in (None, test.info.name):
+    if data is None and stated.data not in (None, test.info.name):
         msg = (
-            f"the weights were trained on {told.data}, not on the embedded {test.info.name}; "
+            f"the weights were trained on {stated.data}, not on the embedded {test.info.name}; "
             "name a labelled data set with --data"
         )
         raise UsageError(msg)
@@ -142,7 +145,7 @@ def _facts(
         "weights": source,
         "width": choice.width,
         **choice.options,
-        "twin": bool(choice.told.twin),
+        "twin": bool(choice.stated.twin),
         "data": test.info.name,
         "data_description": test.info.description,
         "data_sha256": test.info.sha256,

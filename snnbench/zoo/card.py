@@ -58,11 +58,11 @@ class TrainingSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         loss: Name of the loss, see ``train.recipe.Recipe``; it belongs to the network's read-out.
         optimizer: Name of the optimiser.
         lr: First learning rate.
-        momentum: Of the optimiser.
-        lr_step_epochs: Epochs until the rate falls; ``None`` where the paper does not say.
-        lr_factor: Factor of the rate at a step.
-        batch_size_per_gpu: Samples per process and step; ``None`` likewise.
-        gpus: How many were used; ``None`` likewise.
+        momentum: Momentum of SGD, or beta_1 of Adam.
+        lr_step_epochs: Epochs until the rate falls; ``None`` if the paper does not say.
+        lr_factor: Factor by which it falls.
+        batch_size_per_gpu: Samples per process and step; ``None`` if the paper does not say.
+        gpus: Number of GPUs; ``None`` if the paper does not say.
     """
 
     loss: str = "cross-entropy"

@@ -27,13 +27,13 @@ class Choice:
         timesteps: T.
         width: Factor on all channel numbers.
         options: Value of every option of the card.
-        told: What the weights say of themselves; nothing without weights.
+        stated: What the weights say about themselves; nothing without weights.
     """
 
     timesteps: int
     width: float
     options: dict[str, str]
-    told: Facts
+    stated: Facts
 
 
 def choose(
@@ -60,21 +60,21 @@ def choose(
         WeightsError: The weights cannot be read.
     """
     card, options = benchmark.card, options or {}
-    told = Facts()
+    stated = Facts()
     if weights is not None:
-        told = facts(benchmark, weights)
-        _check(told, card, weights, twin=twin, asked={"width": width, **options})
+        stated = facts(benchmark, weights)
+        _check(stated, card, weights, twin=twin, asked={"width": width, **options})
     if width is None:
-        width = WIDTH if told.width is None else told.width
+        width = WIDTH if stated.width is None else stated.width
     if timesteps is None:
-        timesteps = card.timesteps if told.timesteps is None else told.timesteps
+        timesteps = card.timesteps if stated.timesteps is None else stated.timesteps
     if not (math.isfinite(width) and width > 0):
         msg = f"--width must be positive and finite, got {width}"
         raise UsageError(msg)
     check_range("timesteps", timesteps)
     check_range("width", width, least=0, most=_MOST_WIDTH)
-    filled = card.fill_options({**told.options, **options})
-    return Choice(timesteps=timesteps, width=width, options=filled, told=told)
+    filled = card.fill_options({**stated.options, **options})
+    return Choice(timesteps=timesteps, width=width, options=filled, stated=stated)
 
 
 def check_range(option: str, value: float, *, least: int = 1, most: int = _MOST) -> None:
@@ -92,21 +92,21 @@ def check_range(option: str, value: float, *, least: int = 1, most: int = _MOST)
 
 
 def _check(
-    told: Facts, card: Card, source: str, *, twin: bool | None, asked: Mapping[str, object]
+    stated: Facts, card: Card, source: str, *, twin: bool | None, asked: Mapping[str, object]
 ) -> None:
     """Prove that weights are for the network that is asked for; what is unknown agrees."""
-    if told.benchmark not in (None, card.name):
-        msg = f"weights {source} are for {told.benchmark}, not for {card.name}"
+    if stated.benchmark not in (None, card.name):
+        msg = f"weights {source} are for {stated.benchmark}, not for {card.name}"
         raise UsageError(msg)
-    theirs = {"width": told.width, **told.options}
+    theirs = {"width": stated.width, **stated.options}
     for option, value in asked.items():
         if None not in (value, theirs.get(option)) and value != theirs[option]:
             found = theirs[option]
             msg = f"weights {source} are for --{option} {found}, not {value}; leave the option out"
             raise UsageError(msg)
-    if None not in (twin, told.twin) and twin != told.twin:
+    if None not in (twin, stated.twin) and twin != stated.twin:
         whose, option = "the spiking network", "weights"
-        if told.twin:
+        if stated.twin:
             whose, option = "an ANN twin", "twin-weights"
         msg = f"weights {source} are those of {whose}; give them with --{option}"
         raise UsageError(msg)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
@@ -75,7 +74,7 @@ def neurons_of(card: Card) -> Callable[[], Neuron]:
     of your own; the other entries of the table are its constants.
 
     Raises:
-        UsageError: There is no such class, or it has no such constant.
+        UsageError: There is no such class, or it does not take these constants.
     """
     constants = dict(card.neuron)
     name = constants.pop("class", LIF.__name__)
@@ -88,11 +87,13 @@ def neurons_of(card: Card) -> Callable[[], Neuron]:
     if not (isinstance(kind, type) and issubclass(kind, Neuron)):
         msg = f"card {card.name}: {name} is not a class of neurons; use one such as LIF"
         raise UsageError(msg)
-    known = inspect.signature(kind).parameters
-    for constant in constants.keys() - known.keys():
-        msg = f"card {card.name}: {name} has no constant {constant}; it has: {', '.join(known)}"
-        raise UsageError(msg)
-    return partial(kind, **constants)
+    make = partial(kind, **constants)
+    try:
+        make()
+    except TypeError as error:
+        msg = f"card {card.name}: {name} does not take the constants of the card: {error}"
+        raise UsageError(msg) from error
+    return make
 
 
 def load(network: nn.Module, benchmark: Benchmark, source: str) -> None:

@@ -17,7 +17,7 @@ SHIPPED = "shipped:"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What a file says of the network that its weights were trained in; ``None`` is untold.
+    """What a file says about the network of its weights; what it does not say is ``None``.
 
     Attributes:
         benchmark: Its name.
@@ -44,10 +44,10 @@ def facts(benchmark: Benchmark, weights: str) -> Facts:
         WeightsError: The file is missing, empty or damaged.
     """
     metadata = _metadata(locate(benchmark, weights))
-    told = {name: _value(text) for name, text in metadata.items()}
+    stated = {name: _value(text) for name, text in metadata.items()}
 
     def of(name: str, *kinds: type) -> Any:
-        return told[name] if type(told.get(name)) in kinds else None
+        return stated[name] if type(stated.get(name)) in kinds else None
 
     return Facts(
         benchmark=of("benchmark", str),
@@ -91,11 +91,11 @@ def find(
     fitting: list[tuple[bool, str]] = []
     for stem in shipped(benchmark):
         name = f"{SHIPPED}{stem}"
-        told = facts(benchmark, name)
-        fits = width in (None, told.width)
-        fits = fits and (told.options, bool(told.twin)) == (options, twin)
+        stated = facts(benchmark, name)
+        fits = width in (None, stated.width)
+        fits = fits and (stated.options, bool(stated.twin)) == (options, twin)
         if fits and stem.startswith(f"{kind}-w"):
-            fitting.append((told.timesteps != timesteps, name))
+            fitting.append((stated.timesteps != timesteps, name))
     return min(fitting)[1] if fitting else None
 
 
@@ -122,28 +122,28 @@ def evidence(path: Path) -> str | None:
     Raises:
         WeightsError: The file is missing, empty or damaged.
     """
-    told = _metadata(path)
-    values = {name: _value(text) for name, text in told.items()}
+    stated = _metadata(path)
+    values = {name: _value(text) for name, text in stated.items()}
     score = _score(values)
-    if score is None and told.get("status") != "trained":  # not by `snnbench train`
-        return "; ".join(f"{key}: {told[key]}" for key in sorted(told)) or None
+    if score is None and stated.get("status") != "trained":  # not by `snnbench train`
+        return "; ".join(f"{key}: {stated[key]}" for key in sorted(stated)) or None
     return "; ".join([score or "not tested", *_sentences(values)])
 
 
-def _score(told: Mapping[str, Any]) -> str | None:
+def _score(stated: Mapping[str, Any]) -> str | None:
     """The accuracy in words; ``None`` if a file says none that makes sense."""
-    match told.get("test_correct"), told.get("test_samples"):
+    match stated.get("test_correct"), stated.get("test_samples"):
         case (int() as correct, int() as samples) if 0 <= correct <= samples > 0:
             score = f"test accuracy {100 * correct / samples:.2f} % ({correct:,} of {samples:,})"
         case _:
             return None
-    match told.get("test_accuracy_interval_95"):
+    match stated.get("test_accuracy_interval_95"):
         case [float() as low, float() as high]:
             score += f", 95 % interval {100 * low:.2f} to {100 * high:.2f} %"
     return score
 
 
-def _sentences(told: Mapping[str, Any]) -> list[str]:
+def _sentences(stated: Mapping[str, Any]) -> list[str]:
     parts = []
     for label, key in (
         ("tested on", "test_data_description"),
@@ -154,9 +154,9 @@ def _sentences(told: Mapping[str, Any]) -> list[str]:
         ("seed", "seed"),
         ("made", "created_utc"),
     ):
-        if told.get(key) is not None:
-            parts.append(f"{label} {told[key]}")
-    command = told.get("command")
+        if stated.get(key) is not None:
+            parts.append(f"{label} {stated[key]}")
+    command = stated.get("command")
     if isinstance(command, list):
         parts.append(f"command {' '.join(map(str, command))}")
     return parts

@@ -80,7 +80,7 @@ def load_state(path: str | Path) -> dict[str, Tensor]:
 
 
 def load_metadata(path: str | Path) -> dict[str, str]:
-    """Read what ``save_state`` was told about the weights.
+    """Read what ``save_state`` wrote about the weights.
 
     Args:
         path: A ``.safetensors`` file; other files carry no metadata and give an empty dict.

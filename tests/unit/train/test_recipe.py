@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -81,6 +82,17 @@ def test_a_value_out_of_range_is_named_with_its_option(field: str, value: object
     assert f"{field} (--{field.replace('_', '-')})" in text
     assert repr(value) in text
     assert "\n" not in text
+
+
+def test_recipes_of_the_weights_that_are_shipped_are_read() -> None:
+    files = sorted(Path(str(registry.get("resnet19").weights)).glob("*.json"))
+    assert len(files) == 4
+    for path in files:
+        table = json.loads(path.read_text())["recipe"]
+        recipe = from_dict(table)
+        assert recipe.options == {"shortcut": "paper"}
+        assert table.items() <= as_dict(recipe).items()
+        assert (recipe.loss, recipe.optimizer) == ("cross-entropy", "SGD")
 
 
 def test_options_of_the_card_stand_beside_the_fields(tmp_path: Path) -> None:

@@ -20,15 +20,15 @@ BENCHMARK = registry.get("resnet19")
 @pytest.fixture
 def weights(tmp_path: Path) -> str:
     """A file that says of itself all that a choice asks for."""
-    told = {"width": "0.25", "shortcut": "identity", "timesteps": "4", "twin": "false"}
-    save_file({"w": torch.zeros(1)}, tmp_path / "w.safetensors", metadata=told)
+    stated = {"width": "0.25", "shortcut": "identity", "timesteps": "4", "twin": "false"}
+    save_file({"w": torch.zeros(1)}, tmp_path / "w.safetensors", metadata=stated)
     return str(tmp_path / "w.safetensors")
 
 
 def test_what_nobody_asks_for_is_the_card_s() -> None:
     choice = choose(BENCHMARK)
     assert (choice.timesteps, choice.width, choice.options) == (6, 1.0, {"shortcut": "paper"})
-    assert choice.told == Facts()
+    assert choice.stated == Facts()
 
 
 def test_weights_override_the_card_and_what_is_asked_overrides_both(weights: str) -> None:

@@ -43,7 +43,10 @@ def test_a_card_names_its_neurons() -> None:
         ({"class": "torch.nn:Linear"}, "torch.nn:Linear is not a class of neurons"),
         ({"class": 3}, "3 is not a class of neurons"),
         ({"class": "nowhere:Fish"}, "neuron class nowhere:Fish cannot be loaded: No module named"),
-        ({"class": "IF", "decay": 0.5}, "IF has no constant decay; it has: threshold, surr"),
+        ({"class": "IF", "decay": 0.5}, "IF does not take the constants of the card: .*'decay'"),
+        ({"decay": "fast"}, "LIF does not take the constants of the card: '<=' not supported"),
+        ({"decay": 2.0}, r"LIF: decay must lie in \[0, 1\], got 2.0"),
+        ({"class": f"{__name__}:Lazy"}, "Lazy does not take .* missing .* 'threshold'"),
     ],
 )
 def test_neurons_that_do_not_exist_are_one_line(neuron: dict[str, object], message: str) -> None:

@@ -1,4 +1,4 @@
-"""Augmentation of batches of images: what the numbers of a view mean."""
+"""Augmentation of batches of images by random views: shifted and mirrored copies."""
 
 from __future__ import annotations
 
@@ -11,17 +11,14 @@ PADDING = 8
 
 
 def shifted(images: Tensor, views: Tensor) -> Tensor:
-    """Random crops of zero-padded images, the usual augmentation of CIFAR-10.
+    """Move each image by up to 1/8 of its sides, the usual augmentation of CIFAR-10.
 
     The border is black (zero before normalisation, as torchvision pads). All crops of the batch
     are gathered at once.
 
     Args:
         images: ``uint8`` [N, C, H, W].
-        views: [N, 3] in [0, 1); the first two are across and down.
-
-    Returns:
-        Images of the same shape, moved by up to 1/8 of each side.
+        views: [N, 3] in [0, 1); the first two are the places across and down.
     """
     height, width = images.shape[-2:]
     down, across = height // PADDING, width // PADDING
@@ -34,5 +31,5 @@ def shifted(images: Tensor, views: Tensor) -> Tensor:
 
 
 def mirrored(images: Tensor, views: Tensor) -> Tensor:
-    """Images [N, C, H, W], those left-right mirrored whose third view number is below 0.5."""
+    """Mirror those of the images [N, C, H, W] whose third view number is below 0.5."""
     return torch.where(views[:, 2].view(-1, 1, 1, 1) < 0.5, images.flip(3), images)

@@ -1,4 +1,4 @@
-"""Files of the DVS128 camera (Lichtsteiner et al. 2008): gestures as arrays, jAER's AEDAT."""
+"""Readers of files of the DVS128 camera (Lichtsteiner et al. 2008): NumPy arrays and AEDAT."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DVS128_SIDE = 128
 _US_PER_MS = 1000
 _AEDAT2 = b"#!AER-DAT2"
 _SPECIAL = 2**15
-"""Bit of an address that marks a signal to the camera, not an event of a pixel."""
+"""Bit of an address that marks a signal of the camera instead of an event of a pixel."""
 _LONGEST_US = 2**53
 
 Column = npt.NDArray[Any]
@@ -60,9 +60,9 @@ def read_cifar10_dvs(path: Path) -> Events:
 
 
 def _read_aedat4(path: Path) -> Events:
-    """The first stream of events."""
+    """Read the first stream of events."""
     try:
-        aedat = importlib.import_module("aedat")  # an optional package, of which mypy need not know
+        aedat = importlib.import_module("aedat")  # an optional package, unknown to mypy
     except ModuleNotFoundError as error:
         msg = (
             f"recording {path} is in AEDAT 4, which the package aedat reads: pip install aedat; "
@@ -85,10 +85,9 @@ def _read_aedat4(path: Path) -> Events:
 
 
 def _read_aedat2(path: Path) -> Events:
-    """Eight bytes per event after a header of lines that begin with ``#``.
+    """Read eight bytes per event after a header of lines that begin with ``#``.
 
-    tonic 1.7 has a reader, which fails on every file: its header has three values, and two are
-    unpacked.
+    The reader of tonic 1.7 fails on every file: it unpacks two of the header's three values.
     """
     content = read_bytes(path)
     start = 0
@@ -104,13 +103,13 @@ def _read_aedat2(path: Path) -> Events:
 
 
 def _events(path: Path, x: Column, y: Column, t_us: Column, on: Column) -> Events:
-    """Check columns and make events of them, by time from the first on."""
+    """Check the columns and return events sorted by time, which begins with the first."""
     if len(x) == 0:
         raise _empty(path)
     if not all(np.all((side >= 0) & (side < DVS128_SIDE)) for side in (x, y)):
         msg = (
             f"recording {path} has addresses outside {DVS128_SIDE} x {DVS128_SIDE} pixels: "
-            "it is of another camera; replace or remove it"
+            "it comes from another camera; replace or remove it"
         )
         raise DataError(msg)
     if not float(t_us.max()) - float(t_us.min()) < _LONGEST_US:
@@ -119,7 +118,7 @@ def _events(path: Path, x: Column, y: Column, t_us: Column, on: Column) -> Event
     events = np.empty(len(x), dtype=EVENT_DTYPE)
     events["x"], events["y"], events["p"] = x, y, on.astype(bool)
     events["t"] = t_us - t_us.min()
-    # packets of a camera may overlap, and their order is of no consequence to frames
+    # packets of a camera may overlap in time; frames do not depend on their order
     return events[np.argsort(events["t"], kind="stable")]
 
 

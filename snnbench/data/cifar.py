@@ -25,7 +25,7 @@ RECORD_BYTES = 3073
 """One label byte, then 32 x 32 red, green and blue pixels."""
 
 RECORDS: dict[Part, int] = {"test": 10_000, "train": 50_000}
-"""Images of each part as published."""
+"""Published number of images in each part."""
 
 # Size in bytes and MD5 of the Python version's files (torchvision pins the same digests). None are
 # published for the files of the binary version.
@@ -123,7 +123,7 @@ def read_binary(path: Path) -> tuple[Pixels, Labels]:
     """
     raw = np.frombuffer(read_bytes(path), dtype=np.uint8)
     if raw.size == 0 or raw.size % RECORD_BYTES:
-        _refuse(path, f"its {raw.size} bytes are not whole records of {RECORD_BYTES}")
+        _refuse(path, f"its {raw.size} bytes are not whole records of {RECORD_BYTES} bytes")
     records = raw.reshape(-1, RECORD_BYTES)
     labels = _checked_labels(records[:, 0].astype(np.int64), path)
     return records[:, 1:].reshape(-1, 3, 32, 32), labels
@@ -164,7 +164,7 @@ def _checked_labels(labels: Labels, path: Path) -> Labels:
 
 
 def find_batches(root: Path, part: Part) -> list[Path] | None:
-    """Files of a part in ``root`` or in the folder that the archives unpack to.
+    """Find the files of a part in ``root`` or in the folder that the archives unpack to.
 
     Returns:
         The files, or ``None`` if no CIFAR-10 file is there.
@@ -186,30 +186,8 @@ def find_batches(root: Path, part: Part) -> list[Path] | None:
     return None
 
 
-def read_batches(batches: list[Path]) -> tuple[Pixels, Labels]:
-    """Read files of either version one after the other.
-
-    Returns:
-        Pixels ``uint8`` [N, 3, 32, 32] and labels [N].
-
-    Raises:
-        DataError: A broken file.
-    """
-    contents = [
-        read_binary(path) if path.suffix == ".bin" else read_python(path) for path in batches
-    ]
-    pixels, labels = (np.concatenate(parts) for parts in zip(*contents, strict=True))
-    return pixels, labels
-
-
-def complete_batches(root: Path, part: Part) -> list[Path]:
-    """All files of a part, in order; shortened files are fine, missing and damaged ones are not.
-
-    A file is damaged if it has exactly the size of the published one, but not its MD5.
-
-    Raises:
-        DataError: No CIFAR-10 is there, or a file of the part is missing or damaged.
-    """
+def _complete_batches(root: Path, part: Part) -> list[Path]:
+    """List all files of a part, in order; files may be shortened, but not missing or damaged."""
     batches = find_batches(root, part)
     if batches is None:
         msg = (
@@ -217,8 +195,8 @@ def complete_batches(root: Path, part: Part) -> list[Path]:
             f"and test_batch); give {' or '.join(_FOLDERS)}, unpacked"
         )
         raise DataError(msg)
-    found = {path.stem for path in batches}
-    missing = [f"{stem}{batches[0].suffix}" for stem in _STEMS[part] if stem not in found]
+    present = {path.stem for path in batches}
+    missing = [f"{stem}{batches[0].suffix}" for stem in _STEMS[part] if stem not in present]
     if missing:
         msg = (
             f"CIFAR-10 folder {batches[0].parent} lacks {' and '.join(missing)}; "
@@ -234,13 +212,13 @@ def _check_digest(path: Path) -> None:
     size, expected = _OFFICIAL.get(path.name, (None, None))
     if size is None or path.stat().st_size != size:
         return
-    found = hashlib.md5(read_bytes(path), usedforsecurity=False).hexdigest()
-    if found != expected:
-        _refuse(path, f"it has the published size but MD5 {found} instead of {expected}")
+    actual = hashlib.md5(read_bytes(path), usedforsecurity=False).hexdigest()
+    if actual != expected:
+        _refuse(path, f"it has the published size but MD5 {actual} instead of {expected}")
 
 
 def found(root: Path, wanted: Wanted) -> bool:
-    """Whether ``root`` holds files of CIFAR-10.
+    """Tell whether ``root`` holds files of CIFAR-10.
 
     Raises:
         DataError: It does, but none of the part.
@@ -249,10 +227,10 @@ def found(root: Path, wanted: Wanted) -> bool:
 
 
 def read(root: Path, wanted: Wanted) -> DataSet:
-    """CIFAR-10 in either published version; other sizes than 32 x 32 are resized (bilinear).
+    """Open CIFAR-10 in either published version; sizes other than 32 x 32 are resized (bilinear).
 
-    All files of a part must be there. One may hold fewer records than published, which the
-    description says; one of the Python version's exact size must have its MD5.
+    All files of a part must be there. A file may hold fewer records than published, which the
+    description mentions; a file with the published size of the Python version must have its MD5.
 
     Raises:
         DataError: A file is missing, damaged or of another shape; a card without three channels.
@@ -261,11 +239,14 @@ def read(root: Path, wanted: Wanted) -> DataSet:
     if mode_of(shape) != "RGB":
         msg = f"CIFAR-10 has 3 channels, but the benchmark's input has {shape[0]}"
         raise DataError(msg)
-    pixels, answers = read_batches(complete_batches(root, part))
+    contents = [
+        read_binary(path) if path.suffix == ".bin" else read_python(path)
+        for path in _complete_batches(root, part)
+    ]
+    # concatenating copies: arrays over the bytes of a file are read-only
+    images, labels = (torch.from_numpy(np.concatenate(x)) for x in zip(*contents, strict=True))
     published = RECORDS[part]
-    count = "all" if len(answers) == published else f"{len(answers):,} of"
-    # a copy: arrays over the bytes of a file are read-only
-    images, labels = torch.from_numpy(pixels.copy()), torch.from_numpy(answers)
+    count = "all" if len(labels) == published else f"{len(labels):,} of"
     return DataSet(
         name="CIFAR-10",
         description=f"{TITLES[part]} images of CIFAR-10, {count} {published:,} records",
@@ -277,7 +258,7 @@ def read(root: Path, wanted: Wanted) -> DataSet:
 
 
 def resized(images: Tensor, shape: tuple[int, int, int]) -> Tensor:
-    """Images [N, 3, h, w] resized to [N, 3, H, W] (bilinear); the same if they have that size."""
+    """Resize images [N, 3, h, w] to [N, 3, H, W] (bilinear), unless they have that size."""
     if images.shape[1:] == shape:
         return images
     size = (shape[2], shape[1])

@@ -1,4 +1,4 @@
-"""What a data set is: samples that are fetched by index, with or without labels."""
+"""Data sets: samples that are fetched by index, with or without labels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Part = Literal["train", "test"]
 Values = Callable[[Sequence[int], Tensor | None], Tensor]
 
 ENDLESS = sys.maxsize
-"""Length of a set that makes as many samples as are asked for."""
+"""Length of a set that generates samples without end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +30,9 @@ class Draw:
     """A few samples to take from a set.
 
     Attributes:
-        samples: How many.
+        samples: Number of samples.
         seed: The same seed draws the same samples.
-        outputs: Outputs of the network, which decide whether labels fit; ``None`` is unknown.
+        outputs: Outputs of the network, which decide whether labels fit; ``None`` if unknown.
     """
 
     samples: int
@@ -42,18 +42,7 @@ class Draw:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What a reader is asked for.
-
-    Attributes:
-        spec: What the network takes; images of another size are resized, events merged.
-        part: ``train`` or ``test``.
-        timesteps: Frames of ``spec.slice_us`` per recording; images do not use it.
-        draw: Given if only a few samples are fetched, once: then labels may be absent, and nothing
-            is decoded or framed ahead. Otherwise the whole set is gone through, and labels are
-            required.
-        cache: Folder of framed recordings; ``None`` is the user's cache folder.
-        show: Called with the number of files done so far, where opening takes long.
-    """
+    """The request that a reader gets; fields are arguments of ``open.open_set``, see there."""
 
     spec: InputSpec
     part: Part
@@ -68,22 +57,23 @@ class DataSet:
     """Samples that are fetched by index, a batch at a time, from any thread.
 
     Attributes:
-        name: What the set is called.
+        name: Name of the set.
         description: A phrase on what the samples are.
-        samples: How many there are.
+        samples: Number of samples.
         values: Fetches samples by index: uint8 images [N, C, H, W] or frames of events
-            [T, N, 2, H, W]. How each is augmented is the second argument, float32 [N, 3] uniform in
-            [0, 1): across, down and mirror; what they mean is the set's business (crop and flip
-            for images, nothing for digits' mirror or events). ``None`` takes the plain, centred
-            view for testing. Raises ``DataError`` if a file is missing, truncated, or of another
-            shape.
+            [T, N, 2, H, W]. The second argument, float32 [N, 3] uniform in [0, 1), augments them:
+            numbers for across, down and mirror, which the set may use (images are moved and
+            mirrored; digits are not mirrored, and events not augmented at all). ``None`` gives the
+            plain, centred view for testing. Raises ``DataError`` if a file is missing, truncated,
+            or of another shape.
         labels: Class of each sample, ``int64`` [samples]; ``None`` if they are unknown.
         classes: Number of classes; 0 without labels.
-        digest: SHA-256 of the set's content; may read every file. ``None`` takes values and labels.
-        digested: What ``digest`` is over.
-        mean: Per channel, in units of values divided by ``peak``; empty for events.
-        std: Likewise.
-        peak: What a value is divided by first: 255 for images, 1 for frames of events.
+        digest: Computes the SHA-256 of the set's content, maybe from every file; ``None`` hashes
+            values and labels.
+        digested: A phrase on what ``digest`` covers.
+        mean: Mean per channel of values divided by ``peak``; empty for events.
+        std: Standard deviation per channel, likewise.
+        peak: Divisor of values before normalisation: 255 for images, 1 for frames of events.
     """
 
     name: str
@@ -99,7 +89,7 @@ class DataSet:
     peak: float = 1.0
 
     def __len__(self) -> int:
-        """Samples."""
+        """Return the number of samples."""
         return self.samples
 
     def batch(self, indices: Sequence[int], views: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -133,7 +123,7 @@ class DataSet:
 
 
 def normalise(values: Tensor, data: DataSet) -> Tensor:
-    """``(values / peak - mean) / std`` per channel, float32, on the device of ``values``."""
+    """Return ``(values / peak - mean) / std`` per channel, float32, on the device of ``values``."""
     scaled = values.to(torch.float32) / data.peak
     if not data.mean:
         return scaled
@@ -145,7 +135,7 @@ def normalise(values: Tensor, data: DataSet) -> Tensor:
 
 
 def sha256_of(tensors: Mapping[str, Tensor | None]) -> str:
-    """Digest over names, types, shapes and values; ``None`` is left out."""
+    """Hash the names, types, shapes and values of tensors; ``None`` is left out."""
     digest = hashlib.sha256()
     for name, tensor in tensors.items():
         if tensor is not None:

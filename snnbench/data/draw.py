@@ -22,7 +22,7 @@ class Samples:
     Attributes:
         inputs: ``float32``; normalised images [S, C, H, W] or frames of events [T, S, 2, H, W].
         labels: Class of each sample, ``int64`` [S]; ``None`` unless they are the network's classes.
-        info: Provenance.
+        info: Provenance of the samples.
     """
 
     inputs: Tensor
@@ -42,13 +42,13 @@ def draw_samples(
     """Draw samples for counting; the same arguments give the same bytes.
 
     Args:
-        spec: What one sample looks like to the network.
-        data: ``KIND=PATH``, a bare path or ``None``, as for ``open_set``; the test part is drawn
-            from. A folder without parts is drawn from as a whole.
-        samples: How many.
+        spec: Input of the network.
+        data: ``KIND=PATH``, a bare path or ``None``, as for ``open_set``. Samples are drawn from
+            the test part, or from the whole of a folder without parts.
+        samples: Number of samples.
         timesteps: Frames of ``spec.slice_us`` per recording; images do not use it.
-        seed: Decides which; the same seed draws the same samples.
-        classes: Outputs of the network. A set with more classes gives no labels; the folders of a
+        seed: The same seed draws the same samples.
+        classes: Outputs of the network. A set with more classes gives no labels; subfolders of a
             folder without parts are classes only if there are exactly as many.
 
     Raises:
@@ -78,7 +78,7 @@ def draw_samples(
 
 
 def choose(data: DataSet, draw: Draw) -> list[int]:
-    """Indices of a seeded draw without replacement; those of an endless set are its first.
+    """Draw indices without replacement; of an endless set, take the first samples.
 
     Raises:
         DataError: More samples are asked for than there are.
@@ -96,7 +96,7 @@ def choose(data: DataSet, draw: Draw) -> list[int]:
 
 
 def _empty_frames(inputs: Tensor) -> str:
-    """What a reader of the result must know if recordings are shorter than the run."""
+    """Describe how many frames hold events, if recordings are shorter than the run."""
     if inputs.ndim != 5:
         return ""
     filled = int(torch.count_nonzero(inputs.flatten(1).any(dim=1)))

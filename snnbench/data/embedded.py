@@ -1,4 +1,4 @@
-"""Real data that comes with scikit-learn, so every benchmark runs without a download."""
+"""Real data that comes with scikit-learn, so that every benchmark runs without a download."""
 
 from __future__ import annotations
 
@@ -29,10 +29,9 @@ _RECORDINGS_AT_ONCE = 64
 
 
 def digit_images(part: Part) -> tuple[Pixels, Labels]:
-    """Handwritten digits of scikit-learn (the test part of UCI's optdigits).
+    """Load handwritten digits of scikit-learn (the test part of UCI's optdigits).
 
-    The parts are fixed and by order, which keeps most of the writers apart: the first 1,497 digits
-    train, the last 300 test.
+    The first 1,497 digits train, the last 300 test; this order keeps most of the writers apart.
 
     Returns:
         Grey images ``uint8`` [N, 8, 8] scaled from 0..16 to 0..255, and labels [N].
@@ -46,13 +45,13 @@ def digit_images(part: Part) -> tuple[Pixels, Labels]:
 
 
 def enlarge(grey: Pixels, height: int, width: int) -> Pixels:
-    """One grey image [h, w] resized to [height, width] (bicubic, clipped to 0..255)."""
+    """Resize a grey image [h, w] to [height, width] (bicubic, clipped to 0..255)."""
     image = Image.fromarray(grey).resize((width, height), Image.Resampling.BICUBIC)
     return np.asarray(image, dtype=np.uint8)
 
 
 def open_digits(wanted: Wanted) -> DataSet:
-    """Digits as images of a benchmark's size, grey on every channel.
+    """Open the digits as images of a benchmark's size, grey on every channel.
 
     Raises:
         DataError: Neither 1 nor 3 channels.
@@ -77,7 +76,7 @@ def open_digits(wanted: Wanted) -> DataSet:
 
 
 def open_saccades(wanted: Wanted) -> DataSet:
-    """The same digits as ``open_digits``, seen by the simulated event camera.
+    """Open the digits of ``open_digits`` as recordings of the simulated event camera.
 
     Raises:
         DataError: The benchmark's card does not describe frames of events.
@@ -108,7 +107,7 @@ def open_saccades(wanted: Wanted) -> DataSet:
 
 
 def saccade_frames(grey: Pixels, framing: Framing) -> npt.NDArray[np.float32]:
-    """Frames [T, S, 2, H, W] of digits [S, 8, 8] seen by the simulated camera."""
+    """Record digits [S, 8, 8] with the simulated camera, as frames [T, S, 2, H, W]."""
     side = image_side(framing.sensor)
     # the digits touch the edges of their 8x8 images; MNIST's have black around them
     bordered = np.pad(grey, ((0, 0), (1, 1), (1, 1)))
@@ -118,7 +117,7 @@ def saccade_frames(grey: Pixels, framing: Framing) -> npt.NDArray[np.float32]:
 
 
 def open_photos(wanted: Wanted) -> DataSet:
-    """Random crops of scikit-learn's two photographs, alternating between them, without end.
+    """Open an endless set of random crops of scikit-learn's two photographs, taken in turn.
 
     A crop has the benchmark's aspect ratio and half to all of the photograph's short side, lies
     anywhere, is mirrored half of the time, and is resized (antialiased bilinear).
@@ -176,4 +175,4 @@ EMBEDDED: dict[str, tuple[str, Callable[[Wanted], DataSet]]] = {
     "photos": ("image", open_photos),
     "digit-saccades": ("events", open_saccades),
 }
-"""What each set holds, and its reader."""
+"""Kind of input that each set holds, and its reader."""

@@ -35,8 +35,8 @@ class Framing:
         sensor: (height, width) of a frame.
         timesteps: Frames per recording.
         slice_us: Length of a frame in microseconds.
-        values: ``binary`` keeps the input a spike train. The paper (ZH21, supplement C) says
-            neither; ``counts`` is what tonic gives.
+        values: ``binary`` keeps the input a spike train; ``counts`` is the output of tonic. The
+            paper (ZH21, supplement C) does not say which it used.
     """
 
     sensor: tuple[int, int]
@@ -53,7 +53,7 @@ def frame_events(recordings: Iterable[Events], framing: Framing) -> Frames:
 
     Args:
         recordings: Events with fields x, y, t (microseconds, sorted) and p (0 OFF, 1 ON).
-        framing: How to cut.
+        framing: Size, number, length and values of the frames.
 
     Returns:
         Frames ``float32`` [T, S, 2, H, W], channel 0 OFF and 1 ON.
@@ -70,7 +70,7 @@ def frame_events(recordings: Iterable[Events], framing: Framing) -> Frames:
     empty = np.zeros((framing.timesteps, 2, height, width), dtype=np.int32)
 
     def count(events: Events) -> npt.NDArray[np.int32]:
-        # tonic counts in int16, and returns one frame of swapped sides if there are no events
+        # tonic counts in int16, and swaps height and width if there are no events
         parts = (events[at : at + _MOST] for at in range(0, len(events), _MOST))
         return sum((to_frame(part) for part in parts), start=empty)
 
@@ -78,11 +78,11 @@ def frame_events(recordings: Iterable[Events], framing: Framing) -> Frames:
     return np.minimum(stacked, 1) if framing.values == "binary" else stacked
 
 
-def framing_of(spec: InputSpec, timesteps: int) -> Framing:
-    """How a benchmark of events cuts recordings.
+def framing_of(spec: InputSpec, timesteps: int, values: FrameValues = "binary") -> Framing:
+    """Derive from a benchmark's card how it frames recordings.
 
     Raises:
-        DataError: The card gives no length of a frame, or other than two channels.
+        DataError: The card gives no length of a frame, or not two channels.
     """
     channels, height, width = spec.shape
     if spec.slice_us is None or spec.slice_us < 1:
@@ -91,7 +91,8 @@ def framing_of(spec: InputSpec, timesteps: int) -> Framing:
     if channels != 2:
         msg = f"events have 2 channels (OFF, ON), but the benchmark's input has {channels}"
         raise DataError(msg)
-    return Framing(sensor=(height, width), timesteps=timesteps, slice_us=spec.slice_us)
+    sensor = (height, width)
+    return Framing(sensor=sensor, timesteps=timesteps, slice_us=spec.slice_us, values=values)
 
 
 def read_recording(path: Path) -> Events:
@@ -127,8 +128,8 @@ def fit_to_sensor(
 ) -> Events:
     """Bring the events of a square camera, N-MNIST's by default, to a (height, width) sensor.
 
-    A smaller one merges pixels (``tonic.transforms.Downsample``); a larger one shows the recording
-    in its centre, since enlarging would invent events.
+    A smaller sensor merges pixels (``tonic.transforms.Downsample``); a larger one shows the
+    recording in its centre, since enlarging would invent events.
     """
     from tonic.transforms import Downsample
 

@@ -1,4 +1,4 @@
-"""From a data set to batches: who gets which samples, and fetching them ahead in threads."""
+"""Batches of a data set: which samples each process gets, and fetching ahead in threads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from time import perf_counter
-from types import TracebackType
 from typing import Self
 
 import numpy as np
@@ -38,19 +37,19 @@ def batches(
     shuffle: bool = True,
     drop_last: bool = True,
 ) -> list[Request]:
-    """One process's batches of an epoch, the same on every machine.
+    """List one process's batches of an epoch, the same on every machine.
 
     The samples are cut into batches of ``world * batch_size``, of which each rank takes its
     contiguous part: together, in order of rank, step k of all ranks is batch k of one process.
     To go on in the middle of an epoch, skip the first batches.
 
     Args:
-        samples: Samples of the set.
+        samples: Number of samples in the set.
         batch_size: Samples in a batch of one process.
         seed: Decides order and views, in 0..2**32 - 1.
-        epoch: Each has an order and views of its own.
+        epoch: Number of the epoch; each has an order and views of its own.
         rank: This process's number, from 0.
-        world: Processes.
+        world: Number of processes.
         shuffle: For training: random order, and views that depend on seed, epoch and position
             alone. Otherwise the set's own order and plain views.
         drop_last: Whether to leave out samples that do not fill a last batch. If not, the ranks'
@@ -76,18 +75,18 @@ def batches(
         )
         raise UsageError(msg)
     order, views = _drawn(samples, seed, epoch) if shuffle else (np.arange(samples), None)
-    found: list[Request] = []
+    requests: list[Request] = []
     for start in range(0, samples - together + 1 if drop_last else samples, together):
         share = -(-min(together, samples - start) // world)
         first = start + rank * share
         here = slice(first, min(first + share, samples))
         if here.start < here.stop:
-            found.append((order[here].tolist(), None if views is None else views[here]))
-    return found
+            requests.append((order[here].tolist(), None if views is None else views[here]))
+    return requests
 
 
 def _drawn(samples: int, seed: int, epoch: int) -> tuple[npt.NDArray[np.int64], Tensor]:
-    """Order [samples] and views [samples, 3] of an epoch; two streams of random numbers."""
+    """Draw order [samples] and views [samples, 3] of an epoch from two streams of numbers."""
     if not 0 <= seed < 2**32:
         msg = f"the seed must be within 0 and 2**32 - 1, not {seed}"
         raise UsageError(msg)
@@ -104,30 +103,42 @@ class _Times:
 
 
 class Feed:
-    """Batches in order, fetched ahead by threads; ``feed`` makes it.
+    """Batches in order, fetched ahead by threads: values and labels, to be iterated over once.
 
     The first batch asked for starts the threads; leaving the loop or the ``with`` block, in
-    whatever way, stops them: what is being fetched is finished and thrown away, what waits is never
-    begun. An error in fetching is raised when its batch's turn comes, so what came before it is not
-    lost. It can be gone through once.
+    whatever way, stops them: batches being fetched are finished and dropped, the others are never
+    begun. An error in fetching is raised when its batch's turn comes, so that earlier batches are
+    not lost.
+
+    Args:
+        data: Labelled data set.
+        requests: Batches to fetch, e.g. from ``batches``; read in the consumer's thread, as needed.
+        threads: Number of batches fetched at the same time.
+        ahead: Number of further batches kept ready.
+
+    Raises:
+        UsageError: Fewer than one thread or a negative ``ahead``.
     """
 
     def __init__(
-        self, data: DataSet, requests: Iterable[Request], *, threads: int, ahead: int
+        self, data: DataSet, requests: Iterable[Request], *, threads: int = 1, ahead: int = 2
     ) -> None:
+        if threads < 1 or ahead < 0:
+            msg = f"a feed needs at least 1 thread and 0 batches ahead, not {threads} and {ahead}"
+            raise UsageError(msg)
         self._threads = threads
         self._times = _Times()
-        # the generator knows no Feed: who drops the one at once closes the other
+        # the generator holds no reference to this feed, so dropping the feed closes it at once
         self._stream = _stream(data, requests, threads, ahead, self._times)
 
     @property
     def wait_s(self) -> float:
-        """How long the consumer has waited for batches, the first included."""
+        """Time that the consumer has waited for batches, the first included."""
         return self._times.wait_s
 
     @property
     def samples_per_s(self) -> float | None:
-        """What the threads deliver while they are fetching; ``None`` before the first batch."""
+        """Rate at which the threads fetch; ``None`` before the first batch."""
         times = self._times
         return self._threads * times.samples / times.busy_s if times.busy_s else None
 
@@ -137,12 +148,7 @@ class Feed:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stream.close()
 
 
@@ -170,24 +176,3 @@ def _stream(
             yield values, labels
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-def feed(data: DataSet, requests: Iterable[Request], *, threads: int = 1, ahead: int = 2) -> Feed:
-    """Fetch batches ahead of who consumes them.
-
-    Args:
-        data: The set.
-        requests: What to fetch, e.g. of ``batches``; read by the consumer's thread, as needed.
-        threads: How many batches are fetched at the same time.
-        ahead: How many more are kept ready.
-
-    Returns:
-        An iterable over values and labels of each batch that knows how long it was waited for.
-
-    Raises:
-        UsageError: Fewer than one thread or a negative ``ahead``.
-    """
-    if threads < 1 or ahead < 0:
-        msg = f"a feed needs at least 1 thread and 0 batches ahead, not {threads} and {ahead}"
-        raise UsageError(msg)
-    return Feed(data, requests, threads=threads, ahead=ahead)

@@ -1,4 +1,4 @@
-"""What readers of files share: folders on disk, their parts and classes, random numbers."""
+"""Folders and files on disk, parts and classes of data sets, and frozen random numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 
 TITLES: dict[Part, str] = {"test": "test", "train": "training"}
-"""What a part is called in descriptions."""
+"""Name of each part in descriptions."""
 
 _FOLDER_NAMES: dict[Part, tuple[str, ...]] = {"test": ("test", "val"), "train": ("train",)}
 
@@ -28,7 +28,7 @@ class Listing:
     Attributes:
         root: The folder.
         names: Paths below it; strings take a fifth of the memory of ``Path``.
-        labels: Class of each; ``None`` if there are no class folders, or they are not classes.
+        labels: Class of each file; ``None`` if unknown.
         classes: Names of the class folders.
     """
 
@@ -39,21 +39,21 @@ class Listing:
 
     @property
     def labelling(self) -> str:
-        """Where the labels are from, for descriptions."""
+        """Phrase on the origin of the labels, for descriptions."""
         return "unlabelled" if self.labels is None else "labels are the sorted class folders"
 
     def for_outputs(self, outputs: int | None) -> Listing:
-        """The same without labels, unless a network has as many outputs as there are classes."""
+        """Drop the labels, unless a network has as many outputs as there are classes."""
         return self if len(self.classes) == outputs else replace(self, labels=None, classes=())
 
 
 def generator(seed: int, stream: int = 0) -> np.random.RandomState:
-    """Random numbers that stay the same over NumPy versions (its legacy stream is frozen)."""
+    """Make random numbers that no NumPy version changes, since its legacy stream is frozen."""
     return np.random.RandomState([seed, stream])
 
 
 def children(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Files and folders directly in a folder, each sorted, hidden ones left out.
+    """List the files and the folders directly in a folder, sorted, without hidden ones.
 
     Raises:
         DataError: The folder is missing, is a file, or may not be read.
@@ -67,15 +67,14 @@ def children(folder: Path) -> tuple[list[Path], list[Path]]:
     except NotADirectoryError:
         msg = f"data path {folder} is a file; give the folder that holds the data"
         raise DataError(msg) from None
-    except PermissionError:
-        msg = f"data folder {folder} cannot be read: permission denied"
-        raise DataError(msg) from None
+    except PermissionError as error:
+        raise unreadable("data folder", folder, error) from None
     inner = set(folders)
     return [path for path in entries if path not in inner], folders
 
 
 def names_in(folder: Path, suffixes: tuple[str, ...]) -> tuple[str, ...]:
-    """Names of the files in a folder that have one of the suffixes, sorted, hidden ones left out.
+    """List the names of files in a folder with one of the suffixes, sorted, without hidden ones.
 
     Raises:
         DataError: The folder cannot be read.
@@ -92,19 +91,18 @@ def names_in(folder: Path, suffixes: tuple[str, ...]) -> tuple[str, ...]:
                 )
             )
     except OSError as error:
-        msg = f"data folder {folder} cannot be read: {(error.strerror or str(error)).lower()}"
-        raise DataError(msg) from error
+        raise unreadable("data folder", folder, error) from error
 
 
 def holds(root: Path, suffixes: tuple[str, ...]) -> bool:
-    """Whether a file with one of the (lower case) suffixes lies anywhere below a folder."""
+    """Tell whether a file with one of the (lower case) suffixes lies anywhere below a folder."""
     return any(name.lower().endswith(suffixes) for *_, files in os.walk(root) for name in files)
 
 
 def split_folder(root: Path, part: Part) -> tuple[Path, bool]:
-    """The folder that holds a part, and whether the parts have folders of their own.
+    """Find the folder that holds a part, and tell whether parts have folders of their own.
 
-    A root with both a ``train`` and a ``test`` or ``val`` folder (any case) is entered.
+    They have if the root holds a folder ``train`` and a folder ``test`` or ``val``, in any case.
     """
     by_name = {path.name.lower(): path for path in children(root)[1]}
     if all(by_name.keys() & set(names) for names in _FOLDER_NAMES.values()):
@@ -113,19 +111,16 @@ def split_folder(root: Path, part: Part) -> tuple[Path, bool]:
 
 
 def list_files(root: Path, suffixes: tuple[str, ...], what: str, *, flat: bool) -> Listing:
-    """Files with one of the suffixes in one folder per class, numbered in sorted order.
-
-    Empty class folders count.
+    """List files in one folder per class; classes are numbered in sorted order, empty ones too.
 
     Args:
-        root: Holds the class folders.
+        root: Folder that holds the class folders.
         suffixes: Endings of the files' names, lower case.
-        what: What the files are, for messages.
-        flat: Whether files directly in ``root`` may make it a folder without classes; otherwise
-            there must be none.
+        what: Kind of the files, for messages.
+        flat: Whether files directly in ``root`` are accepted, as files without classes.
 
     Raises:
-        DataError: There are no such files, or they lie where they must not.
+        DataError: There are no such files, or some lie directly in ``root`` without ``flat``.
     """
     files, folders = children(root)
     loose = names_in(root, suffixes)
@@ -134,12 +129,12 @@ def list_files(root: Path, suffixes: tuple[str, ...], what: str, *, flat: bool) 
     if not flat and (loose or not folders):
         msg = f"data folder {root} must hold one folder of {what} per class, and none directly"
         raise DataError(msg)
-    found = [
+    labelled = [
         (f"{folder.name}/{name}", label)
         for label, folder in enumerate(folders)
         for name in names_in(folder, suffixes)
     ]
-    if not found:
+    if not labelled:
         accepted = f"{what} ({', '.join(suffixes)})"
         msg = (
             f"data folder {root} holds no {accepted}, neither directly nor in one folder per class"
@@ -147,13 +142,13 @@ def list_files(root: Path, suffixes: tuple[str, ...], what: str, *, flat: bool) 
             else f"data folder {root} is empty; put {accepted} into it"
         )
         raise DataError(msg)
-    names, labels = zip(*found, strict=True)
+    names, labels = zip(*labelled, strict=True)
     classes = tuple(folder.name for folder in folders)
     return Listing(root=root, names=names, labels=labels, classes=classes)
 
 
 def read_bytes(path: Path) -> bytes:
-    """Content of a file.
+    """Read a file.
 
     Raises:
         DataError: It is missing or may not be read.
@@ -161,5 +156,10 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        msg = f"data file {path} cannot be read: {(error.strerror or str(error)).lower()}"
-        raise DataError(msg) from error
+        raise unreadable("data file", path, error) from error
+
+
+def unreadable(what: str, path: Path, error: OSError) -> DataError:
+    """Make the error that says why the system could not read a path."""
+    reason = (error.strerror or str(error)).lower()
+    return DataError(f"{what} {path} cannot be read: {reason}")

@@ -1,8 +1,8 @@
 """Framed recordings kept on disk: made once, verified whenever opened, mapped into memory.
 
-An entry is named by a digest of all that its frames depend on. It is a NumPy array file, which
-``numpy.load`` reads, followed by the SHA-256 of all before. The least recently used entries make
-room for new ones.
+An entry is named by a digest of all that its frames depend on. It is a NumPy array file, readable
+with ``numpy.load``, followed by the SHA-256 of its bytes. The least recently used entries make room
+for new ones.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Frames = npt.NDArray[np.uint8]
 
 
 def default_folder() -> Path:
-    """``SNNBENCH_CACHE`` if it is set, else ``frames`` in the user's cache folder."""
+    """Return ``SNNBENCH_CACHE`` if it is set, else ``frames`` in the user's cache folder."""
     from numba.misc.appdirs import AppDirs
 
     chosen = os.environ.get(FOLDER_VARIABLE)
@@ -49,7 +49,7 @@ def cached_frames(
     folder: Path,
     limit_bytes: int = LIMIT_BYTES,
 ) -> Frames | None:
-    """Open the entry ``key``, which is made if it is missing or damaged.
+    """Open the entry ``key``; make it if it is missing or damaged.
 
     Processes that make the same entry at once do the work twice and end up with one file. Each
     keeps what it has mapped, even if another deletes it.
@@ -58,20 +58,20 @@ def cached_frames(
         key: Hexadecimal digest of all that decides the frames.
         shape: Shape of the whole array, samples first.
         make: Yields the frames of one sample after the other, each of ``shape[1:]``; they are
-            written as they come. What it raises leaves no entry.
-        folder: Where entries lie; made if missing.
-        limit_bytes: Most that all entries may take; those that other processes are writing count by
-            what is written so far.
+            written as they come. If it raises, no entry is left.
+        folder: Folder of the entries; made if missing.
+        limit_bytes: Largest size of all entries together, including the bytes that other processes
+            have written so far.
 
     Returns:
-        ``uint8``, read-only, on disk; ``None``, with a warning that says why, if nothing can be
-        kept.
+        Frames, ``uint8`` on disk, read-only; ``None``, with a warning that says why, if they cannot
+        be kept.
     """
     path = folder / f"frames-{key}.npy"
     header = _header(shape)
     size = len(header) + math.prod(shape) + _DIGEST_BYTES
-    found = _open(path, header, size)
-    if found is None:
+    frames = _open(path, header, size)
+    if frames is None:
         if size > limit_bytes:
             _warn(
                 f"they take {size} bytes and the cache is limited to {limit_bytes}; "
@@ -86,8 +86,8 @@ def cached_frames(
             problem = error.strerror or str(error)
             _warn(f"{folder}: {problem}; set {FOLDER_VARIABLE} to a folder with room")
             return None
-        found = _open(path, header, size)
-    return None if found is None else found.reshape(shape)
+        frames = _open(path, header, size)
+    return None if frames is None else frames.reshape(shape)
 
 
 def _warn(problem: str) -> None:
@@ -97,7 +97,7 @@ def _warn(problem: str) -> None:
 
 
 def _header(shape: tuple[int, ...]) -> bytes:
-    """What a NumPy file of ``uint8`` begins with."""
+    """Make the header of a NumPy file of ``uint8``."""
     header = io.BytesIO()
     described = {"descr": "|u1", "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(header, described)
@@ -105,7 +105,7 @@ def _header(shape: tuple[int, ...]) -> bytes:
 
 
 def _open(path: Path, header: bytes, size: int) -> Frames | None:
-    """The flat payload, or ``None`` if the entry is missing, unreadable or damaged."""
+    """Map the flat payload; ``None`` if the entry is missing, unreadable or damaged."""
     try:
         whole = path.stat().st_size == size
         content = np.asarray(np.memmap(path, np.uint8, "r")) if whole else np.empty(0, np.uint8)
@@ -123,7 +123,7 @@ def _open(path: Path, header: bytes, size: int) -> Frames | None:
 
 
 def _write(path: Path, header: bytes, frames: Iterable[Frames]) -> None:
-    """Stream an entry to disk, which then takes its name."""
+    """Stream an entry to a temporary file, which takes the entry's name when complete."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     digest = sha256(header)
     try:
@@ -156,7 +156,7 @@ def _make_room(folder: Path, limit_bytes: int) -> None:
 
 
 def _by_last_use(folder: Path, pattern: str) -> list[tuple[float, int, Path]]:
-    """Files with their times of modification in seconds and sizes, the latest first."""
+    """List files with times of modification in seconds and sizes in bytes, the latest first."""
     files = []
     for path in folder.glob(pattern):
         with suppress(FileNotFoundError):  # another process deletes too

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from torch import Tensor
 from snnbench.core.errors import DataError
 from snnbench.data.augment import mirrored, shifted
 from snnbench.data.dataset import DataSet, Wanted
-from snnbench.data.feed import batches, feed
+from snnbench.data.feed import Feed, batches
 from snnbench.data.folders import (
     TITLES,
     Listing,
@@ -26,6 +26,7 @@ from snnbench.data.folders import (
     list_files,
     read_bytes,
     split_folder,
+    unreadable,
 )
 from snnbench.data.images import SUFFIXES, is_small, mode_of, read_crop
 from snnbench.data.stored import stored_images
@@ -37,19 +38,19 @@ _DECODED_AT_ONCE = 256
 
 
 def found(root: Path, wanted: Wanted) -> bool:
-    """Whether ``root`` has parts; a draw takes images of any folder."""
+    """Tell whether ``root`` has folders of parts or, for a draw, holds any image."""
     return split_folder(root, wanted.part)[1] or (wanted.draw is not None and holds(root, SUFFIXES))
 
 
 def read(root: Path, wanted: Wanted) -> DataSet:
-    """Images in ``train`` and in ``test`` or ``val``, each with one folder per class.
+    """Open images in ``train`` and in ``test`` or ``val``, each with one folder per class.
 
-    Small ones (see ``images.is_small``) are decoded into memory, up to ``MEMORY_LIMIT_BYTES``,
+    Small images (see ``images.is_small``) are decoded into memory, up to ``MEMORY_LIMIT_BYTES``,
     unless a few are drawn. A draw also takes a flat folder, and class folders without parts; these
     give labels only if there are as many as the network has outputs.
 
     Raises:
-        DataError: A folder is missing, the two have other classes, or an image is broken.
+        DataError: A folder is missing, the parts differ in their classes, or an image is broken.
     """
     shape, draw = wanted.spec.shape, wanted.draw
     train, test = (split_folder(root, part)[0] for part in ("train", "test"))
@@ -76,17 +77,12 @@ def read(root: Path, wanted: Wanted) -> DataSet:
 def lazy_images(
     listing: Listing, shape: tuple[int, int, int], name: str, description: str
 ) -> DataSet:
-    """Images that are decoded whenever they are asked for.
+    """Open images that are decoded whenever they are fetched, for an input of shape (C, H, W).
 
-    A view of an input above 64 pixels is the usual one for ImageNet: short side to 256/224 of the
-    input, a crop of the input's size anywhere, mirrored or not. Smaller ones move like CIFAR-10's.
-    The digest is over names, sizes and labels, since the files are many.
-
-    Args:
-        listing: The files.
-        shape: (C, H, W) of the input.
-        name: What the set is called.
-        description: What its samples are.
+    A view of an input above 64 pixels is the usual one for ImageNet: the short side is resized to
+    256/224 of the input, and a crop of the input's size is taken anywhere and perhaps mirrored.
+    Smaller inputs are moved like CIFAR-10's. The digest covers names, sizes and labels only, since
+    there may be very many files.
     """
     mode_of(shape)
     # Decoding threads cannot silence warnings for themselves. Pillow's are on odd metadata, which
@@ -97,7 +93,7 @@ def lazy_images(
         description=description,
         samples=len(listing.names),
         values=partial(_decode, listing, shape),
-        digest=partial(_sizes_sha256, listing),
+        digest=partial(_sha256, listing, "{name}\t{measured}\t{label}\n", _size_bytes),
         digested="the names, sizes and labels of the files",
         labels=None if listing.labels is None else torch.tensor(listing.labels),
         classes=0 if listing.labels is None else len(listing.classes),
@@ -141,7 +137,7 @@ def _decoded(lazy: DataSet, listing: Listing, wanted: Wanted) -> DataSet:
     images = torch.empty((len(lazy), *wanted.spec.shape), dtype=torch.uint8)
     requests = batches(len(lazy), _DECODED_AT_ONCE, shuffle=False, drop_last=False)
     done = 0
-    for values, _ in feed(lazy, requests, threads=torch.get_num_threads()):
+    for values, _ in Feed(lazy, requests, threads=torch.get_num_threads()):
         images[done : done + len(values)] = values
         done += len(values)
         if wanted.show is not None:
@@ -149,35 +145,28 @@ def _decoded(lazy: DataSet, listing: Listing, wanted: Wanted) -> DataSet:
     return replace(
         lazy,
         values=stored_images(images),
-        digest=partial(_content_sha256, listing),
+        # of the files, not their pixels, which decoders round differently
+        digest=partial(_sha256, listing, "{name}\t{label}\t{measured}\n", _content_sha256),
         digested="the names, labels and contents of the files",
     )
 
 
-def _sizes_sha256(listing: Listing) -> str:
-    lines = (
-        f"{name}\t{_size_bytes(listing.root / name)}\t{label}\n"
-        for name, label in zip(listing.names, _labels(listing), strict=True)
-    )
-    return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
-
-
-def _content_sha256(listing: Listing) -> str:
-    """Over the files, not their pixels, which decoders round differently."""
+def _sha256(listing: Listing, line: str, measure: Callable[[Path], object]) -> str:
+    """Hash a line for each file, with its name, label and a measure of its content."""
     digest = hashlib.sha256()
-    for name, label in zip(listing.names, _labels(listing), strict=True):
-        content = hashlib.sha256(read_bytes(listing.root / name)).hexdigest()
-        digest.update(f"{name}\t{label}\t{content}\n".encode(errors="surrogateescape"))
+    for index, name in enumerate(listing.names):
+        label = None if listing.labels is None else listing.labels[index]
+        text = line.format(name=name, label=label, measured=measure(listing.root / name))
+        digest.update(text.encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 
-def _labels(listing: Listing) -> Sequence[int | None]:
-    return (None,) * len(listing.names) if listing.labels is None else listing.labels
+def _content_sha256(path: Path) -> str:
+    return hashlib.sha256(read_bytes(path)).hexdigest()
 
 
 def _size_bytes(path: Path) -> int:
     try:
         return path.stat().st_size
     except OSError as error:
-        msg = f"data path {path} cannot be read: {(error.strerror or str(error)).lower()}"
-        raise DataError(msg) from error
+        raise unreadable("data path", path, error) from error

@@ -13,7 +13,7 @@ from snnbench.data.images import SUFFIXES
 
 CLASSES = 1000
 IMAGES: dict[Part, int] = {"test": 50_000, "train": 1_281_167}
-"""Images of each part as published."""
+"""Published number of images in each part."""
 
 _FOLDERS: dict[Part, str] = {"test": "val", "train": "train"}
 _WNID = re.compile(r"n\d{8}")
@@ -22,9 +22,9 @@ _ROW = re.compile(r"^(ILSVRC2012_val_\d{8}),(n\d{8}) ", re.MULTILINE)
 
 
 def found(root: Path, wanted: Wanted) -> bool:
-    """Whether ``root`` has a folder ``train`` or ``val`` of the thousand classes.
+    """Tell whether ``root`` has a folder ``train`` or ``val`` of the thousand classes.
 
-    Not if the folder of the part holds some of them only: that is a folder of images.
+    If the folder of the part holds only some of them, it is an ordinary folder of images.
     """
     inner = {path.name: path for path in children(root)[1]}
     counts = {name: len(_wnids(inner[name])) for name in _FOLDERS.values() if name in inner}
@@ -32,12 +32,12 @@ def found(root: Path, wanted: Wanted) -> bool:
 
 
 def read(root: Path, wanted: Wanted) -> DataSet:
-    """``train/nXXXXXXXX/*.JPEG`` or ``val/nXXXXXXXX/*.JPEG``, decoded when asked for.
+    """Open ``train/nXXXXXXXX/*.JPEG`` or ``val/nXXXXXXXX/*.JPEG``, decoded when fetched.
 
     A class's index is the place of its WordNet id in sorted order, as everywhere but in the
-    development kit. Only the kit's ``meta.mat`` translates its numbers, and the known reader of
-    MATLAB files crashes on damaged ones; a flat ``val``, as the archive unpacks, takes its labels
-    from the table ``LOC_val_solution.csv`` of ImageNet's edition on Kaggle instead.
+    development kit. Only the kit's ``meta.mat`` translates its numbers, and SciPy's reader of
+    MATLAB files crashes on damaged ones. So a flat ``val``, as the archive unpacks, takes its
+    labels from the table ``LOC_val_solution.csv`` of ImageNet's edition on Kaggle.
 
     Raises:
         DataError: A folder or the table is missing or damaged, or there are not 1,000 classes.
@@ -68,7 +68,7 @@ def _wnids(folder: Path) -> list[str]:
 
 
 def _flat_validation(root: Path, folder: Path, *, labelled: bool) -> Listing:
-    """Images of a flat folder with the labels of the table, without which a draw does."""
+    """List the images of a flat folder with labels from the table, which a draw can do without."""
     images, table = names_in(folder, SUFFIXES), root / _TABLE
     if not table.is_file():
         if not labelled:

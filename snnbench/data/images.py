@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from snnbench.core.errors import DataError
-from snnbench.data.folders import Pixels
+from snnbench.data.folders import Pixels, unreadable
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".webp")
 
@@ -29,10 +29,10 @@ _DECODE_ERRORS = (
 
 
 def mode_of(shape: tuple[int, int, int]) -> str:
-    """Pillow's mode for images of ``shape`` (C, H, W): grey for one channel, RGB for three.
+    """Return Pillow's mode for images of ``shape`` (C, H, W): grey or RGB.
 
     Raises:
-        DataError: The card wants another number of channels.
+        DataError: There are neither 1 nor 3 channels.
     """
     if shape[0] not in _MODES:
         msg = f"images have 1 or 3 channels, but the benchmark's input has {shape[0]}"
@@ -41,28 +41,29 @@ def mode_of(shape: tuple[int, int, int]) -> str:
 
 
 def planes(image: Image.Image) -> Pixels:
-    """Pixels of an image, channels first, [C, H, W]."""
+    """Return the pixels of an image, channels first, [C, H, W]."""
     pixels = np.asarray(image, dtype=np.uint8)
     return pixels[np.newaxis] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
 def is_small(target: tuple[int, int]) -> bool:
-    """Whether a (height, width) is CIFAR-sized: its images are shown whole, not cropped."""
+    """Tell whether a (height, width) is CIFAR-sized, so that images are shown whole."""
     return min(target) <= 64
 
 
 def crop_box(
     size: tuple[int, int], target: tuple[int, int], at: tuple[float, float] | None = None
 ) -> tuple[int, int, int, int]:
-    """Part of an image that is kept, as (left, top, right, bottom).
+    """Choose the crop of an image, (left, top, right, bottom).
 
-    Above 64 pixels the usual ImageNet crop: short side to 256/224 of the target, then a part of
-    the target's size. Below, the largest part, so a CIFAR-sized network sees the whole square.
+    Above 64 pixels it is the usual crop for ImageNet: of the target's size once the short side is
+    256/224 of the target. Below, it is the largest possible, so a CIFAR-sized network sees the
+    whole square.
 
     Args:
         size: (width, height) of the image.
         target: (height, width) of the network's input.
-        at: Where the part lies, (across, down) in [0, 1); ``None`` is the centre.
+        at: Place of the crop, (across, down) in [0, 1); ``None`` is the centre.
     """
     width, height = size
     margin = 1.0 if is_small(target) else 256 / 224
@@ -98,8 +99,8 @@ def read_crop(
 
     Args:
         path: A file in a format of ``SUFFIXES``.
-        shape: (C, H, W) wanted, C 1 or 3.
-        at: Where the crop lies; see ``crop_box``.
+        shape: (C, H, W) of the result, C 1 or 3.
+        at: Place of the crop, see ``crop_box``.
 
     Returns:
         Pixels, ``uint8`` [C, H, W].
@@ -110,8 +111,7 @@ def read_crop(
     try:
         image = _open(path, mode_of(shape))
     except (FileNotFoundError, PermissionError) as error:
-        msg = f"image {path} cannot be read: {(error.strerror or str(error)).lower()}"
-        raise DataError(msg) from None
+        raise unreadable("image", path, error) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         msg = f"image {path} has more than {Image.MAX_IMAGE_PIXELS:,} pixels; make it smaller"
         raise DataError(msg) from None

@@ -1,4 +1,4 @@
-"""Opening a data set: by kind, by looking, or the embedded one."""
+"""Opening of data sets: by kind, by the layout of a folder, or embedded ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from snnbench.core.errors import DataError
 
-if TYPE_CHECKING:  # the command line's help lists the kinds, and loads no torch
+if TYPE_CHECKING:  # the command line's help lists the kinds, and must not load torch
     from snnbench.data.dataset import DataSet, Draw, Part, Wanted
     from snnbench.zoo.card import InputSpec
 
@@ -19,18 +19,18 @@ _PEAK = 255.0
 
 
 class Reader(Protocol):
-    """What reads a kind of data sets: a module or an object."""
+    """Reader of a kind of data sets: a module or an object."""
 
     def found(self, root: Path, wanted: Wanted) -> bool:
-        """Whether a folder looks like one.
+        """Tell whether a folder looks like a data set of this kind.
 
         Raises:
-            DataError: It does, but what is wanted is not there.
+            DataError: It does, but the wanted part is missing.
         """
         ...
 
     def read(self, root: Path, wanted: Wanted) -> DataSet:
-        """Open one; ``open_set`` adds the normalisation.
+        """Open a data set, without the normalisation, which ``open_set`` adds.
 
         Raises:
             DataError: It is missing, damaged, unlabelled although labels are required, or does not
@@ -44,7 +44,7 @@ class Format:
     """A kind of data sets in files.
 
     Attributes:
-        holds: What the benchmark's input must be.
+        holds: Kind of input that a benchmark must have to use it.
         reader: Name of the ``Reader``, ``module`` or ``module:object``.
     """
 
@@ -65,7 +65,7 @@ FORMATS: dict[str, Format] = {
     "dvs-gesture": Format("events", "snnbench.data.recordings:dvs_gesture"),
     "cifar10-dvs": Format("events", "snnbench.data.recordings:cifar10_dvs"),
 }
-"""By kind, in the order in which a folder without a kind is looked at."""
+"""Formats by kind, in the order in which they are tried on a folder without a kind."""
 
 
 def open_set(
@@ -81,12 +81,13 @@ def open_set(
     """Open the training or the test part of a data set.
 
     Args:
-        spec: What the network takes; images of another size are resized, events merged.
-        data: ``KIND=PATH`` with a kind of ``FORMATS``, a bare PATH, whose kind is found by looking,
-            or ``None`` for the embedded data of the benchmark.
+        spec: Input of the network; images of another size are resized, events merged.
+        data: ``KIND=PATH`` with a kind of ``FORMATS``, a bare PATH, whose kind is recognised by its
+            layout, or ``None`` for the embedded data of the benchmark.
         part: ``train`` or ``test``; of the 1,797 digits 1,497 and 300.
         timesteps: Frames of ``spec.slice_us`` per recording; images do not use it.
-        draw: Given if only a few samples are fetched, once; see ``dataset.Wanted``.
+        draw: Given if only a few samples are fetched, once: then labels may be absent, and nothing
+            is decoded or framed ahead. Otherwise the whole set is used, and labels are required.
         cache: Folder of framed recordings; ``None`` is the user's cache folder.
         show: Called with the number of files done so far, where opening takes long.
 
@@ -115,17 +116,17 @@ def open_set(
 
 
 def kind_of(spec: InputSpec, data: str | None) -> str:
-    """The kind of data that a run is fed: what shipped weights are named by.
+    """Name the kind of data that a run uses, by which shipped weights are chosen.
 
     Args:
         spec: Input of the benchmark.
-        data: As for ``open_set``.
+        data: ``KIND=PATH``, a bare path or ``None``, as for ``open_set``.
 
     Returns:
         The name of the embedded data, or a kind of ``FORMATS``.
 
     Raises:
-        DataError: The path does not exist, may not be read, or holds nothing that is known.
+        DataError: The path does not exist, may not be read, or has no known layout.
     """
     if data is None:
         return spec.embedded
@@ -152,7 +153,7 @@ def _open_files(data: str, wanted: Wanted) -> DataSet:
 
 
 def _parse(data: str, wanted: Wanted) -> tuple[str, Path]:
-    """The kind, which is looked for if it is not given, and the path."""
+    """Split ``KIND=PATH``, or recognise the kind of a bare path."""
     from snnbench.data.folders import children
 
     kind, separator, rest = data.partition("=")
@@ -184,11 +185,7 @@ def _misfit(what: str, holds: str, wanted: Wanted) -> str:
 
 
 def _check_statistics(spec: InputSpec) -> None:
-    """Refuse a card whose mean and std do not fit its channels.
-
-    Raises:
-        DataError: Not one value each per channel, or none.
-    """
+    """Refuse a card whose mean and std have neither one value per channel nor none."""
     channels = spec.shape[0]
     if {len(spec.mean), len(spec.std)} - {0, channels} or len(spec.mean) != len(spec.std):
         msg = (

@@ -34,17 +34,25 @@ from snnbench.data.dataset import DataSet, Draw, Part, Wanted
 from snnbench.data.events import (
     NMNIST_SIDE,
     Events,
+    FrameValues,
     Framing,
     fit_to_sensor,
     frame_events,
     framing_of,
     read_recording,
 )
-from snnbench.data.folders import Listing, children, holds, list_files, split_folder
+from snnbench.data.folders import (
+    Listing,
+    children,
+    holds,
+    list_files,
+    split_folder,
+    unreadable,
+)
 from snnbench.data.frame_cache import Frames, cached_frames, default_folder
 
 _FORMAT = 1
-"""Counted up when the same recordings and framing come to give other frames."""
+"""Version of cached frames: raised when the same recordings and framing give other frames."""
 _CIFAR10 = (
     *("airplane", "automobile", "bird", "cat", "deer"),
     *("dog", "frog", "horse", "ship", "truck"),
@@ -55,18 +63,18 @@ _ARCHIVES = ("*.zip", "*.tar.gz", "*.tgz")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recordings:
-    """The reader of one set; see ``open.Reader``.
+    """Reader of one set of recordings, as ``open.Reader`` demands.
 
     Attributes:
-        title: What the set is called.
-        home: The folder that tonic puts it into.
-        patterns: How its recordings are named, by part; the first pattern that finds any is taken.
+        title: Name of the set.
+        home: Folder into which tonic unpacks it.
+        patterns: Patterns of file names by part; the first that matches any file is used.
         classes: Names of its classes, in order.
-        class_of: Name of a recording's class.
+        class_of: Finds the class's name of a recording.
         read_events: Reads a recording.
         side: Width and height of the camera in pixels.
-        published: How many recordings were published, by part.
-        belongs: Whether a recording found is in the part.
+        published: Published number of recordings, by part.
+        belongs: Tells whether a recording with a matching name is in the part.
     """
 
     title: str
@@ -81,77 +89,55 @@ class Recordings:
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """How file names end; each set has suffixes of its own."""
+        """Suffixes of the recordings' files, which no other set shares."""
         patterns = chain.from_iterable(self.patterns.values())
         return tuple(sorted({Path(pattern).suffix for pattern in patterns}))
 
     def found(self, root: Path, wanted: Wanted) -> bool:  # noqa: ARG002
-        """Whether ``root`` holds files of the set's format."""
+        """Tell whether ``root`` holds files of the set's format."""
         return holds(root, self.suffixes)
 
-    def read(self, root: Path, wanted: Wanted) -> DataSet:
-        """Open the part that a benchmark wants; see ``open``."""
-        return self.open(
-            root,
-            part=wanted.part,
-            framing=framing_of(wanted.spec, wanted.timesteps),
-            draw=wanted.draw,
-            cache=wanted.cache,
-            show=wanted.show,
-        )
-
-    def open(
-        self,
-        path: Path,
-        *,
-        part: Part,
-        framing: Framing,
-        draw: Draw | None = None,
-        cache: Path | None = None,
-        show: Callable[[int], None] | None = None,
-    ) -> DataSet:
+    def read(self, root: Path, wanted: Wanted, values: FrameValues = "binary") -> DataSet:
         """Open a part of the set, complete or not, and frame it unless the cache has it.
 
-        Frames are not normalised. A draw frames its own recordings only, and also takes them from a
-        flat folder, or class folders of other names; these give labels only if there are as many as
-        the network has outputs.
+        A draw frames its own recordings only, and also takes them from a flat folder, or class
+        folders of other names; these give labels only if there are as many as the network has
+        outputs.
 
-        The cache knows recordings by content: a copy elsewhere finds the same entry, and a changed
-        file another. Every file is read for that.
+        The cache identifies recordings by content, so every file is read: a copy elsewhere has the
+        same entry, a changed file another. If the cache cannot be written, each batch is framed
+        anew, with a warning.
 
         Args:
-            path: The set's folder, or the one in which tonic saved it.
-            part: ``train`` or ``test``.
-            framing: How recordings are cut. Counts above 255 become 255.
-            draw: Given if only a few samples are fetched, once.
-            cache: Folder of cached frames; ``None`` takes ``SNNBENCH_CACHE`` or the user's cache
-                folder. If it cannot be written, each batch is framed anew, with a warning.
-            show: Called with the number of recordings framed so far, if any have to be.
+            root: The set's folder, or the one in which tonic saved it.
+            wanted: Part, frames, and where to cache them.
+            values: Values of the frames; counts above 255 become 255.
 
         Raises:
-            DataError: No recordings, or a broken one.
+            DataError: There are no recordings, or one is broken.
         """
-        listing, description = self._find(path, part, draw)
+        framing = framing_of(wanted.spec, wanted.timesteps, values)
+        listing, description = self._find(root, wanted.part, wanted.draw)
         files = [listing.root / name for name in listing.names]
         content = once(partial(_sha256, listing))
 
         def frame_all() -> Iterator[Frames]:
             for done, file in enumerate(files, start=1):
                 yield self._frame(file, framing)
-                if show is not None:
-                    show(done)
+                if wanted.show is not None:
+                    wanted.show(done)
 
         frames = None
-        if draw is None:
-            key = repr((_FORMAT, self.title, part, asdict(framing), content()))
+        if wanted.draw is None:
+            key = repr((_FORMAT, self.title, wanted.part, asdict(framing), content()))
             frames = cached_frames(
                 sha256(key.encode()).hexdigest(),
                 (len(files), framing.timesteps, 2, *framing.sensor),
                 frame_all,
-                folder=default_folder() if cache is None else cache,
+                folder=default_folder() if wanted.cache is None else wanted.cache,
             )
 
-        def values(indices: Sequence[int], _views: Tensor | None) -> Tensor:
+        def fetch(indices: Sequence[int], _views: Tensor | None) -> Tensor:
             # events are not augmented (ZH21, supplement C)
             chosen = [
                 self._frame(files[index], framing) if frames is None else frames[index]
@@ -160,20 +146,20 @@ class Recordings:
             return torch.from_numpy(np.stack(chosen, axis=1))
 
         return DataSet(
-            name=path.resolve().name,
+            name=root.resolve().name,
             description=(
                 f"{description}, {framing.values} frames of {framing.slice_us:,} us"
-                + (", at most 255" * (framing.values == "counts"))
+                + (", at most 255" if values == "counts" else "")
             ),
             samples=len(files),
-            values=values,
+            values=fetch,
             digest=content,
             labels=None if listing.labels is None else torch.tensor(listing.labels),
             classes=len(listing.classes),
         )
 
     def _find(self, path: Path, part: Part, draw: Draw | None) -> tuple[Listing, str]:
-        """The part's recordings, sorted, and what they are."""
+        """List the part's recordings, sorted, and describe them."""
         children(path)  # says what is wrong with the folder itself
         homes = (path, path / self.home)
         for root, pattern in product(homes, self.patterns[part]):
@@ -220,7 +206,7 @@ class Recordings:
         return self.classes.index(name)
 
     def _frame(self, file: Path, framing: Framing) -> Frames:
-        """Frames of one recording, [T, 2, H, W]."""
+        """Frame one recording, [T, 2, H, W]."""
         events = self.read_events(file)
         seen = events[events["t"] < framing.timesteps * framing.slice_us]
         fitted = fit_to_sensor(seen, framing.sensor, self.side)
@@ -229,7 +215,7 @@ class Recordings:
 
 
 def _sha256(listing: Listing) -> str:
-    """Digest of names within the set's folder and contents."""
+    """Hash the names within the set's folder, and the contents."""
     digest = sha256()
     for name in listing.names:
         file = listing.root / name
@@ -237,8 +223,7 @@ def _sha256(listing: Listing) -> str:
             with file.open("rb") as stream:
                 content = file_digest(stream, "sha256").hexdigest()
         except OSError as error:
-            msg = f"recording {file} cannot be read: {(error.strerror or str(error)).lower()}"
-            raise DataError(msg) from error
+            raise unreadable("recording", file, error) from error
         digest.update(f"{content} {name}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
@@ -247,7 +232,7 @@ def _is_cifar10_dvs(file: Path, part: Part) -> bool:
     number = re.search(r"\d+$", file.stem)
     if number is None:
         msg = (
-            f"recording {file} has no number at the end of its name, which decides on its part; "
+            f"recording {file} has no number at the end of its name, which decides its part; "
             "restore its published name or remove it"
         )
         raise DataError(msg)

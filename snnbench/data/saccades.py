@@ -1,10 +1,10 @@
 """A simulated event camera that looks at images in saccades, as N-MNIST was recorded.
 
 Each pixel holds the logarithm of the intensity at its last event and sends an event, ON (1) or OFF
-(0), whenever the present one has moved a contrast threshold away (Lichtsteiner et al. 2008; the
-linear interpolation between samples is that of ESIM, Rebecq et al. 2018). The camera moves along
-three saccades in a triangle (Orchard et al. 2015), over and over until the recording ends. There
-is no noise. All arithmetic is on integers, so every machine gets the same events.
+(0), whenever the present one differs by a contrast threshold (Lichtsteiner et al. 2008; linear
+interpolation between samples as in ESIM, Rebecq et al. 2018). The camera moves along three saccades
+in a triangle (Orchard et al. 2015), over and over until the recording ends. There is no noise. All
+arithmetic is on integers, so every machine makes the same events.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Logs = npt.NDArray[np.int32]
 
 
 def image_side(sensor: tuple[int, int]) -> int:
-    """Side of the square image that stays on a (height, width) sensor all along the path."""
+    """Return the side of the square image that stays on a (height, width) sensor all along."""
     return min(sensor) - _travel(sensor)
 
 
@@ -57,13 +57,13 @@ def record(images: Pixels, sensor: tuple[int, int], duration_us: int) -> list[np
     path = _path(duration_us, _travel(sensor))
     before = _view(canvas, sensor, path[0])
     reference = before.ravel().copy()
-    found = []
+    crossings = []
     for step, position in enumerate(path[1:]):
         after = _view(canvas, sensor, position)
         sites, fractions, signs = _crossings(reference, before.ravel(), after.ravel())
-        found.append((sites, fractions + step * _STEP_US, signs))
+        crossings.append((sites, fractions + step * _STEP_US, signs))
         before = after
-    sites, times, signs = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    sites, times, signs = (np.concatenate(parts) for parts in zip(*crossings, strict=True))
     return _sorted_events(sites, times, signs > 0, sensor, len(images))
 
 
@@ -74,7 +74,7 @@ def _sorted_events(
     sensor: tuple[int, int],
     images: int,
 ) -> list[npt.NDArray[np.void]]:
-    """Events of each image by time, then pixel; one integer per event sorts fastest."""
+    """Sort the events of each image by time, then pixel; one integer per event sorts fastest."""
     height, width = sensor
     pixels, length = height * width, int(times.max(initial=0)) + 1
     image, pixel = np.divmod(sites, pixels)
@@ -92,7 +92,7 @@ def _travel(sensor: tuple[int, int]) -> int:
 
 
 def _log_canvas(images: Pixels, sensor: tuple[int, int]) -> Logs:
-    """Log intensities on black, with room for the camera's movement on every side."""
+    """Place log intensities on black, with room for the camera's movement on every side."""
     margin = _travel(sensor) // 2 + 1
     side = images.shape[1]
     levels = np.rint(_LEVELS * np.log1p(np.arange(256) / 255 * (CONTRAST_RATIO - 1)))
@@ -104,7 +104,7 @@ def _log_canvas(images: Pixels, sensor: tuple[int, int]) -> Logs:
 
 
 def _path(duration_us: int, travel: int) -> Integers:
-    """Positions (y, x) of the view on the canvas every step, in 1/64 pixel, [steps + 1, 2]."""
+    """List the view's positions (y, x) on the canvas, in 1/64 pixel, [steps + 1, 2]."""
     times = np.arange(math.ceil(duration_us / _STEP_US) + 1) * _STEP_US
     leg, elapsed = np.divmod(times, SACCADE_US)
     eased = (1 - np.cos(np.pi * elapsed / SACCADE_US)) / 2
@@ -115,7 +115,7 @@ def _path(duration_us: int, travel: int) -> Integers:
 
 
 def _view(canvas: Logs, sensor: tuple[int, int], position: Integers) -> Logs:
-    """What the sensor sees from a position, bilinear, in units of 1/_SCALE, [S, H, W]."""
+    """Return the sensor's view from a position, bilinear, in units of 1/_SCALE, [S, H, W]."""
     (top, down), (left, right) = (divmod(int(at), _FINE) for at in position)
     height, width = sensor
     window = canvas[:, top : top + height + 1, left : left + width + 1]
@@ -125,7 +125,7 @@ def _view(canvas: Logs, sensor: tuple[int, int], position: Integers) -> Logs:
 
 
 def _crossings(reference: Logs, before: Logs, after: Logs) -> tuple[Integers, Integers, Integers]:
-    """Sites, microseconds into the step and signs of the events; moves ``reference`` along."""
+    """Find sites, microseconds into the step and signs of events, and update ``reference``."""
     threshold = int(CONTRAST * _SCALE)
     active = np.flatnonzero(np.abs(after - reference) >= threshold)
     change = (after[active] - reference[active]).astype(np.int64)

@@ -13,13 +13,13 @@ from snnbench.data.dataset import Values
 def stored_images(
     images: Tensor, *, mirror: bool = True, fit: Callable[[Tensor], Tensor] = lambda images: images
 ) -> Values:
-    """Fetches images; see ``dataset.DataSet.values``.
+    """Make the function ``dataset.DataSet.values`` of images in memory.
 
     A view moves an image by up to 1/8 of each side (black comes in) and mirrors it.
 
     Args:
         images: ``uint8`` [S, C, h, w].
-        mirror: Whether views may mirror; digits they may not.
+        mirror: Whether views may mirror images, unlike digits.
         fit: Brings images to the network's size, when they are fetched.
     """
 
@@ -34,5 +34,5 @@ def stored_images(
 
 
 def stored_frames(frames: Tensor) -> Values:
-    """Fetches frames of events, ``uint8`` [T, S, 2, H, W], which are not augmented."""
+    """Make ``DataSet.values`` of frames in memory, ``uint8`` [T, S, 2, H, W], never augmented."""
     return lambda indices, _views: frames[:, list(indices)]

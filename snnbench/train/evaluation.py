@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from snnbench.core.statistics import wilson
 from snnbench.data.dataset import DataSet
-from snnbench.data.feed import feed
+from snnbench.data.feed import Feed
 from snnbench.nn.meters import evaluating, measure_firing
 from snnbench.train.batches import network_input
 
@@ -88,7 +88,7 @@ def evaluate(
     indices = spread(len(data), samples)
     batches = list(_share(indices, batch_size, fabric.global_rank, fabric.world_size))
     with evaluating(network), measure_firing(network) as firing:
-        for values, labels in feed(data, [(batch, None) for batch in batches], threads=threads):
+        for values, labels in Feed(data, [(batch, None) for batch in batches], threads=threads):
             inputs = network_input(values, data, fabric.device, twin=twin).to(dtype)
             sums[:3] += _count(network(inputs), labels.to(fabric.device))
             tick(len(labels))

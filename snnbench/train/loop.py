@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from snnbench.core.errors import SnnbenchError
 from snnbench.core.signals import StopRequest
 from snnbench.data.dataset import DataSet
-from snnbench.data.feed import batches, feed
+from snnbench.data.feed import Feed, batches
 from snnbench.nn.layout import layout_of
 from snnbench.nn.meters import firing_rate
 from snnbench.train import checkpoint
@@ -132,7 +132,7 @@ class Loop:
         earlier, started_s = self.state.sums, time.monotonic()
         job.network.train()
         job.model.train()
-        stream = feed(job.train, chosen, threads=_FETCHING_THREADS)
+        stream = Feed(job.train, chosen, threads=_FETCHING_THREADS)
         probed = min(_PROBE_STEPS, len(plan)) - 1
         for step, (values, labels) in enumerate(stream, start=first):
             rate = learning_rate(recipe, epoch, step, len(plan))

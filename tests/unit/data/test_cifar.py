@@ -151,7 +151,7 @@ def test_broken_pickles_give_a_data_error_or_an_image(tmp_path_factory, flips, c
 def test_binary_file_of_a_wrong_size(tmp_path, size):
     path = tmp_path / "test_batch.bin"
     path.write_bytes(bytes(size))
-    with pytest.raises(DataError, match=rf"its {size} bytes are not whole records of 3073; down"):
+    with pytest.raises(DataError, match=rf"its {size} bytes are not whole records of 3073 bytes"):
         read_binary(path)
 
 

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, strategies as st
 
 from snnbench.core.errors import DataError, UsageError
-from snnbench.data.feed import batches, feed
+from snnbench.data.feed import Feed, batches
 from snnbench.results.run import DataInfo
 
 
@@ -126,19 +126,19 @@ def test_batches_out_of_range(wrong):
 @pytest.mark.parametrize("threads", [1, 4])
 def test_order_is_kept_whoever_is_faster(threads):
     slow_first = Numbers(lambda indices: time.sleep(0.02 if indices[0] % 8 == 0 else 0))
-    found = [labels.tolist() for _, labels in feed(slow_first, requests(20), threads=threads)]
+    found = [labels.tolist() for _, labels in Feed(slow_first, requests(20), threads=threads)]
     assert found == [indices for indices, _ in requests(20)]
 
 
 def test_threads_fetch_at_the_same_time():
     together = threading.Barrier(3, timeout=120)
     met = Numbers(lambda indices: together.wait())
-    assert len(list(feed(met, requests(6), threads=3))) == 6
+    assert len(list(Feed(met, requests(6), threads=3))) == 6
 
 
 def test_no_more_is_fetched_than_asked_for_ahead():
     begun = []
-    with feed(Numbers(begun.append), requests(50), threads=2, ahead=3) as stream:
+    with Feed(Numbers(begun.append), requests(50), threads=2, ahead=3) as stream:
         next(iter(stream))
         # 2 + 3 at first, and one for the one delivered
         assert wait_until(lambda: len(begun) == 6)
@@ -154,7 +154,7 @@ def test_an_error_comes_when_its_turn_comes_and_ends_the_threads():
 
     delivered = []
     with pytest.raises(DataError, match=r"x\.png"):  # noqa: PT012
-        for _, labels in feed(Numbers(fail), requests(30), threads=3):
+        for _, labels in Feed(Numbers(fail), requests(30), threads=3):
             delivered.append(labels.tolist())
     assert delivered == [[0, 1], [2, 3], [4, 5]]
     assert wait_until(lambda: not feeding_threads())
@@ -162,7 +162,7 @@ def test_an_error_comes_when_its_turn_comes_and_ends_the_threads():
 
 def test_threads_end_with_the_loop():
     begun = []
-    for _ in feed(Numbers(begun.append), requests(500), threads=2):
+    for _ in Feed(Numbers(begun.append), requests(500), threads=2):
         break
     assert wait_until(lambda: not feeding_threads())
     assert len(begun) <= 5
@@ -180,7 +180,7 @@ def test_an_interrupt_does_not_wait_for_a_slow_batch():
 
     try:
         with pytest.raises(KeyboardInterrupt):
-            list(feed(Numbers(fetch), requests(50), threads=2))
+            list(Feed(Numbers(fetch), requests(50), threads=2))
         assert not finished
     finally:
         hold.set()
@@ -194,7 +194,7 @@ def test_waiting_is_measured(monkeypatch):
     def seconds(duration):
         clock.now = vars(clock).get("now", 0.0) + duration
 
-    stream = feed(Numbers(lambda indices: seconds(0.5)), requests(4), threads=2)
+    stream = Feed(Numbers(lambda indices: seconds(0.5)), requests(4), threads=2)
     assert stream.samples_per_s is None
     results = Future.result
 
@@ -212,4 +212,4 @@ def test_waiting_is_measured(monkeypatch):
 @pytest.mark.parametrize("wrong", [{"threads": 0}, {"ahead": -1}])
 def test_feed_out_of_range(wrong):
     with pytest.raises(UsageError, match="at least 1 thread"):
-        feed(Numbers(), requests(1), **wrong)
+        Feed(Numbers(), requests(1), **wrong)

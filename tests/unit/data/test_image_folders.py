@@ -12,7 +12,7 @@ from snnbench.core.errors import DataError
 from snnbench.data import image_folders
 from snnbench.data.augment import mirrored, shifted
 from snnbench.data.dataset import Draw
-from snnbench.data.feed import batches, feed
+from snnbench.data.feed import Feed, batches
 from snnbench.data.images import read_crop
 
 LAZY = "the names, sizes and labels of the files"
@@ -81,7 +81,7 @@ def test_metadata_that_pillow_warns_of_is_no_error_in_a_thread(tmp_path):
     image.putpalette([1, 2, 3] * 256)
     image.save(root / "train" / "cat" / "0.png", transparency=bytes(range(256)))
     data = opened(f"images={root}", spec=LARGE)
-    ((values, _),) = feed(data, [([0], None)])
+    ((values, _),) = Feed(data, [([0], None)])
     assert values[0, :, 5, 5].tolist() == [1, 2, 3]
 
 
@@ -90,7 +90,7 @@ def test_broken_image(tmp_path, spec):
     path = write_images(tmp_path, size=(150, 130)) / "train" / "dog" / "1.png"
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(DataError, match=r"dog/1.png cannot be decoded"):
-        list(feed(opened(f"images={tmp_path}", spec=spec), batches(6, 2), threads=2))
+        list(Feed(opened(f"images={tmp_path}", spec=spec), batches(6, 2), threads=2))
 
 
 def test_image_that_was_removed_while_training(tmp_path):

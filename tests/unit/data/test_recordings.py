@@ -13,8 +13,9 @@ from tonic.transforms import Downsample, ToFrame
 
 from snnbench.core.errors import DataError
 from snnbench.data import recordings
-from snnbench.data.dataset import Draw
+from snnbench.data.dataset import DataSet, Draw, Wanted
 from snnbench.data.events import Framing
+from snnbench.zoo.card import InputSpec
 
 # tests that take NO_FOLDER are told that frames are not kept
 pytestmark = pytest.mark.filterwarnings("ignore:frames of events are not kept:UserWarning")
@@ -36,6 +37,20 @@ def events_of(frames: torch.Tensor, sample: int = 0) -> list[list[int]]:
     return [[*at, int(of_sample[tuple(at)])] for at in of_sample.nonzero().tolist()]
 
 
+def open_part(
+    reader: recordings.Recordings, root: Path, *, framing: Framing, **wanted: object
+) -> DataSet:
+    spec = InputSpec(
+        kind="events",
+        shape=(2, *framing.sensor),
+        dataset=reader.title,
+        embedded="digit-saccades",
+        slice_us=framing.slice_us,
+    )
+    wanted = Wanted(spec=spec, timesteps=framing.timesteps, **wanted)
+    return reader.read(root, wanted, framing.values)
+
+
 @pytest.fixture
 def nmnist(tmp_path) -> Path:
     root = tmp_path / "NMNIST"
@@ -47,7 +62,9 @@ def nmnist(tmp_path) -> Path:
 
 def test_nmnist_by_hand(nmnist, tmp_path):
     for root in (nmnist, tmp_path):
-        train = recordings.nmnist.open(root, part="train", framing=COUNTS, cache=tmp_path / "c")
+        train = open_part(
+            recordings.nmnist, root, part="train", framing=COUNTS, cache=tmp_path / "c"
+        )
         frames, labels = train.batch([1, 0], None)
         assert frames.shape == (3, 2, 2, 34, 34)
         assert frames.dtype == torch.uint8
@@ -59,16 +76,18 @@ def test_nmnist_by_hand(nmnist, tmp_path):
         assert train.info.name == root.name
         assert train.info.labelled
         assert "N-MNIST, train part, 2 of 60,000 recordings, counts" in train.info.description
-    binary = recordings.nmnist.open(nmnist, part="train", framing=NMNIST, cache=tmp_path / "c")
+    binary = open_part(
+        recordings.nmnist, nmnist, part="train", framing=NMNIST, cache=tmp_path / "c"
+    )
     assert torch.equal(binary.batch([1, 0])[0], frames.clamp(max=1))
-    test = recordings.nmnist.open(nmnist, part="test", framing=NMNIST, cache=tmp_path / "c")
+    test = open_part(recordings.nmnist, nmnist, part="test", framing=NMNIST, cache=tmp_path / "c")
     assert test.batch([0])[1].tolist() == [4]
     assert "1 of 10,000" in test.info.description
     assert len(list((tmp_path / "c").iterdir())) == 3
 
 
 def test_batches_may_be_written_to_and_repeat_samples(nmnist, tmp_path):
-    train = recordings.nmnist.open(nmnist, part="train", framing=NMNIST, cache=tmp_path / "c")
+    train = open_part(recordings.nmnist, nmnist, part="train", framing=NMNIST, cache=tmp_path / "c")
     frames, labels = train.batch([0, 0, 1])
     assert labels.tolist() == [2, 2, 7]
     frames.zero_()
@@ -81,7 +100,9 @@ def test_gestures_by_hand(tmp_path):
     write_gesture(train / "user01_led" / "10.npy", rows)
     write_gesture(train / "user02_led" / "0.npy", [(1, 1, 1, 5)], np.int16)
     write_gesture(test / "user24_led" / "3.npy", [(1, 1, 0, 5)])
-    found = recordings.dvs_gesture.open(tmp_path, part="train", framing=GESTURE, cache=NO_FOLDER)
+    found = open_part(
+        recordings.dvs_gesture, tmp_path, part="train", framing=GESTURE, cache=NO_FOLDER
+    )
     frames, labels = found.batch([0, 1])
     assert frames.shape == (40, 2, 2, 32, 32)
     assert labels.tolist() == [10, 0]
@@ -94,7 +115,9 @@ def test_gestures_by_hand(tmp_path):
     ]
     assert events_of(frames, 1) == [[0, 1, 0, 0, 1]]
     assert found.classes == 11
-    other = recordings.dvs_gesture.open(tmp_path, part="test", framing=GESTURE, cache=NO_FOLDER)
+    other = open_part(
+        recordings.dvs_gesture, tmp_path, part="test", framing=GESTURE, cache=NO_FOLDER
+    )
     assert other.batch([0])[1].tolist() == [3]
 
 
@@ -103,11 +126,11 @@ def test_cifar10_dvs_by_hand_and_its_split(tmp_path):
     for number in (0, 899, 900, 999):
         write_aedat2(tmp_path / "bird" / f"cifar10_bird_{number}.aedat", raw)
     write_aedat2(tmp_path / "truck" / "cifar10_truck_12.aedat", raw)
-    train = recordings.cifar10_dvs.open(
-        tmp_path, part="train", framing=CIFAR10_DVS, cache=tmp_path / "c"
+    train = open_part(
+        recordings.cifar10_dvs, tmp_path, part="train", framing=CIFAR10_DVS, cache=tmp_path / "c"
     )
-    test = recordings.cifar10_dvs.open(
-        tmp_path, part="test", framing=CIFAR10_DVS, cache=tmp_path / "c"
+    test = open_part(
+        recordings.cifar10_dvs, tmp_path, part="test", framing=CIFAR10_DVS, cache=tmp_path / "c"
     )
     assert train.batch([0, 1, 2])[1].tolist() == [2, 2, 9]
     assert test.labels.tolist() == [2, 2]
@@ -124,7 +147,7 @@ def test_a_broken_recording_of_a_set_is_a_data_error(nmnist, tmp_path):
     bad = nmnist / "Train" / "7" / "00002.bin"
     bad.write_bytes(bad.read_bytes()[:-1])
     with pytest.raises(DataError, match=r"event file .*00002\.bin has 14 bytes"):
-        recordings.nmnist.open(nmnist, part="train", framing=NMNIST, cache=tmp_path / "c")
+        open_part(recordings.nmnist, nmnist, part="train", framing=NMNIST, cache=tmp_path / "c")
     assert list((tmp_path / "c").iterdir()) == []
 
 
@@ -142,14 +165,14 @@ def test_nothing_found_says_what_is_expected(tmp_path, names, problem):
     for name in names:
         write_aer(tmp_path / name, [(1, 1, 1, 1)])
     with pytest.raises(DataError, match=problem):
-        recordings.nmnist.open(tmp_path, part="train", framing=NMNIST)
+        open_part(recordings.nmnist, tmp_path, part="train", framing=NMNIST)
 
 
 def test_a_draw_frames_its_own_recordings_and_keeps_nothing(nmnist, tmp_path, monkeypatch):
     monkeypatch.setenv("SNNBENCH_CACHE", str(tmp_path / "c"))
     (nmnist / "Train" / "7" / "00002.bin").write_bytes(b"broken")
     draw = Draw(samples=1, outputs=11)
-    found = recordings.nmnist.open(nmnist, part="train", framing=NMNIST, draw=draw)
+    found = open_part(recordings.nmnist, nmnist, part="train", framing=NMNIST, draw=draw)
     assert events_of(found.batch([0])[0]) == [[1, 1, 2, 1, 1]]
     assert (found.classes, found.labels.tolist()) == (10, [2, 7])
     with pytest.raises(DataError, match=r"00002\.bin has 6 bytes"):
@@ -167,33 +190,33 @@ def test_folders_that_only_a_draw_takes(tmp_path):
         (tmp_path / "train", 1, None),
     ):
         draw = Draw(samples=1, outputs=outputs)
-        found = recordings.nmnist.open(root, part="test", framing=NMNIST, draw=draw)
+        found = open_part(recordings.nmnist, root, part="test", framing=NMNIST, draw=draw)
         assert (None if found.labels is None else found.labels.tolist()) == labels
         assert found.info.sha256
         with pytest.raises(DataError, match="holds no test recordings of N-MNIST"):
-            recordings.nmnist.open(root, part="test", framing=NMNIST)
+            open_part(recordings.nmnist, root, part="test", framing=NMNIST)
     deep = write_aer(tmp_path / "d" / "e" / "f" / "g.bin", [(0, 1, 5, 1)]).parents[2]
     with pytest.raises(DataError, match=r"holds no recordings of N-MNIST \(\.bin\), neither dir"):
-        recordings.nmnist.open(deep, part="test", framing=NMNIST, draw=Draw(samples=1))
+        open_part(recordings.nmnist, deep, part="test", framing=NMNIST, draw=Draw(samples=1))
 
 
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(DataError, match="nowhere does not exist"):
-        recordings.nmnist.open(tmp_path / "nowhere", part="train", framing=NMNIST)
+        open_part(recordings.nmnist, tmp_path / "nowhere", part="train", framing=NMNIST)
 
 
 def test_foreign_names_are_refused(tmp_path):
     write_gesture(tmp_path / "ibmGestureTrain" / "user01_led" / "11.npy", [(1, 1, 1, 5)])
     with pytest.raises(DataError, match=r"11\.npy belongs to none of the classes of DVS-Gesture"):
-        recordings.dvs_gesture.open(tmp_path, part="train", framing=GESTURE)
+        open_part(recordings.dvs_gesture, tmp_path, part="train", framing=GESTURE)
     write_aedat2(tmp_path / "cow" / "cow_1.aedat", [(1, 1, 1, 1)])
     with pytest.raises(
         DataError, match=r"cow_1\.aedat belongs to none of the classes of CIFAR10-DVS"
     ):
-        recordings.cifar10_dvs.open(tmp_path, part="train", framing=CIFAR10_DVS)
+        open_part(recordings.cifar10_dvs, tmp_path, part="train", framing=CIFAR10_DVS)
     write_aedat2(tmp_path / "dog" / "dog.aedat", [(1, 1, 1, 1)])
     with pytest.raises(DataError, match=r"dog\.aedat has no number at the end of its name"):
-        recordings.cifar10_dvs.open(tmp_path, part="train", framing=CIFAR10_DVS)
+        open_part(recordings.cifar10_dvs, tmp_path, part="train", framing=CIFAR10_DVS)
 
 
 @pytest.mark.parametrize("values", ["binary", "counts"])
@@ -201,7 +224,7 @@ def test_more_events_than_a_byte_or_tonics_counter_holds(tmp_path, values):
     """40,000 events of one pixel in one frame: 255 of uint8, where int16 would go below zero."""
     write_aer(tmp_path / "Train" / "1" / "a.bin", [(3, 4, 0, 1)] * 40_000)
     framing = Framing(sensor=(34, 34), timesteps=1, slice_us=100, values=values)
-    found = recordings.nmnist.open(tmp_path, part="train", framing=framing, cache=NO_FOLDER)
+    found = open_part(recordings.nmnist, tmp_path, part="train", framing=framing, cache=NO_FOLDER)
     assert events_of(found.batch([0])[0]) == [[0, 1, 4, 3, 255 if values == "counts" else 1]]
     assert ("at most 255" in found.info.description) == (values == "counts")
 
@@ -211,10 +234,10 @@ def test_the_cache_is_used_until_a_recording_or_the_framing_changes(nmnist, tmp_
 
     def fetch(framing: Framing = NMNIST) -> list[int]:
         made.clear()
-        found = recordings.nmnist.open(
-            nmnist, part="train", framing=framing, cache=cache, show=made.append
+        found = open_part(
+            recordings.nmnist, nmnist, part="train", framing=framing, cache=cache, show=made.append
         )
-        plain = recordings.nmnist.open(nmnist, part="train", framing=framing, cache=NO_FOLDER)
+        plain = open_part(recordings.nmnist, nmnist, part="train", framing=framing, cache=NO_FOLDER)
         assert torch.equal(found.batch([0, 1])[0], plain.batch([0, 1])[0])
         assert found.info == plain.info
         return made
@@ -236,19 +259,19 @@ def test_the_cache_is_used_until_a_recording_or_the_framing_changes(nmnist, tmp_
 
 def test_an_unwritable_cache_is_said(nmnist):
     with pytest.warns(UserWarning, match="framed anew: .*; set SNNBENCH_CACHE to a folder"):
-        recordings.nmnist.open(nmnist, part="train", framing=NMNIST, cache=NO_FOLDER)
+        open_part(recordings.nmnist, nmnist, part="train", framing=NMNIST, cache=NO_FOLDER)
 
 
 def test_the_folder_of_the_environment_is_the_default(nmnist, tmp_path, monkeypatch):
     monkeypatch.setenv("SNNBENCH_CACHE", str(tmp_path / "chosen"))
-    recordings.nmnist.open(nmnist, part="train", framing=NMNIST)
+    open_part(recordings.nmnist, nmnist, part="train", framing=NMNIST)
     assert len(list((tmp_path / "chosen").iterdir())) == 1
 
 
 def test_a_corrupted_entry_is_rebuilt(nmnist, tmp_path):
     def fetch() -> torch.Tensor:
-        return recordings.nmnist.open(
-            nmnist, part="train", framing=NMNIST, cache=tmp_path / "c"
+        return open_part(
+            recordings.nmnist, nmnist, part="train", framing=NMNIST, cache=tmp_path / "c"
         ).batch([0, 1])[0]
 
     frames = fetch()
@@ -287,7 +310,7 @@ def test_cached_uncached_and_tonics_frames_are_the_same(tmp_path_factory, found,
     for index in indices:
         write_gesture(root / "ibmGestureTrain" / "user01_led" / f"{index}.npy", found[index])
     for cache in (root / "c", root / "c", NO_FOLDER):
-        opened = recordings.dvs_gesture.open(root, part="train", framing=framing, cache=cache)
+        opened = open_part(recordings.dvs_gesture, root, part="train", framing=framing, cache=cache)
         frames, labels = opened.batch(range(len(found)))
         assert labels.tolist() == list(range(len(found)))
         for sample, rows in enumerate(found):
@@ -313,11 +336,11 @@ def tonics_frames(rows: list[tuple], framing: Framing) -> np.ndarray:
 def test_real_nmnist(tmp_path, part, size):
     root = Path(str(REAL_DATA)) / "events" / "NMNIST"
     framing = Framing(sensor=(34, 34), timesteps=10, slice_us=30_000)
-    found = recordings.nmnist.open(root, part=part, framing=framing, cache=tmp_path)
+    found = open_part(recordings.nmnist, root, part=part, framing=framing, cache=tmp_path)
     frames, labels = found.batch(range(size))
     assert frames.shape == (10, size, 2, 34, 34)
     assert set(labels.tolist()) == set(range(10))
     assert 0.02 < frames.float().mean() < 0.2
     assert frames.amax(dim=(2, 3, 4)).bool().all()
-    plain = recordings.nmnist.open(root, part=part, framing=framing, cache=NO_FOLDER)
+    plain = open_part(recordings.nmnist, root, part=part, framing=framing, cache=NO_FOLDER)
     assert torch.equal(plain.batch(range(100))[0], frames[:, :100])

@@ -34,7 +34,7 @@ def list_command() -> None:
 @click.command("schema")
 def schema_command() -> None:
     """Print the JSON Schema of result files."""
-    from snnbench.results.files import json_schema
+    from snnbench.results.schema import json_schema
 
     click.echo(json.dumps(json_schema(), indent=2))
 

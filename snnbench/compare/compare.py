@@ -19,7 +19,8 @@ from snnbench.compare.judge import Gate, Status, judge_counts, judge_times
 from snnbench.compare.limits import Limit
 from snnbench.compare.moves import Missing, Move, engine_moves, layer_changes, merged, network_moves
 from snnbench.metrics.catalogue import LATENCY, Measured, measured
-from snnbench.results.run import EngineRun, RunResult
+from snnbench.results.engine import EngineRun
+from snnbench.results.run import RunResult
 
 OK, REGRESSION, INCOMPARABLE, MISSING = 0, 1, 3, 4
 _WORST_FIRST = (INCOMPARABLE, MISSING, REGRESSION, OK)

@@ -18,7 +18,7 @@ from snnbench.metrics.catalogue import (
 )
 from snnbench.metrics.metric import Metric, Number
 from snnbench.results.counts import Profile
-from snnbench.results.run import EngineRun
+from snnbench.results.engine import EngineRun
 
 
 class Direction(StrEnum):

@@ -4,6 +4,9 @@ A message is one line that says what happened, where, and what to do; the comman
 without a traceback. Tests match these texts, so they are part of the interface.
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 class SnnbenchError(Exception):
     """Base of all deliberate errors; the command line exits with ``exit_code``."""
@@ -39,3 +42,11 @@ class UncountedOperationError(SnnbenchError):
 
 class StructureError(SnnbenchError):
     """Two networks that must be structurally equal (spiking and twin, model and card) differ."""
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """End of a message about a wrong name: the nearest known one, then all of them."""
+    known = tuple(known)
+    nearest = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {nearest[0]}? " if nearest else ""
+    return f"{hint}choose one of {', '.join(known)}"

@@ -1,4 +1,4 @@
-"""Files: written completely or not at all, named safely; temporary folders."""
+"""Files written completely or not at all, safe file names, and temporary folders."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ def _replace(path: Path, data: bytes) -> None:
 
 
 def ensure_writable_folder(folder: Path) -> Path:
-    """Make ``folder`` if it is missing and prove that a file can be written in it.
+    """Make ``folder`` if it is missing, and prove that a file can be written in it.
 
     Raises:
-        OutputError: It cannot be made or written, or a file is in the way.
+        OutputError: The folder cannot be made or written, or a file is in the way.
     """
     probe = folder / f".{secrets.token_hex(8)}.tmp"
     try:
@@ -77,10 +77,10 @@ def ensure_writable_folder(folder: Path) -> Path:
 
 
 def file_stem(name: str) -> str:
-    """``name``, which a user may have chosen, as the stem of a file on any file system.
+    """Turn any ``name`` into a file name, without suffix, that every file system accepts.
 
-    Where it has to be changed it gets a hash, so that no two names become the same. Capital letters
-    count as a change: some file systems take ``Net`` and ``net`` for the same.
+    A name that has to be changed gets a hash, so that no two names become the same. Capital letters
+    are changed too: some file systems take ``Net`` and ``net`` for the same.
 
     >>> file_stem("resnet19")
     'resnet19'
@@ -96,12 +96,10 @@ def file_stem(name: str) -> str:
 
 @contextmanager
 def temporary_folder(prefix: str) -> Iterator[Path]:
-    """An empty folder, removed at the end; Ctrl-C does not leave it behind.
+    """Make an empty folder, removed when the block ends, by Ctrl-C too.
 
-    A signal waits while the folder is made or removed: the first use of ``tempfile`` tries the
-    place with a file, and between the making of a folder and the ``try`` around it there is room
-    for one too. Then its handler is called; one that raises, as Python's for Ctrl-C and those of
-    the command line do, leaves nothing behind.
+    A signal that arrives while the folder is made or removed is delivered right after, so that its
+    handler, which may raise (Python's for Ctrl-C does), never leaves a half-made folder behind.
     """
     folder = None
     try:

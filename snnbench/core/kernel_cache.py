@@ -37,11 +37,7 @@ _WRITABLE_BY_ALL = 0o002
 
 
 def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """``numba.njit`` with this module's cache.
-
-    Args:
-        options: Options of ``numba.njit``; ``cache=False`` compiles in every process.
-    """
+    """Compile with ``numba.njit``; ``cache=True`` keeps the build in this module's cache."""
     cached = options.pop("cache", False)
 
     def decorate(function: Callable[..., Any]) -> Any:
@@ -57,15 +53,15 @@ class KernelCache(NullCache):  # type: ignore[misc]  # numba is not typed
     """Builds of one function; numba asks before it compiles, and hands over what it compiled.
 
     Args:
-        function: At module level, without a closure; what it includes from other files is in the
-            folder ``vector`` beside its own.
+        function: A function of a module, without a closure; intrinsics that it uses from other
+            files are in the folder ``vector`` beside its own.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
         code = function.__code__
-        self._name = f"{Path(code.co_filename).stem}.{function.__name__}"
         source = Path(code.co_filename)
-        sources = (source, *_included(source))
+        self._name = f"{source.stem}.{function.__name__}"
+        sources = (source, *sorted((source.parent / "vector").glob("*.py")))
         self._stamp = (
             *(sys.version, numba.__version__, llvmlite.__version__, code.co_firstlineno),
             *(sha256(source.read_bytes()).hexdigest() for source in sources),
@@ -73,12 +69,11 @@ class KernelCache(NullCache):  # type: ignore[misc]  # numba is not typed
 
     @property
     def cache_path(self) -> str | None:
-        """The folder, if there is one."""
-        found = folder()
-        return None if found is None else str(found)
+        """The folder of builds, if there is one."""
+        return None if folder() is None else str(folder())
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The build for these argument types, or ``None``."""
+        """Read the build for these argument types; ``None`` if there is none to trust."""
         target_context.refresh()
         path = self._path(sig, target_context.codegen())
         if path is None:
@@ -105,23 +100,19 @@ class KernelCache(NullCache):  # type: ignore[misc]  # numba is not typed
             warnings.warn(f"compiled kernels are not kept: {error}", stacklevel=2)
 
     def _path(self, sig: Any, codegen: Any) -> Path | None:
-        found = folder()
-        if found is None:
+        builds = folder()
+        if builds is None:
             return None
         key = repr((self._stamp, str(sig), codegen.magic_tuple())).encode()
-        return found / f"{self._name}.{sha256(key).hexdigest()[:32]}.kernel"
-
-
-def _included(source: Path) -> list[Path]:
-    return sorted((source.parent / "vector").glob("*.py"))
+        return builds / f"{self._name}.{sha256(key).hexdigest()[:32]}.kernel"
 
 
 @cache
 def folder() -> Path | None:
-    """Where compiled kernels are kept; ``None``, with a warning, if nowhere.
+    """Find the folder of compiled kernels; ``None``, with a warning, if no place is safe.
 
-    The first that this user can write and others cannot: ``NUMBA_CACHE_DIR``, ``__pycache__``
-    beside the sources, the user's cache folder.
+    It is the first of ``NUMBA_CACHE_DIR``, ``__pycache__`` beside the sources and the user's cache
+    folder that this user can write and others cannot.
     """
     user_folder = AppDirs("snnbench", False).user_cache_dir  # type: ignore[no-untyped-call]
     candidates = [_HERE / "__pycache__", Path(user_folder)]
@@ -141,7 +132,7 @@ def folder() -> Path | None:
 
 
 def _is_usable(candidate: Path) -> bool:
-    """Whether a file can be written there, and not by others: what is read back is executed."""
+    """Say whether this user, and no other, can write there: what is read back is executed."""
     try:
         candidate.mkdir(mode=0o700, parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=candidate).close()

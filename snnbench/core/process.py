@@ -14,10 +14,10 @@ from snnbench.core.errors import UsageError
 
 _STAT = Path("/proc/stat")
 _IDLE = slice(3, 5)  # idle, and waiting for a disk
-_COUNTED = 8  # up to time stolen by the hypervisor; guests' time is part of the first
+_COUNTED = 8  # up to the time stolen by the hypervisor; guests' time is part of user time
 _NO_MEMORY = re.compile("can't allocate memory|out of memory|Storage size calculation overflowed")
 MAX_SEED = 2**32 - 1
-"""NumPy takes no larger one."""
+"""The largest seed that NumPy takes."""
 
 
 def seed_everything(seed: int) -> None:
@@ -53,10 +53,7 @@ def set_threads(threads: int) -> None:
 
 @contextmanager
 def memory_shortage_explained(options: str) -> Iterator[None]:
-    """Turn what Python and torch raise when memory runs out into advice.
-
-    Args:
-        options: What the user can make smaller.
+    """Turn what Python and torch raise when memory runs out into advice to shrink ``options``.
 
     Raises:
         UsageError: Memory ran out in the block.
@@ -78,7 +75,7 @@ def available_cores() -> int:
 
 
 def device_label(device: str) -> str:
-    """``device``, with the model's name if it is a GPU: times on different models do not compare.
+    """Add the model's name to a GPU ``device``: times on different models do not compare.
 
     Raises:
         UsageError: There is no such GPU.
@@ -87,26 +84,23 @@ def device_label(device: str) -> str:
         return device
     import torch
 
-    found = torch.cuda.device_count()
-    if (torch.device(device).index or 0) >= found:
-        msg = f"device {device} does not exist: torch sees {found} GPUs; choose another or cpu"
+    gpus = torch.cuda.device_count()
+    if (torch.device(device).index or 0) >= gpus:
+        msg = f"device {device} does not exist: torch sees {gpus} GPUs; choose another or cpu"
         raise UsageError(msg)
     return f"{device} {torch.cuda.get_device_name(device)}"
 
 
 class OtherLoad:
-    """Watches the processors from its creation on; known on Linux."""
+    """Share of the processors that other programs take, from creation on; known on Linux only."""
 
     def __init__(self) -> None:
         self._start = self._now()
 
     def share(self) -> float | None:
-        """Processor time of others since the start, as a share of all there was, 0 to 1.
+        """Return the share of processor time, 0 to 1, that others took; ``None`` if unknown.
 
-        Time that a hypervisor gave to other machines is among it.
-
-        Returns:
-            ``None`` where the system does not tell.
+        Time that a hypervisor gave to other machines is part of it.
         """
         now = self._now()
         if self._start is None or now is None:
@@ -117,7 +111,7 @@ class OtherLoad:
 
     @staticmethod
     def _now() -> tuple[float, float, float] | None:
-        """Seconds that all processors were busy, of this process, and on the clock."""
+        """Return seconds: all processors busy, this process busy, and the clock."""
         try:
             words = _STAT.read_text(encoding="ascii").partition("\n")[0].split()[1:]
         except OSError:

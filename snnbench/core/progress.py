@@ -1,4 +1,4 @@
-"""Where long work says how far it is."""
+"""How long work reports its progress."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Protocol
 
 
 class Reporter(Protocol):
-    """Shows progress; ``snnbench.cli.progress`` has one for terminals."""
+    """Shows progress to the user; ``snnbench.cli.progress`` does so on a terminal."""
 
     def stage(self, title: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
-        """Begin a stage of ``total`` ticks; the callable takes how many are done."""
+        """Begin a stage of ``total`` units; call the result with the number that are done."""
         ...
 
     def note(self, message: str) -> None:
-        """Say something the user should know now."""
+        """Show a message that the user should read now."""
         ...

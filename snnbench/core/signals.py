@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal as a wish that is granted when it does no harm."""
+"""Ctrl-C, SIGTERM and a closed terminal, handled only where an interruption does no harm."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Self
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
-"""What ends a program in good order; Windows has no SIGHUP."""
+"""Signals that ask a program to end; Windows has no SIGHUP."""
 
 
 class StopRequest:
-    """Context in which the first signal sets ``asked``; a second one interrupts at once.
+    """Context in which the first signal only sets ``asked``; a second one interrupts at once.
 
-    Signals that are ignored stay so. Outside the main thread, where no handler can be set, signals
-    do what they always do.
+    Ignored signals stay ignored. Outside the main thread no handler can be set, and signals act as
+    usual.
     """
 
     def __init__(self) -> None:
@@ -27,11 +27,11 @@ class StopRequest:
 
     @property
     def asked(self) -> bool:
-        """Whether a signal came."""
+        """Whether a signal arrived."""
         return self._asked is not None
 
     def grant(self) -> None:
-        """After the context: send the signal again, to whoever handles it there."""
+        """Send the signal that arrived again; call it after the context has ended."""
         if self._asked is not None:
             signal.raise_signal(self._asked)
 

@@ -11,8 +11,8 @@ def wilson(correct: int, samples: int, confidence: float = 0.95) -> tuple[float,
     """Wilson's score interval (Wilson 1927), which stays in [0, 1] and is right near its ends.
 
     Args:
-        correct: Successes among ``samples``, of which there is at least one.
-        samples: Independent trials.
+        correct: Successes among ``samples``.
+        samples: Independent trials, at least 1.
         confidence: Two-sided, in (0, 1).
 
     Returns:
@@ -27,7 +27,7 @@ def wilson(correct: int, samples: int, confidence: float = 0.95) -> tuple[float,
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float]:
-    """First and third quartile, interpolated; of a single value that value."""
+    """Return the first and third quartile, interpolated; both are the value if there is one."""
     if len(values) == 1:
         return values[0], values[0]
     first, _, third = quantiles(values, n=4, method="inclusive")

@@ -19,12 +19,12 @@ if hasattr(os, "register_at_fork"):
 
 
 def run_on_threads(threads: int, task: Callable[[int], None]) -> None:
-    """Call ``task`` with 0 .. threads - 1 at the same time; none still runs afterwards."""
-    others: list[Future[None]] = []
+    """Call ``task`` with 0 .. threads - 1 in parallel, and return when every call has ended."""
+    calls: list[Future[None]] = []
     try:
-        others.extend(_pool(threads - 1).submit(task, thread) for thread in range(1, threads))
+        calls.extend(_pool(threads - 1).submit(task, thread) for thread in range(1, threads))
         task(0)
-    finally:  # also after Ctrl-C: the others read and write memory that the next call reuses
-        wait(others)
-    for other in others:
-        other.result()
+    finally:  # also after Ctrl-C: the calls read and write memory that the next one reuses
+        wait(calls)
+    for call in calls:
+        call.result()

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
-    """What the operations of one kind cost in one layer, over all samples.
+    """Cost of all operations of one kind in one layer, over all samples.
 
     Attributes:
-        layer: Its name.
-        operation: As in the cost table.
-        count: How many there are.
-        pj: What they cost together, in picojoules, exactly.
+        layer: Name of the layer.
+        operation: Name of the operation in the cost table.
+        count: Number of operations.
+        pj: Their cost together in picojoules, exact.
     """
 
     layer: str
@@ -33,16 +33,16 @@ class Term:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnergyEstimate:
-    """What the counted operations would cost, over all samples of a profile.
+    """Estimated energy of the counted operations, over all samples of a profile.
 
     Attributes:
         model: The cost table.
         counting: ``effective`` (operations on zeros are skipped) or ``dense`` (none is).
-        terms: Everything that is priced, layer by layer.
-        complete: Whether every synaptic operation is priced, and everything priced is counted; if
-            not, the total is a lower bound.
-        excluded: What is left out, one phrase each, the heaviest first.
-        reason: Why the total is unknown.
+        terms: Priced operations, layer by layer.
+        complete: Whether every synaptic operation is priced, and every priced operation counted;
+            if not, the total is a lower bound.
+        excluded: What the estimate leaves out, one phrase each, the heaviest first.
+        reason: Why the total is unknown; ``None`` if it is known.
     """
 
     model: EnergyModel
@@ -54,17 +54,17 @@ class EnergyEstimate:
 
     @property
     def exact_pj(self) -> Fraction | None:
-        """Sum of the terms in picojoules, the same in any order; ``None`` if it is unknown."""
+        """Sum of the terms in picojoules, exact; ``None`` if it is unknown."""
         return None if self.reason else sum((term.pj for term in self.terms), Fraction())
 
     @property
     def total_pj(self) -> float | None:
-        """The sum in picojoules as a float."""
+        """Sum of the terms in picojoules; ``None`` if it is unknown."""
         return None if self.exact_pj is None else float(self.exact_pj)
 
     @property
     def included(self) -> tuple[str, ...]:
-        """What is priced, one phrase each."""
+        """The kinds of operations that are priced, one phrase each."""
         return tuple(dict.fromkeys(OPERATIONS[term.operation].title for term in self.terms))
 
 
@@ -137,7 +137,7 @@ def _without_price(
     model: EnergyModel,
     counting: Counting,
 ) -> Iterator[str]:
-    """What the layers do, or may do, and the table does not price."""
+    """Yield the titles of operations that the layers do, or may do, without a price."""
     for name, operation in operations.items():
         if model.cost_pj(name) is None and any(operation.count(x, counting) != 0 for x in layers):
             yield operation.title

@@ -5,7 +5,6 @@ A table is one TOML file in ``snnbench/energy/tables``; its file name is its nam
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from fractions import Fraction
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from snnbench.core.errors import UsageError
+from snnbench.core.errors import UsageError, suggestion
 from snnbench.results.counts import LayerRecord, OpCount, Role, SideOps
 
 if TYPE_CHECKING:
@@ -31,11 +30,11 @@ Counting = Literal["effective", "dense"]
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """Something that a cost table can price.
+    """An operation that a cost table can price.
 
     Attributes:
-        title: What several of them are called in text.
-        count: How many of them a layer has, under a counting; ``None`` if that is unknown.
+        title: Plural for texts, e.g. ``weight reads``.
+        count: Number of them in a layer, effective or dense; ``None`` if it is unknown.
     """
 
     title: str
@@ -43,19 +42,19 @@ class Operation:
 
 
 def synops(layer: LayerRecord, counting: Counting) -> OpCount:
-    """Synaptic operations of ``layer`` under ``counting``."""
+    """Return the effective or dense synaptic operations of ``layer``."""
     return layer.dense if counting == "dense" else layer.effective
 
 
 def _inputs(layer: LayerRecord, counting: Counting) -> int | None:
-    """Input elements of a layer with synapses, without zeros if they are skipped."""
+    """Count input elements of a layer with synapses; zeros count only if it is dense."""
     if not layer.dense.synops:
         return 0
     return layer.input_sites if counting == "dense" else layer.input_nonzero
 
 
 def _stored(path: str, title: str = "") -> Operation:
-    """A count of the record; 0 in rows that cannot have it."""
+    """Make an operation whose count is stored in the record, 0 in layers that cannot have it."""
     value: Callable[[LayerRecord], int | None] = attrgetter(path)
 
     def count(layer: LayerRecord, _: Counting) -> int | None:
@@ -80,7 +79,7 @@ SYNAPTIC = {
     "mac": Operation("multiply-accumulates", lambda layer, how: synops(layer, how).macs),
     "ac": Operation("accumulates", lambda layer, how: synops(layer, how).acs),
 }
-"""Without a price for these a layer does not run on the hardware."""
+"""A layer with an operation of these that has no price cannot run on the hardware."""
 
 SIDE = {
     {"membrane_updates": "neuron_update"}.get(field.name, field.name): _stored(
@@ -108,7 +107,7 @@ OPERATIONS = {
         for part in _PARTS.get(str(field.type), ())
     },
 }
-"""What a cost table can price: the above, and every integer of a ``LayerRecord``."""
+"""Everything a cost table can price: the above, and every integer of a ``LayerRecord``."""
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -126,7 +125,7 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     @property
     def exact_pj(self) -> Fraction:
-        """The decimal number that the table has, in picojoules."""
+        """Energy of one operation in picojoules, exactly the decimal number in the file."""
         return Fraction(str(self.pj))
 
 
@@ -157,7 +156,7 @@ class EnergyModel(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True)
     name: str
 
     def cost_pj(self, operation: str) -> float | None:
-        """Picojoules of one ``operation``; ``None`` if the source has no figure for it."""
+        """Return picojoules per ``operation``; ``None`` if the source has no figure for it."""
         return next((cost.pj for cost in self.costs if cost.operation == operation), None)
 
     @property
@@ -167,7 +166,7 @@ class EnergyModel(_Table, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 def memory_remark(tables: Iterable[EnergyModel], verb: str = "") -> str:
-    """Whether estimates with ``tables`` include memory traffic; ``verb`` makes it a sentence."""
+    """Say which of ``tables`` include memory traffic; ``verb`` makes the phrase a sentence."""
     priced = {table.title: table.prices_memory for table in tables}
     some = "" if all(priced.values()) else f" by {', '.join(t for t in priced if priced[t])} only"
     return f"memory traffic {verb}{f'included{some}' if any(priced.values()) else 'not included'}"
@@ -177,7 +176,7 @@ def load_model(path: Path | Traversable) -> EnergyModel:
     """Read and validate a cost table.
 
     Raises:
-        UsageError: The file is missing, not TOML, or does not fit; says where.
+        UsageError: The file is missing, is not TOML, or does not fit; the message says where.
     """
     try:
         table = msgspec.toml.decode(path.read_bytes(), type=_Table)
@@ -190,7 +189,8 @@ def load_model(path: Path | Traversable) -> EnergyModel:
     operations = [cost.operation for cost in table.costs]
     for name in operations:
         if name not in OPERATIONS:
-            msg = f"cost table {path} is not valid: {_no_such('operation', name, OPERATIONS)}"
+            options = suggestion(name, OPERATIONS)
+            msg = f"cost table {path} is not valid: no operation {name!r}: {options}"
             raise UsageError(msg)
     if len(set(operations)) < len(operations) or any(not 0 <= c.pj < inf for c in table.costs):
         msg = f"cost table {path} is not valid: price each operation once, at 0 pJ or more"
@@ -200,25 +200,20 @@ def load_model(path: Path | Traversable) -> EnergyModel:
 
 @cache
 def models() -> tuple[EnergyModel, ...]:
-    """All cost tables, the default one first, then by name."""
+    """Read all cost tables: the default one first, the others by name."""
     folder = resources.files("snnbench.energy.tables")
     tables = [load_model(entry) for entry in folder.iterdir() if entry.name.endswith(".toml")]
     return tuple(sorted(tables, key=lambda model: (model.name != DEFAULT_MODEL, model.name)))
 
 
 def get(name: str) -> EnergyModel:
-    """The cost table called ``name``.
+    """Return the cost table called ``name``.
 
     Raises:
-        UsageError: There is none; names the nearest one and all others.
+        UsageError: There is none; the message lists all names.
     """
     known = {model.name: model for model in models()}
     if name not in known:
-        raise UsageError(_no_such("cost table", name, known))
+        msg = f"no cost table {name!r}: {suggestion(name, known)}"
+        raise UsageError(msg)
     return known[name]
-
-
-def _no_such(what: str, name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"no {what} {name!r}: {hint}choose one of {', '.join(known)}"

@@ -19,7 +19,8 @@ from snnbench.energy.models import EnergyModel, models
 from snnbench.metrics.catalogue import metrics
 from snnbench.metrics.operations import SNN, TWIN, divisors, operation_rows, per_sample, ratio
 from snnbench.results.counts import LayerRecord, Profile
-from snnbench.results.run import DENSE_TIMING, TWIN_TIMING, EngineRun, RunResult, Timing
+from snnbench.results.engine import EngineRun
+from snnbench.results.run import DENSE_TIMING, TWIN_TIMING, RunResult, Timing
 from snnbench.results.tidy import tidy
 
 ZERO_SKIPPING_TWIN = "ANN twin, zero-skipping"

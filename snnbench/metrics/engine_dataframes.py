@@ -9,7 +9,7 @@ import pandas as pd
 
 from snnbench.core.units import MS_PER_S
 from snnbench.metrics.operations import ratio
-from snnbench.results.run import EngineRun, EngineStep
+from snnbench.results.engine import EngineRun, EngineStep
 from snnbench.results.tidy import tidy
 
 

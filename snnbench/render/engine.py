@@ -11,7 +11,8 @@ from snnbench.metrics.engine_dataframes import engine_dataframe
 from snnbench.render import canvas, text
 from snnbench.render.canvas import Plot
 from snnbench.render.table import Column, Table, caption, records
-from snnbench.results.run import EngineRun, RunResult
+from snnbench.results.engine import EngineRun
+from snnbench.results.run import RunResult
 
 _TICKS = (1, 2, 5)
 

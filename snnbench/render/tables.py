@@ -21,7 +21,8 @@ from snnbench.render.twin_tables import (
     operations_table,
 )
 from snnbench.results.counts import LayerRecord, Profile, Role, SideOps
-from snnbench.results.run import EngineRun, RunResult
+from snnbench.results.engine import EngineRun
+from snnbench.results.run import RunResult
 
 
 def tables(result: RunResult) -> tuple[Table, ...]:

@@ -6,12 +6,13 @@ Each check returns the first problem as a sentence that ends in the JSON path, o
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, product
 from math import isfinite
 from typing import Any
 
-from snnbench.results.counts import AlphabetKind, LayerRecord, Profile
-from snnbench.results.run import EngineRun, RunResult
+from snnbench.results.counts import Alphabet, AlphabetKind, LayerRecord, OpCount, Profile
+from snnbench.results.engine import EngineRun
+from snnbench.results.run import RunResult
 
 MAX_INT = 2**63 - 1
 """Counts are accumulated in int64; a larger number is damage."""
@@ -21,10 +22,9 @@ _SIGNED = frozenset({"scale", "seed", "expected", "measured", "value"})
 
 
 def number_problem(tree: Any) -> str | None:
-    """Find a number that no measurement gives: negative, not finite, or beyond 64 bits.
+    """Find a number in decoded JSON that no measurement gives.
 
-    Args:
-        tree: Decoded JSON; a few fields may be negative.
+    It is not finite, beyond 64 bits, or negative in a field that cannot be.
     """
     return None if _all_plausible(tree, "") else _first_implausible(tree, "$", "")
 
@@ -54,19 +54,15 @@ def _first_implausible(tree: Any, path: str, key: str) -> str | None:
         return None
     else:
         return f"{str(tree)[:24]} is negative, not finite or beyond 64 bits - at `{path}`"
-    found = (_first_implausible(child, where, name) for where, name, child in children)
-    return next(filter(None, found), None)
+    problems = (_first_implausible(child, where, name) for where, name, child in children)
+    return next(filter(None, problems), None)
 
 
 def field_problem(tree: Any, canonical: Any, path: str = "$") -> str | None:
-    """Find a field that is missing or unknown.
+    """Find a field that decoded JSON lacks, or has in addition to those of ``canonical``.
 
     A missing count must not read as its default 0, and a mistyped name must not go unnoticed.
-
-    Args:
-        tree: Decoded JSON.
-        canonical: The same as ``snnbench`` would write it.
-        path: JSON path of both.
+    ``canonical`` is the same document as snnbench would write it; ``path`` is where both stand.
     """
     if tree == canonical:
         return None
@@ -81,8 +77,8 @@ def field_problem(tree: Any, canonical: Any, path: str = "$") -> str | None:
         pairs = ((f"{path}[{i}]", child, other) for i, (child, other) in enumerate(both))
     else:
         return f"{tree!r} reads as {canonical!r} - at `{path}`"
-    found = (field_problem(child, other, where) for where, child, other in pairs)
-    return next(filter(None, found), None)
+    problems = (field_problem(child, other, where) for where, child, other in pairs)
+    return next(filter(None, problems), None)
 
 
 def consistency_problem(result: RunResult) -> str | None:
@@ -115,19 +111,11 @@ def _profile_problems(profile: Profile, path: str) -> Iterator[str]:
 
 
 def _split_problems(layer: LayerRecord, profile: Profile, where: str) -> Iterator[str]:
-    spikes, synops = layer.output_spikes, layer.effective.synops
-    for name, values, total, part, length in (
-        ("spikes_per_timestep", layer.spikes_per_timestep, spikes, "timestep", profile.timesteps),
-        ("spikes_per_sample", layer.spikes_per_sample, spikes, "sample", profile.samples),
-        (
-            "effective_per_timestep",
-            layer.effective_per_timestep,
-            synops,
-            "timestep",
-            profile.timesteps,
-        ),
-        ("effective_per_sample", layer.effective_per_sample, synops, "sample", profile.samples),
-    ):
+    totals = {"spikes": layer.output_spikes, "effective": layer.effective.synops}
+    lengths = {"timestep": profile.timesteps, "sample": profile.samples}
+    for (what, total), (part, length) in product(totals.items(), lengths.items()):
+        name = f"{what}_per_{part}"
+        values = getattr(layer, name)
         if values is None:
             continue
         if length is not None and len(values) != length:
@@ -150,18 +138,12 @@ def _order_problems(layer: LayerRecord, where: str) -> Iterator[str]:
 
 
 def _kind_problems(layer: LayerRecord, where: str) -> Iterator[str]:
-    for name, count in (
-        ("dense", layer.dense),
-        ("in_image", layer.in_image),
-        ("effective", layer.effective),
-    ):
+    for name in ("dense", "in_image", "effective"):
+        count: OpCount = getattr(layer, name)
         if count.macs and count.acs:
             yield f"a layer has either MACs or ACs, not both - at `{where}.{name}`"
-    for name, alphabet in (
-        ("input_alphabet", layer.input_alphabet),
-        ("operand_alphabet", layer.operand_alphabet),
-        ("output_alphabet", layer.output_alphabet),
-    ):
+    for name in ("input_alphabet", "operand_alphabet", "output_alphabet"):
+        alphabet: Alphabet | None = getattr(layer, name)
         if alphabet is not None and (alphabet.scale is not None) != (alphabet.kind in _SCALED):
             yield f"an alphabet has a scale if it is binary or ternary - at `{where}.{name}`"
 

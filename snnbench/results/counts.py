@@ -97,8 +97,7 @@ class SideOps:
     membrane_updates: int = 0
 
     def __add__(self, other: SideOps) -> SideOps:
-        mine, theirs = asdict(self), asdict(other)
-        return SideOps(**{kind: mine[kind] + theirs[kind] for kind in mine})
+        return SideOps(**{k: n + getattr(other, k) for k, n in asdict(self).items()})
 
 
 class Role(StrEnum):
@@ -180,23 +179,18 @@ class LayerRecord:
     @property
     def input_density(self) -> float | None:
         """Share of the input's elements that are not zero, 0 to 1."""
-        if self.input_nonzero is None or not self.input_sites:
-            return None
-        return self.input_nonzero / self.input_sites
+        return _ratio(self.input_nonzero, self.input_sites)
 
     @property
     def estimated_synops(self) -> float | None:
         """The papers' shortcut, firing rate of the input x dense operations: an estimate."""
-        if self.input_nonzero is None or not self.input_sites:
-            return None
-        return self.dense.synops * self.input_nonzero / self.input_sites
+        nonzero = self.input_nonzero
+        return _ratio(None if nonzero is None else self.dense.synops * nonzero, self.input_sites)
 
     @property
     def firing_rate(self) -> float | None:
         """Spikes per neuron per timestep."""
-        if self.output_spikes is None or not self.output_sites:
-            return None
-        return self.output_spikes / self.output_sites
+        return _ratio(self.output_spikes, self.output_sites)
 
     def spikes_per_neuron(self, timesteps: int | None) -> float | None:
         """Spikes per neuron over all ``timesteps`` (ZH21, figure 6)."""
@@ -204,7 +198,7 @@ class LayerRecord:
         return None if rate is None or timesteps is None else rate * timesteps
 
     def row(self, timesteps: int | None) -> dict[str, Any]:
-        """What is stored and what follows from it, as plain values: a row of the layer table."""
+        """Return stored and derived values as built-in types: a row of the layer table."""
         return {
             "layer": self.name,
             "type": self.type_name,
@@ -217,9 +211,11 @@ class LayerRecord:
             "input_nonzero": self.input_nonzero,
             "input_sites": self.input_sites,
             "input_density": self.input_density,
-            **{f"dense_{kind}": number for kind, number in asdict(self.dense).items()},
-            **{f"in_image_{kind}": number for kind, number in asdict(self.in_image).items()},
-            **{f"effective_{kind}": number for kind, number in asdict(self.effective).items()},
+            **{
+                f"{counting}_{kind}": number
+                for counting in ("dense", "in_image", "effective")
+                for kind, number in asdict(getattr(self, counting)).items()
+            },
             "estimated_synops": self.estimated_synops,
             **asdict(self.side),
             "output_alphabet": _kind(self.output_alphabet),
@@ -230,11 +226,11 @@ class LayerRecord:
         }
 
     def without_samples(self) -> LayerRecord:
-        """The row without its split by sample, which a merge with other samples leaves unknown."""
+        """Return the record without its split by sample, unknown once others are merged in."""
         return replace(self, spikes_per_sample=None, effective_per_sample=None)
 
     def merge(self, other: LayerRecord, *, declared_dense: bool) -> LayerRecord:
-        """Sum of the same layer over two disjoint sets of samples, alphabets joined."""
+        """Add the counts of the same layer over other samples; alphabets are joined."""
         alphabet = _join_alphabets(self.input_alphabet, other.input_alphabet)
         operand = _join_alphabets(self.operand_alphabet, other.operand_alphabet)
         spikes = not declared_dense and costs_accumulates(alphabet, operand)
@@ -261,6 +257,10 @@ class LayerRecord:
                 self.effective_per_sample, other.effective_per_sample
             ),
         )
+
+
+def _ratio(part: int | None, whole: int | None) -> float | None:
+    return None if part is None or not whole else part / whole
 
 
 def _kind(alphabet: Alphabet | None) -> str | None:
@@ -325,17 +325,17 @@ class Profile:
     @property
     def dense(self) -> OpCount:
         """Sum over layers of the dense operations."""
-        return _total(layer.dense for layer in self.layers)
+        return sum((layer.dense for layer in self.layers), OpCount())
 
     @property
     def in_image(self) -> OpCount:
         """Sum over layers of the operations inside the image."""
-        return _total(layer.in_image for layer in self.layers)
+        return sum((layer.in_image for layer in self.layers), OpCount())
 
     @property
     def effective(self) -> OpCount:
         """Sum over layers of the operations on non-zero inputs."""
-        return _total(layer.effective for layer in self.layers)
+        return sum((layer.effective for layer in self.layers), OpCount())
 
     @property
     def estimated_synops(self) -> float:
@@ -349,15 +349,14 @@ class Profile:
 
     @property
     def neurons(self) -> tuple[LayerRecord, ...]:
-        """Rows that put out spikes."""
+        """Layers of neurons."""
         return tuple(layer for layer in self.layers if layer.role is Role.NEURON)
 
     @property
     def firing_rate(self) -> float | None:
         """Spikes per neuron per timestep over all neuron layers."""
-        sites = sum(layer.output_sites or 0 for layer in self.neurons)
         spikes = sum(layer.output_spikes or 0 for layer in self.neurons)
-        return spikes / sites if sites else None
+        return _ratio(spikes, sum(layer.output_sites or 0 for layer in self.neurons))
 
     @property
     def coverage(self) -> float | None:
@@ -369,10 +368,10 @@ class Profile:
         return counted / (counted + missed) if counted + missed else 1.0
 
     def merge(self, other: Profile) -> Profile:
-        """Profile of both sets of samples; associative, first-seen order of layers.
+        """Add the counts of other samples; associative, layers in the order first seen.
 
         Raises:
-            ValueError: The two were not counted the same way (T, declared dense).
+            ValueError: The two differ in T or in ``declared_dense``.
         """
         if (self.timesteps, self.declared_dense) != (other.timesteps, other.declared_dense):
             msg = "profiles differ in timesteps or declared_dense and cannot be merged"
@@ -385,16 +384,13 @@ class Profile:
             else layer.without_samples()
             for layer in self.layers
         ] + [layer.without_samples() for layer in other.layers if layer.name not in mine]
-        called = {layer.name for layer in layers}
-        return Profile(
+        never_called = {*self.uncalled} & {*other.uncalled} - {layer.name for layer in layers}
+        return replace(
+            self,
             layers=tuple(layers),
             samples=_add_known(self.samples, other.samples),
-            timesteps=self.timesteps,
-            declared_dense=self.declared_dense,
             uncounted=_merge_uncounted(self.uncounted + other.uncounted),
-            uncalled=tuple(
-                name for name in self.uncalled if name in other.uncalled and name not in called
-            ),
+            uncalled=tuple(name for name in self.uncalled if name in never_called),
             warnings=tuple(dict.fromkeys(self.warnings + other.warnings)),
         )
 
@@ -405,18 +401,13 @@ class Profile:
         return tidy([layer.row(self.timesteps) for layer in self.layers])
 
 
-def _total(counts: Iterable[OpCount]) -> OpCount:
-    return sum(counts, OpCount())
-
-
 def _merge_uncounted(items: Iterable[Uncounted]) -> tuple[Uncounted, ...]:
     merged: dict[tuple[str, str], Uncounted] = {}
     for item in items:
         key = (item.module, item.operation)
-        seen = merged.get(key)
-        merged[key] = (
-            item
-            if seen is None
-            else replace(seen, calls=seen.calls + item.calls, macs=_add_known(seen.macs, item.macs))
-        )
+        if seen := merged.get(key):
+            macs = _add_known(seen.macs, item.macs)
+            merged[key] = replace(seen, calls=seen.calls + item.calls, macs=macs)
+        else:
+            merged[key] = item
     return tuple(merged.values())

@@ -24,7 +24,7 @@ def capture(threads: int, device: str) -> Environment:
     """Describe where a result is made; imports torch only to name a GPU.
 
     Args:
-        threads: Intra-operation threads of torch the run uses.
+        threads: Intra-operation threads of torch that the run uses.
         device: ``cpu``, ``cuda`` or ``cuda:<index>``; a GPU is recorded with its model's name.
 
     Raises:
@@ -48,7 +48,7 @@ def capture(threads: int, device: str) -> Environment:
 
 
 def _dependencies() -> dict[str, str]:
-    """Versions of the direct dependencies but torch and numpy, which have fields of their own."""
+    """Return versions of direct dependencies; torch and numpy have fields of their own."""
     try:
         requirements = metadata.requires("snnbench") or []
     except metadata.PackageNotFoundError:  # run from a source folder that is not installed
@@ -71,7 +71,7 @@ def _cpu_model() -> str:
 
 
 def _checkout() -> tuple[str | None, bool | None]:
-    """Commit and dirtiness of the checkout this package runs from, if it runs from one."""
+    """Return commit and dirtiness of the checkout that this package runs from, if any."""
     # An environment inside another project's repository must not report that project's commit.
     if not _output("git", "ls-files", "--error-unmatch", "__init__.py"):
         return None, None
@@ -81,7 +81,7 @@ def _checkout() -> tuple[str | None, bool | None]:
 
 
 def _output(*command: str) -> str | None:
-    """What a command prints, or ``None`` if it is missing, fails or hangs."""
+    """Return what a command prints; ``None`` if it is missing, fails or hangs."""
     # A hook's GIT_DIR would point elsewhere; the optional lock would disturb other git commands.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     try:

@@ -16,9 +16,6 @@ from snnbench.core.files import write_atomically
 from snnbench.results.checks import consistency_problem, field_problem, number_problem
 from snnbench.results.migrations import MIGRATIONS, version_of
 from snnbench.results.run import SCHEMA_VERSION, RunResult
-from snnbench.results.schema import json_schema
-
-__all__ = ["json_schema", "load", "save"]
 
 _VERSION = re.compile(r"\d{1,4}(\.\d{1,4}){1,2}", re.ASCII)
 
@@ -27,10 +24,6 @@ def save(result: RunResult, path: str | Path) -> None:
     """Write a result as JSON, one layer per line, keys in declared order.
 
     The same result gives the same bytes. An earlier file is replaced only by a complete new one.
-
-    Args:
-        result: What was measured.
-        path: File in an existing folder.
 
     Raises:
         ResultError: The result contradicts itself or holds what JSON cannot (NaN, tensors).
@@ -49,14 +42,11 @@ def save(result: RunResult, path: str | Path) -> None:
 
 
 def load(path: str | Path) -> RunResult:
-    """Read and validate a result; files of earlier versions are migrated in memory.
-
-    Args:
-        path: A file ``save`` wrote.
+    """Read and validate a result file; earlier versions are migrated in memory.
 
     Raises:
-        ResultError: The file is missing, no JSON, of a newer version, or not valid; names the
-            file, the JSON path and what is wrong.
+        ResultError: The file is missing, not JSON, of a newer version, or not valid; the message
+            names the file, the JSON path and what is wrong.
     """
     tree = _decode(path)
     version = version_of(tree)
@@ -77,7 +67,7 @@ def load(path: str | Path) -> RunResult:
 
 
 def _writer(tree: dict[str, Any]) -> str | None:
-    """The version of snnbench that wrote a file, which reads it; ``None`` if it does not say."""
+    """Return the version of snnbench that wrote the file; ``None`` if the file does not say."""
     environment = tree.get("environment")
     version = environment.get("snnbench") if isinstance(environment, dict) else None
     return version if isinstance(version, str) and _VERSION.fullmatch(version) else None
@@ -95,7 +85,7 @@ def _decode(path: str | Path) -> dict[str, Any]:
         msg = f"result {path} cannot be read: {error.strerror}"
         raise ResultError(msg) from error
     except (msgspec.MsgspecError, ValueError) as error:
-        # within a number, an end of the file looks like a malformed number to the decoder
+        # a file that ends within a number looks like a malformed number to the decoder
         cut = content.startswith(b"{") and not content.rstrip().endswith(b"}")
         reason = "Input data was truncated" if cut else error
         msg = f"{path} is damaged or not a snnbench result: {reason}"
@@ -128,7 +118,7 @@ def _refuse(problem: str | None, failure: str) -> None:
 
 
 def _layout(tree: object, indent: str = "") -> str:
-    """JSON with one field of the outer objects, and one element of their lists, per line."""
+    """Write JSON with one field of the outer objects, and one element of their lists, per line."""
     inner = f"{indent} "
     if isinstance(tree, dict) and tree:
         lines = [f"{_compact(key)}: {_layout(child, inner)}" for key, child in tree.items()]

@@ -1,4 +1,4 @@
-"""Times of convolutions at chosen firing rates, event-driven and dense, and what they say.
+"""Times of convolutions at chosen firing rates, event-driven and dense, and their ratios.
 
 Frozen dataclasses of the standard library; nothing here imports torch.
 """
@@ -46,12 +46,12 @@ class LayerShape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatencyPoint:
-    """Times of one convolution and its LIF at one firing rate, all ways in every round.
+    """Times of one convolution and its LIF at one firing rate; each round takes all three times.
 
     Attributes:
-        firing_rate: Spikes per input neuron and timestep that were asked for.
-        input_firing_rate: Rate of the random input.
-        output_firing_rate: Rate of the LIF's output.
+        firing_rate: Requested spikes per input neuron and timestep.
+        input_firing_rate: Firing rate of the random input.
+        output_firing_rate: Firing rate of the LIF's output.
         event_s: From spike masks to spike masks: event lists, convolution, LIF.
         dense_s: Prepacked float32 convolution and LIF, from spikes to spikes.
         convolution_s: The prepacked convolution alone.
@@ -79,7 +79,7 @@ class LatencyPoint:
 
     @property
     def speedup_quartiles(self) -> tuple[float, float]:
-        """First and third quartile over rounds."""
+        """First and third quartile of the speedup over rounds."""
         return quartiles(_ratios(self.dense_s, self.event_s))
 
 
@@ -130,13 +130,10 @@ class LayerLatencyResult:
 
 
 def break_even(points: Sequence[LatencyPoint]) -> float | None:
-    """Lowest firing rate at which events stop being faster; ``None`` if none was passed.
+    """Find the lowest firing rate at which events stop being faster; ``None`` if there is none.
 
-    Between two measured rates the event time over the dense time is taken as linear, since adds
-    grow with the rate and dense work does not.
-
-    Args:
-        points: In any order.
+    Between two measured rates the ratio of event time to dense time is taken as linear, since
+    additions grow with the rate and dense work does not.
     """
     ordered = sorted(points, key=lambda point: point.firing_rate)
     for below, above in pairwise(ordered):
@@ -148,7 +145,7 @@ def break_even(points: Sequence[LatencyPoint]) -> float | None:
 
 
 def interrupted_share(curves: Sequence[LatencyCurve]) -> float | None:
-    """Share of all rounds that other programs interrupted; ``None`` if that is not known."""
+    """Return the share of rounds that other programs interrupted; ``None`` if it is unknown."""
     points = [point for curve in curves for point in curve.points]
     interrupted = [point.interrupted_rounds for point in points]
     if not points or None in interrupted:

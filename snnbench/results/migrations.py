@@ -11,7 +11,7 @@ from typing import Any
 Tree = dict[str, Any]
 
 DRAFT = 0
-"""The drafts of 0.1.0 before the event engine. They call themselves version 1."""
+"""Version of drafts of 0.1.0 before the event engine, whose files say that they are version 1."""
 
 _NEW_IN_1 = ("engine", "twin_weights")
 _NEW_IN_TIMING_1 = ("execution", "other_load")
@@ -19,12 +19,12 @@ _NEW_IN_CONFIG_1 = ("twin_weights", "latency_batches", "engine", "weights_dtype"
 
 
 def version_of(tree: Tree) -> object:
-    """The version of a decoded file, as it says, but for drafts, which are recognised.
+    """Return the version that a decoded file states, and ``DRAFT`` for a draft.
 
     A draft lacks every field of the engine. A file that lacks only some of them is damaged.
     """
     version, config = tree.get("schema_version"), tree.get("config")
-    if version == DRAFT:  # no file says so
+    if version == DRAFT:  # no file states it
         return None
     if version != 1 or isinstance(version, bool) or not isinstance(config, dict):
         return version
@@ -33,7 +33,7 @@ def version_of(tree: Tree) -> object:
 
 
 def from_draft(tree: Tree) -> Tree:
-    """Version 0 to 1: no engine ran, no batch sizes were asked for, and only a CPU was timed."""
+    """Migrate version 0 to 1: no engine ran, no batch sizes were given, only a CPU was timed."""
     config = tree["config"] | dict.fromkeys(_NEW_IN_CONFIG_1)
     migrated = tree | dict.fromkeys(_NEW_IN_1) | {"schema_version": 1, "config": config}
     timings = tree.get("timings")
@@ -46,4 +46,4 @@ def from_draft(tree: Tree) -> Tree:
 
 
 MIGRATIONS: dict[int, Callable[[Tree], Tree]] = {DRAFT: from_draft}
-"""Version -> function that turns a document of that version into one of the next."""
+"""By version: the function that turns a document of that version into one of the next."""

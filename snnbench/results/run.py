@@ -13,16 +13,10 @@ from msgspec import UNSET, UnsetType
 
 from snnbench.core.units import MS_PER_S
 from snnbench.results.counts import Profile
-from snnbench.results.engine import EngineLayer, EngineRun, EngineStep
-
-__all__ = [
-    "Accuracy", "Check", "DENSE_TIMING", "DataInfo", "EVENT_TIMING", "EnergyMeasurement",
-    "EngineLayer", "EngineRun", "EngineStep", "Environment", "Folding", "MUST_MATCH", "Published",
-    "RunConfig", "RunResult", "SCHEMA_VERSION", "TWIN_TIMING", "Timing", "WeightsInfo",
-]  # fmt: skip
+from snnbench.results.engine import EngineRun
 
 SCHEMA_VERSION = 1
-_OWN_FIELD = "shortcut"
+_OWN_FIELD = "shortcut"  # the option of cards that has a field of its own in ``RunConfig``
 
 EVENT_TIMING = "snn-event"
 """``Timing.name`` of the SNN in the event engine."""
@@ -158,13 +152,13 @@ class RunConfig:
 
     @property
     def options(self) -> dict[str, str]:
-        """Value of every option of the card."""
+        """Values of the card's options by name."""
         shortcut = {} if self.shortcut is None else {_OWN_FIELD: self.shortcut}
         return shortcut | (self.other_options or {})
 
 
 def option_fields(options: Mapping[str, str]) -> dict[str, Any]:
-    """The fields of a ``RunConfig`` that hold a card's options: one has a field of its own."""
+    """Return the fields of a ``RunConfig`` that hold a card's options."""
     others = {name: value for name, value in options.items() if name != _OWN_FIELD}
     return {_OWN_FIELD: options.get(_OWN_FIELD), "other_options": others or UNSET}
 

@@ -9,18 +9,17 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from snnbench.results import counts, run
+from snnbench.results import counts, engine, run
 from snnbench.results.run import SCHEMA_VERSION, RunResult
 
 _ATTRIBUTE = re.compile(r"^    (\w+): (.+(?:\n {8,}.+)*)", re.MULTILINE)
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of a result file of the current version.
+    """Make the JSON Schema (draft 2020-12) of a result file of the current version.
 
-    No field is allowed but these, and all but ``other_options`` are required, as
-    ``snnbench.results.files.load`` demands.
-    Cross-field conditions (sums, lengths, unique names) are not expressible; ``load`` checks them.
+    It allows no other fields, and requires all of them but ``other_options``. It cannot express
+    conditions across fields (sums, lengths, unique names), which ``load`` checks too.
     """
     (reference,), components = msgspec.json.schema_components([RunResult])
     for name, component in components.items():
@@ -63,5 +62,4 @@ def _plain(text: str) -> str:
 
 
 def _class_of(name: str) -> Any:
-    """The record called ``name``, in whichever module it is."""
-    return getattr(run, name, None) or getattr(counts, name)
+    return next(getattr(module, name) for module in (run, counts, engine) if hasattr(module, name))

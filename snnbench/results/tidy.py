@@ -8,7 +8,7 @@ import pandas as pd
 
 
 def tidy(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """A DataFrame of nullable columns: integers stay exact integers, unknown is ``NA``."""
+    """Make a DataFrame of nullable columns: integers stay exact, unknown values are ``NA``."""
     names = list(rows[0]) if rows else []
     return pd.DataFrame({name: _column([row[name] for row in rows]) for name in names})
 

@@ -18,7 +18,8 @@ from snnbench.engine.plan import DenseStep, EventCurrent, NeuronStep, Plan, Spik
 from snnbench.nn.layout import Layout
 from snnbench.nn.meters import record_spikes
 from snnbench.results.counts import LayerRecord
-from snnbench.results.run import Check, EngineLayer, EngineRun, EngineStep, RunConfig
+from snnbench.results.engine import EngineLayer, EngineRun, EngineStep
+from snnbench.results.run import Check, RunConfig
 
 if TYPE_CHECKING:
     from snnbench.core.progress import Reporter

@@ -9,8 +9,9 @@ import torch
 
 from snnbench.core.process import memory_shortage_explained, seed_everything, set_threads
 from snnbench.core.progress import Reporter
+from snnbench.results.engine import EngineRun
 from snnbench.results.environment import capture
-from snnbench.results.run import EngineRun, RunConfig, RunResult, Timing
+from snnbench.results.run import RunConfig, RunResult, Timing
 from snnbench.run.building_pass import prepare
 from snnbench.run.checks import check_counts, check_fold
 from snnbench.run.counting_pass import count

@@ -11,7 +11,8 @@ import pytest
 
 import snnbench
 from snnbench.energy.models import models
-from snnbench.results.files import json_schema, load
+from snnbench.results.files import load
+from snnbench.results.schema import json_schema
 from snnbench.zoo import registry
 
 pytestmark = pytest.mark.wheel

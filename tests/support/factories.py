@@ -19,14 +19,12 @@ from snnbench.results.counts import (
     Uncounted,
     op_count,
 )
+from snnbench.results.engine import EngineLayer, EngineRun, EngineStep
 from snnbench.results.run import (
     Accuracy,
     Check,
     DataInfo,
     EnergyMeasurement,
-    EngineLayer,
-    EngineRun,
-    EngineStep,
     Environment,
     Folding,
     Published,

@@ -17,7 +17,8 @@ from snnbench.compare.formats import to_junit
 from snnbench.compare.judge import Status
 from snnbench.compare.tables import to_table
 from snnbench.core.errors import UsageError
-from snnbench.results.run import Accuracy, EngineRun, RunResult
+from snnbench.results.engine import EngineRun
+from snnbench.results.run import Accuracy, RunResult
 
 DETECT = Fraction(1, 4)
 ENGINE = engine_run(snn_profile())

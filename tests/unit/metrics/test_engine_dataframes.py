@@ -11,7 +11,7 @@ from snnbench.render.findings import verdict
 from snnbench.render.html import remake_command, report_html
 from snnbench.render.tables import layers_table, tables
 from snnbench.render.twin_tables import latency_table
-from snnbench.results.run import EngineRun
+from snnbench.results.engine import EngineRun
 from snnbench.run.engine_pass import check_engine
 
 

@@ -26,9 +26,10 @@ from support.factories import (
 
 from snnbench.core import files
 from snnbench.core.errors import OutputError, ResultError
-from snnbench.results.files import json_schema, load, save
+from snnbench.results.files import load, save
 from snnbench.results.migrations import MIGRATIONS
 from snnbench.results.run import SCHEMA_VERSION, Check, RunResult, option_fields
+from snnbench.results.schema import json_schema
 
 ROOT = Path(__file__).parents[3]
 DRAFT = ROOT / "tests" / "fixtures" / "result-v0.json"

@@ -1,10 +1,9 @@
 """What follows from a result: the metrics, and tables for machines; never torch.
 
-metric              what a metric is
-catalogue           the list of metrics, and their values in a result
-operations          additions and multiplications, as ZH21 counts them
-dataframes          a result as pandas DataFrames
-engine_dataframes   the engine's steps as one
+metric       what a metric is
+catalogue    the list of metrics, and their values in a result
+operations   additions and multiplications, as ZH21 counts them
+dataframes   a result as pandas DataFrames
 """
 
 import lazy_loader

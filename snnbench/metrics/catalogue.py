@@ -1,4 +1,4 @@
-"""The list of metrics: what each one means, which way is worse, when it is gated, and its values.
+"""The list of metrics: meaning, unit, direction, when each is gated, and its values in a result.
 
 Tables, the summary on the screen, ``snnbench compare`` and ``snnbench history`` read this list, and
 so does the table of metrics in docs/metrics.md. Values are exact, integers and fractions, so that
@@ -31,8 +31,8 @@ def _firing_rate(result: RunResult) -> Fraction | None:
 
 
 def _spikes_per_neuron(result: RunResult) -> Fraction | None:
-    found, steps = _firing_rate(result), result.snn.timesteps
-    return None if found is None or steps is None else found * steps
+    firing_rate, timesteps = _firing_rate(result), result.snn.timesteps
+    return None if firing_rate is None or timesteps is None else firing_rate * timesteps
 
 
 # fmt: off
@@ -111,7 +111,7 @@ TIMES = tuple(
 )
 # fmt: on
 LATENCY = {metric.name: metric.timing for metric in TIMES}
-"""Metric -> ``Timing.name``."""
+"""``Timing.name`` by metric."""
 
 
 def _energy(model: EnergyModel) -> Metric:
@@ -126,22 +126,22 @@ def _energy(model: EnergyModel) -> Metric:
 
 
 def metrics() -> dict[str, Metric]:
-    """All metrics by name."""
+    """Return all metrics by name."""
     return {metric.name: metric for metric in (*DECLARED, *map(_energy, models()), *TIMES)}
 
 
 def compared_metrics() -> dict[str, Metric]:
-    """Metrics that a comparison and a history look at, in the order in which they are judged."""
+    """Return the metrics of comparisons and histories by name, in the order of judging."""
     return {name: m for name, m in metrics().items() if m.gated is not Gated.NEVER}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """A run in numbers.
+    """Metrics of one run.
 
     Attributes:
-        values: Every metric that is compared but times; ``None`` is unknown.
-        lower_bounds: Metrics whose value is only a lower bound.
+        values: Every compared metric except times, by name; ``None`` is unknown.
+        lower_bounds: Names of metrics whose value is only a lower bound.
     """
 
     values: Values
@@ -149,21 +149,21 @@ class Measured:
 
 
 def measured(result: RunResult) -> Measured:
-    """Every metric of the whole run that is compared."""
-    found = {name: m for name, m in compared_metrics().items() if not m.timing}
+    """Compute every compared metric of a run, except times."""
+    untimed = {name: m for name, m in compared_metrics().items() if not m.timing}
     return Measured(
-        values={name: metric.of_run(result) for name, metric in found.items()},
-        lower_bounds=frozenset(name for name, m in found.items() if m.lower_bound(result)),
+        values={name: metric.of_run(result) for name, metric in untimed.items()},
+        lower_bounds=frozenset(name for name, m in untimed.items() if m.lower_bound(result)),
     )
 
 
 def layer_values(layer: LayerRecord, profile: Profile) -> dict[str, Number | None]:
-    """Every metric of one layer of ``profile`` that is compared."""
-    found = compared_metrics().items()
-    return {name: metric.of_layer(layer, profile) for name, metric in found if metric.has_layers}
+    """Compute every compared metric of one layer of ``profile``."""
+    compared = compared_metrics().items()
+    return {name: metric.of_layer(layer, profile) for name, metric in compared if metric.has_layers}
 
 
 def executed_values(layer: EngineLayer) -> dict[str, Number | None]:
-    """Every metric of what the event engine executed of one layer."""
-    found = compared_metrics().items()
-    return {name: getattr(layer, metric.executed) for name, metric in found if metric.executed}
+    """Return every metric of what the event engine executed for one layer."""
+    compared = compared_metrics().items()
+    return {name: getattr(layer, metric.executed) for name, metric in compared if metric.executed}

@@ -29,35 +29,35 @@ class Family(StrEnum):
 
 
 class Gated(StrEnum):
-    """When ``snnbench compare`` holds a metric to a limit."""
+    """When ``snnbench compare`` checks a metric against a limit."""
 
     BY_DEFAULT = "by default"
     ON_REQUEST = "on request"
     NEVER = "not compared"
-    """Shown only: it moves exactly as others do."""
+    """Shown only, since it follows from other metrics."""
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """Something that is measured or follows from what is, in a layer, in a run, or in both.
+    """A quantity that is measured, or follows from measured ones, for a layer, a run, or both.
 
     Attributes:
-        name: As in ``--fail-above``; a part before a dot names a group.
+        name: Name in ``--fail-above``; a part before a dot names a group.
         title: What it is, as a phrase.
         unit: Unit of its values.
         family: See ``Family``. Tables for people show a COUNT per sample.
         lower_is_better: ``None`` where neither direction is better.
         gated: See ``Gated``.
-        stored: Where a ``LayerRecord`` has its value, e.g. ``effective.acs``.
-        layer: Its value in a layer of a network where the record has none; a column of the table
-            of layers.
+        stored: Attribute of ``LayerRecord`` with its value in a layer, e.g. ``effective.acs``.
+        layer: Function for its value in a layer, instead of ``stored``; it adds a column to the
+            table of layers.
         neurons: Whether only layers of neurons have it.
-        executed: Where an ``EngineLayer`` has it.
-        run: Its value of the whole run; by default a COUNT is the sum over the layers of the SNN.
-        lower_bound: Whether the value of a run is only a lower bound.
+        executed: Attribute of ``EngineLayer`` with its value.
+        run: Function for its value in a run; by default a COUNT is summed over the SNN's layers.
+        lower_bound: Function that says whether the value of a run is only a lower bound.
         timing: ``Timing.name``, if it is a time; then it has a value for each batch size.
-        header: Header of its column in the report's table of layers; empty if it has none there.
-        screen: What the summary on the screen calls it; empty if it is not shown there.
+        header: Header of its column in the report's table of layers; empty for no column.
+        screen: Label in the summary on the screen; empty if it is not shown there.
     """
 
     name: str
@@ -79,11 +79,11 @@ class Metric:
 
     @property
     def has_layers(self) -> bool:
-        """Whether single layers have a value."""
+        """Whether layers have a value."""
         return bool(self.stored or self.layer)
 
     def of_layer(self, layer: LayerRecord, profile: Profile) -> Number | None:
-        """Value in a layer of ``profile``; ``None`` if it has none, or an unknown one."""
+        """Return the value of a layer of ``profile``; ``None`` if it is unknown or has none."""
         if self.neurons and layer.role is not Role.NEURON:
             return None
         if self.layer:
@@ -92,7 +92,7 @@ class Metric:
         return value
 
     def of_run(self, result: RunResult) -> Number | None:
-        """Value of the whole run; ``None`` if it is unknown."""
+        """Return the value of the whole run; ``None`` if it is unknown."""
         if self.run:
             return self.run(result)
         if self.executed:
@@ -103,30 +103,30 @@ class Metric:
 
 
 def rate(part: Number | None, whole: Number | None) -> Fraction | None:
-    """A quotient, exactly; ``None`` where a part is unknown or the denominator is 0."""
+    """Divide exactly; ``None`` if a number is unknown or ``whole`` is 0."""
     return None if part is None or not whole else Fraction(part) / Fraction(whole)
 
 
 def total(values: Iterable[Number | None]) -> Number | None:
-    """Sum of the values that are known; ``None`` if none is."""
+    """Add the known values; ``None`` if there is none."""
     known = [value for value in values if value is not None]
     return sum(known) if known else None
 
 
 def at(path: str) -> RunValue:
-    """What a result has at ``path``, e.g. ``twin.dense.macs``; ``None`` if a part is missing."""
+    """Make a function that reads e.g. ``twin.dense.macs``; ``None`` if a part is missing."""
 
     def value(result: RunResult) -> Number | None:
-        found: Any = result
+        record: Any = result
         for part in path.split("."):
-            found = None if found is None else getattr(found, part)
-        return found  # type: ignore[no-any-return]
+            record = None if record is None else getattr(record, part)
+        return record  # type: ignore[no-any-return]
 
     return value
 
 
 def executed(result: RunResult, name: str) -> Number | None:
-    """Sum over the layers that the event engine ran."""
+    """Add attribute ``name`` over the layers that the event engine ran."""
     if result.engine is None:
         return None
     return sum(int(getattr(x, name)) for step in result.engine.steps for x in step.layers)

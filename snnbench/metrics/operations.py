@@ -22,7 +22,7 @@ _COUNTING = {"effective": "effective", "in_image": "inside the image", "dense": 
 
 
 def operation_rows(result: RunResult) -> list[dict[str, Any]]:
-    """Rows of ``dataframes.operations_dataframe``: counted, estimated and published numbers."""
+    """Make the rows of ``operations_dataframe``: counted, estimated and published numbers."""
     divisor = divisors(result)
     rows = _snn_operations(result, divisor[SNN])
     if result.twin is not None:
@@ -117,19 +117,19 @@ def _add_ratios(
 
 
 def _comparable(row: Mapping[str, Any], result: RunResult) -> bool:
-    """Whether a published number was printed for this width and number of timesteps."""
+    """Say whether a published number was printed for this width and number of timesteps."""
     same_steps = row["counting"] in ("published", f"published, T = {result.snn.timesteps}")
     return result.config.width in (None, 1) and (same_steps or row["network"] == TWIN)
 
 
 def per_sample(result: RunResult) -> bool:
-    """Whether counts can be divided by samples; else tables hold whole-run values."""
+    """Say whether counts can be divided by samples; if not, tables hold whole-run values."""
     profiles = (result.snn, result.twin)
     return all(profile.samples for profile in profiles if profile is not None)
 
 
 def divisors(result: RunResult) -> dict[str, int]:
-    """Divisor by network from counts over all samples to one sample (1: to the whole run)."""
+    """Return by network what to divide counts by: the samples, or 1 if they are unknown."""
     if not per_sample(result):
         return {SNN: 1, TWIN: 1}
     twin = result.twin or result.snn
@@ -137,5 +137,5 @@ def divisors(result: RunResult) -> dict[str, int]:
 
 
 def ratio(numerator: float | None, denominator: float | None) -> float | None:
-    """Quotient; ``None`` where a part is unknown or the denominator is 0."""
+    """Divide; ``None`` if a number is unknown or the denominator is 0."""
     return None if numerator is None or not denominator else numerator / denominator

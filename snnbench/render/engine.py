@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
-from snnbench.metrics.engine_dataframes import engine_dataframe
+from snnbench.metrics.dataframes import engine_dataframe
 from snnbench.render import canvas, text
 from snnbench.render.canvas import Plot
 from snnbench.render.table import Column, Table, caption, records

@@ -6,8 +6,12 @@ from typing import Any
 
 from snnbench.core.statistics import wilson
 from snnbench.energy.models import DEFAULT_MODEL, get, memory_remark
-from snnbench.metrics.dataframes import ZERO_SKIPPING_TWIN, energy_dataframe, timing_dataframe
-from snnbench.metrics.engine_dataframes import engine_dataframe
+from snnbench.metrics.dataframes import (
+    ZERO_SKIPPING_TWIN,
+    energy_dataframe,
+    engine_dataframe,
+    timing_dataframe,
+)
 from snnbench.metrics.operations import SNN, TWIN, divisors, per_sample
 from snnbench.render import text
 from snnbench.render.table import records

@@ -3,8 +3,12 @@ from dataclasses import replace
 import pytest
 from support.factories import engine_run, make_result, snn_profile, timing, with_engine
 
-from snnbench.metrics.dataframes import executed_operations, layer_dataframe, timing_dataframe
-from snnbench.metrics.engine_dataframes import engine_dataframe
+from snnbench.metrics.dataframes import (
+    engine_dataframe,
+    executed_operations,
+    layer_dataframe,
+    timing_dataframe,
+)
 from snnbench.render.engine import engine_table, speedup_figure
 from snnbench.render.figures import figures
 from snnbench.render.findings import verdict

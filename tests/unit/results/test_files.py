@@ -6,9 +6,9 @@ import errno
 import json
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import msgspec
@@ -344,15 +344,35 @@ def test_permissions_are_those_of_any_new_file(saved: Path) -> None:
     assert saved.stat().st_mode == plain.stat().st_mode
 
 
-def test_thousands_of_layers_load_in_seconds(tmp_path: Path) -> None:
+def lines_run_to_load(path: Path) -> int:
+    """How many lines of Python run."""
+    lines, before = 0, sys.gettrace()
+
+    def trace(_frame: FrameType, event: str, _argument: object) -> object:
+        nonlocal lines
+        lines += event == "line"
+        return trace
+
+    sys.settrace(trace)
+    try:
+        load(path)
+    finally:
+        sys.settrace(before)
+    return lines
+
+
+def test_work_of_loading_grows_with_the_layers_and_no_faster(tmp_path: Path) -> None:
     layer = snn_profile().layers[2]
-    layers = tuple(replace(layer, name=f"layer{i}") for i in range(3_000))
-    result = make_result(snn=replace(snn_profile(), layers=layers))
-    path = tmp_path / "result.json"
-    save(result, path)
-    start = time.process_time()
-    assert load(path) == result
-    assert time.process_time() - start < 5  # a quadratic check takes longer
+    work = []
+    for count in (0, 100, 400):
+        layers = tuple(replace(layer, name=f"layer{i}") for i in range(count))
+        result = make_result(snn=replace(snn_profile(), layers=(*snn_profile().layers, *layers)))
+        save(result, tmp_path / "result.json")
+        assert load(tmp_path / "result.json") == result
+        work.append(lines_run_to_load(tmp_path / "result.json"))
+    none, some, many = work
+    assert some > none
+    assert many - none < 6 * (some - none)  # a quadratic check does 16 times as much
 
 
 def test_the_committed_schema_is_current() -> None:

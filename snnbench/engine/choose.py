@@ -1,4 +1,4 @@
-"""Which neuron steps run by events and which densely, from times measured on this machine."""
+"""Choice of neuron steps that run by events or densely, from times on this machine."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from snnbench.engine.store import Store
 from snnbench.engine.synapses import expected_adds
 
 _TIE = 1.05
-"""Events must be faster by this factor, or the simpler dense way is taken."""
+"""Events must be faster by this factor; otherwise the simpler dense step is chosen."""
 _CLEAR = 2.0
-"""Where T dense runs of one timestep are slower by this factor, and so long that what each call
-costs by itself does not matter, no dense run of all is timed."""
+"""If T dense runs of one timestep are slower by this factor, and too long for the cost of each call
+to matter, all timesteps together are not timed densely."""
 _MOST_RUNS = 7
 _ENOUGH_SECONDS = 0.01
 
 
 @dataclass(slots=True)
 class _Costs:
-    """Seconds of steps both ways, by output; and of conversions, by value."""
+    """Seconds of steps by events and densely, by output; and of conversions, by value."""
 
     event: dict[int, float] = field(default_factory=dict)
     dense: dict[int, float] = field(default_factory=dict)
@@ -37,13 +37,13 @@ class _Costs:
 def choose(
     plan: Plan, settings: Settings, x: Tensor
 ) -> tuple[tuple[StepChoice, ...], dict[int, int], Program]:
-    """Time every neuron step both ways on the spikes of an example, and take what is faster.
+    """Time every neuron step by events and densely on an example, and choose the faster.
 
     Conversions between masks and tensors count where neighbours differ.
 
     Args:
-        plan: What to run.
-        settings: How; the mode is taken as ``auto``.
+        plan: The network.
+        settings: Number format and threads; the mode is taken as ``auto``.
         x: The plan's input.
 
     Returns:
@@ -102,7 +102,7 @@ def _time_step(factory: Factory, step: NeuronStep, store: Store, costs: _Costs) 
 
 
 def _with_inputs(factory: Factory, step: NeuronStep, store: Store, timesteps: int) -> Store:
-    """A store with the first timesteps of a step's inputs, as tensors."""
+    """Make a store with the first timesteps of a step's inputs, as tensors."""
     values = factory.plan.values
     own = Store(values, timesteps, factory.settings.dtype)
     for index in step_inputs(step):
@@ -113,7 +113,7 @@ def _with_inputs(factory: Factory, step: NeuronStep, store: Store, timesteps: in
 
 
 def _cheapest(plan: Plan, costs: _Costs) -> set[int]:
-    """Outputs of the steps to run by events, so that all steps together take the least time."""
+    """Choose the outputs to compute by events, so that all steps together take the least time."""
     outputs = [step.output for step in plan.neuron_steps]
     starts = [set(outputs), {o for o in outputs if costs.event[o] * _TIE < costs.dense[o]}, set()]
     return min((_improved(plan, costs, outputs, s) for s in starts), key=lambda s: s[0])[1]
@@ -122,7 +122,7 @@ def _cheapest(plan: Plan, costs: _Costs) -> set[int]:
 def _improved(
     plan: Plan, costs: _Costs, outputs: list[int], events: set[int]
 ) -> tuple[float, set[int]]:
-    """Change one step at a time as long as that makes the whole faster; its cost, and what runs."""
+    """Change one step at a time while that helps; return total seconds and event outputs."""
     best = _total(plan, costs, events)
     changed = True
     while changed:
@@ -136,14 +136,13 @@ def _improved(
 
 
 def _total(plan: Plan, costs: _Costs, events: set[int]) -> float:
-    """Seconds of all neuron steps and conversions; events are charged what a tie is."""
+    """Sum seconds of all neuron steps and conversions; events cost more by the factor of a tie."""
     total = 0.0
     converted: set[int] = set()
     for step in plan.steps:
         by_events = step.output in events
         if step.output in costs.event:
-            seconds = _TIE * costs.event[step.output] if by_events else costs.dense[step.output]
-            total += seconds
+            total += _TIE * costs.event[step.output] if by_events else costs.dense[step.output]
         for index in step_inputs(step):
             if index in costs.pack and (index in events) != by_events and index not in converted:
                 converted.add(index)
@@ -154,7 +153,7 @@ def _total(plan: Plan, costs: _Costs, events: set[int]) -> float:
 
 
 def _fastest(run: Callable[[], object]) -> float:
-    """Seconds of the fastest of a few runs."""
+    """Return the seconds of the fastest of a few runs."""
     seconds: list[float] = []
     while len(seconds) < _MOST_RUNS and (not seconds or sum(seconds) < _ENOUGH_SECONDS):
         seconds.append(_seconds(run))

@@ -1,4 +1,4 @@
-"""Ways to execute steps of a plan: a dense layer, dense neurons, a run of event kernels."""
+"""Executables for steps of a plan: a dense layer, dense neurons, a sequence of event kernels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from snnbench.core.errors import StructureError
 from snnbench.engine.dense.lif import lif_spikes
 from snnbench.engine.dense.packed import PackedConv2d, PackedLinear, unpackable
 from snnbench.engine.kernels.masks import Masks
-from snnbench.engine.kernels.neuron_kernel import NeuronKernel
 from snnbench.engine.kernels.segment import LayerAdds, Segment
 from snnbench.engine.plan import (
     DenseStep,
@@ -26,9 +25,7 @@ from snnbench.engine.plan import (
     fires,
     step_inputs,
 )
-from snnbench.engine.store import Store
-
-DENSE_KERNEL = "dense"
+from snnbench.engine.store import Store, as_images
 
 
 class Executable(Protocol):
@@ -36,27 +33,24 @@ class Executable(Protocol):
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """What it runs, in order."""
+        """The steps, in order."""
 
-    def describe(self, index: int) -> str:
-        """How it runs a step, in a few words."""
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """The kernel of each step, in a few words."""
 
-    def buffer_bytes(self, index: int, samples: int) -> int:
-        """Bytes that a step needs for itself with this many samples."""
+    def buffer_bytes(self, samples: int) -> list[int]:
+        """Compute the bytes that each step needs for itself with this many samples."""
 
     def run(self, store: Store) -> None:
         """Read inputs from the store and put outputs there."""
 
 
 class DenseLayer:
-    """A dense step: its module, with weights laid out for oneDNN if that is possible.
+    """A dense step of a plan: its module, with weights laid out for oneDNN if possible.
 
-    Neurons among them must put out zeros and ones, since spikes are handed on as bits.
-
-    Args:
-        step: Its module is copied where the dtype differs.
-        plan: The step is part of.
-        dtype: To compute in.
+    The module is copied if its dtype differs. Neurons must put out zeros and ones, since spikes are
+    passed on as bits.
     """
 
     def __init__(self, step: DenseStep, plan: Plan, dtype: torch.dtype) -> None:
@@ -67,22 +61,18 @@ class DenseLayer:
         self._dtype = dtype
         self._module = _prepared(step.module, dtype)
         self._fires = fires(step, plan)
-
-    def describe(self, index: int) -> str:
-        """Class of the module."""
-        del index
         packed = isinstance(self._module, PackedConv2d | PackedLinear)
-        return f"{type(self._step.module).__name__}{', prepacked' if packed else ''}"
+        self.kernels = (f"{type(step.module).__name__}{', prepacked' if packed else ''}",)
 
     def macs(self, samples: int) -> int:
-        """Multiply-accumulates of a convolution or ``Linear``; 0 for others, which do little."""
+        """Count multiply-accumulates of a convolution or ``Linear``; 0 for other, cheap layers."""
         out = self._values[self._step.output]
         positions = samples * (1 if out.static else self._timesteps) * math.prod(out.shape[1:])
         weights = [p for p in self._step.module.parameters() if p.ndim > 1]
         return positions * sum(weight.numel() for weight in weights)
 
     def run(self, store: Store) -> None:
-        """Run the module on [T*N, ...], [N, ...] or, as the step says, [T, N, ...]."""
+        """Run the module on [T*N, ...], [N, ...] or, if the step keeps time, [T, N, ...]."""
         step = self._step
         if step.keeps_time:
             out = self._module(*(store.over_time(i) for i in step.inputs))
@@ -98,24 +88,20 @@ class DenseLayer:
             raise StructureError(msg)
         store.put(step.output, out)
 
-    def buffer_bytes(self, index: int, samples: int) -> int:
-        """Bytes of parameters and buffers."""
-        del index, samples
+    def buffer_bytes(self, samples: int) -> list[int]:  # noqa: ARG002
+        """Sum the bytes of parameters and buffers."""
         module, real = self._step.module, self._dtype.itemsize
         tensors = [*module.parameters(), *module.buffers()]
-        return sum(t.numel() * (real if t.is_floating_point() else t.itemsize) for t in tensors)
+        return [sum(t.numel() * (real if t.is_floating_point() else t.itemsize) for t in tensors)]
 
 
 class DenseNeurons:
     """A neuron step in PyTorch: convolutions with bias on unpacked spikes, then the neurons.
 
     Weights are float32 or float64, whatever event kernels use.
-
-    Args:
-        step: Copied where the dtype differs.
-        plan: The step is part of.
-        dtype: To compute in.
     """
+
+    kernels = ("dense",)
 
     def __init__(self, step: NeuronStep, plan: Plan, dtype: torch.dtype) -> None:
         self.steps = (step,)
@@ -133,18 +119,13 @@ class DenseNeurons:
         self._bias = None if events else step.bias.to(dtype)
         self._scales = {id(c): c.scale.to(dtype) for c in self._others if isinstance(c, SpikeScale)}
 
-    def describe(self, index: int) -> str:
-        """The same for all steps."""
-        del index
-        return DENSE_KERNEL
-
     def run(self, store: Store) -> None:
         """Sum the currents and run the neurons over time."""
         total = self._sum_others(store)
         for source, convolution in self._convolutions:
-            spikes = _as_images(store.tensor(source))
+            spikes = as_images(store.tensor(source))
             time, images = spikes.shape[:2], spikes.flatten(0, 1)
-            residual = None if total is None else _as_images(total).flatten(0, 1)
+            residual = None if total is None else as_images(total).flatten(0, 1)
             total = _convolve(convolution, images, residual).unflatten(0, time)
         if total is None:
             msg = f"'{self._step.name}' has no currents"
@@ -152,12 +133,11 @@ class DenseNeurons:
         u = total.reshape(*total.shape[:2], *self._shape)
         store.put(self._step.output, lif_spikes(u, self._step.spec))
 
-    def buffer_bytes(self, index: int, samples: int) -> int:
-        """Bytes of weights and biases."""
-        del index, samples
+    def buffer_bytes(self, samples: int) -> list[int]:  # noqa: ARG002
+        """Sum the bytes of weights and biases."""
         events = [c for c in self._step.currents if isinstance(c, EventCurrent)]
         numbers = sum(c.weight.numel() for c in events) + self._step.bias.numel()
-        return numbers * self._dtype.itemsize
+        return [numbers * self._dtype.itemsize]
 
     def _sum_others(self, store: Store) -> Tensor | None:
         total: Tensor | None = None
@@ -172,31 +152,19 @@ class DenseNeurons:
 
 
 class EventSegment:
-    """Neuron steps that follow each other, run by event kernels in one go.
+    """Consecutive neuron steps, run by the event kernels of a segment in one call."""
 
-    Args:
-        steps: In order.
-        segment: Their kernels.
-        kernels: Kernels, one for each step.
-    """
-
-    def __init__(
-        self, steps: Sequence[NeuronStep], segment: Segment, kernels: Sequence[NeuronKernel]
-    ) -> None:
+    def __init__(self, steps: Sequence[NeuronStep], segment: Segment) -> None:
         self.steps = tuple(steps)
+        self.kernels = tuple(kernel.describe() for kernel in segment.kernels)
         self._segment = segment
-        self._kernels = tuple(kernels)
         made = {step.output for step in steps}
         read = [i for step in steps for i in step_inputs(step)]
         self._sources = tuple(dict.fromkeys(i for i in read if i not in made))
 
-    def describe(self, index: int) -> str:
-        """Kernel of a step."""
-        return self._kernels[index].describe()
-
-    def buffer_bytes(self, index: int, samples: int) -> int:
-        """Weights and scratch memory of a step, the latter shared with other steps."""
-        return self._kernels[index].buffer_bytes(samples)
+    def buffer_bytes(self, samples: int) -> list[int]:
+        """Compute the bytes of each step's weights and scratch memory; steps share the latter."""
+        return [kernel.buffer_bytes(samples) for kernel in self._segment.kernels]
 
     def run(self, store: Store) -> None:
         """Run the kernels from masks to masks."""
@@ -204,7 +172,7 @@ class EventSegment:
             store.put(output, spikes)
 
     def count(self, store: Store) -> tuple[LayerAdds, ...]:
-        """Additions of each layer, executed by the instrumented build of the kernels."""
+        """Count the additions of each layer with the instrumented build of the kernels."""
         return self._segment.count(self._enter(store))
 
     def _enter(self, store: Store) -> dict[int, Masks | Tensor]:
@@ -246,11 +214,6 @@ def _convolve(convolution: nn.Module, x: Tensor, residual: Tensor | None) -> Ten
         return convolution.forward(x, residual)
     y: Tensor = convolution(x)
     return y if residual is None else y + residual
-
-
-def _as_images(x: Tensor) -> Tensor:
-    """[T, N, C, H, W], also of [T, N, F]."""
-    return x if x.ndim == 5 else x[..., None, None]
 
 
 def _per_channel(constants: Tensor, x: Tensor) -> Tensor:

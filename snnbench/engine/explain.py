@@ -1,4 +1,4 @@
-"""The plan of a compiled network as a table for people."""
+"""The plan of a compiled network, printed as a table."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def explain_plan(
 
     Args:
         plan: The network.
-        executables: What runs it, in order.
-        choices: For each layer of neurons.
+        executables: Executables of its steps, in order.
+        choices: Choice for each layer of neurons, in order.
         expected: Additions on the example, by output of the step.
         samples: Samples in the example.
     """
@@ -41,13 +41,14 @@ def explain_plan(
     table.add_column("why", overflow="fold")
     chosen = dict(zip((s.output for s in plan.neuron_steps), choices, strict=True))
     for executable in executables:
-        for index, step in enumerate(executable.steps):
+        sizes = executable.buffer_bytes(samples)
+        for step, kernel, size in zip(executable.steps, executable.kernels, sizes, strict=True):
             adds = expected.get(step.output)
             table.add_row(
                 step.name,
-                executable.describe(index),
+                kernel,
                 _layout(plan, step),
-                f"{executable.buffer_bytes(index, samples):,}",
+                f"{size:,}",
                 "" if adds is None else f"{adds:,}",
                 _why(step, chosen.get(step.output)),
             )
@@ -62,7 +63,7 @@ def explain_plan(
 
 
 def _layout(plan: Plan, step: Step) -> str:
-    """Shapes in and out; masks unless marked."""
+    """Describe shapes in and out; they are of masks unless marked."""
     ins = " + ".join(_shape(plan, i) for i in dict.fromkeys(step_inputs(step)))
     return f"{ins} -> {_shape(plan, step.output)}"
 

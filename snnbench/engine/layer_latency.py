@@ -1,7 +1,7 @@
-"""Times of one convolution of spikes at a chosen firing rate, in event kernels and in dense ones.
+"""Latency of one convolution of spikes at a chosen firing rate, by events and densely.
 
-Random spikes and weights: only their number decides the time of a kernel, and the rate can be
-chosen, which in a network it cannot.
+Spikes and weights are random, since only their number decides the time of a kernel. In a network
+the firing rate could not be chosen.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class TimedLayer:
     Args:
         shape: Shape of the convolution and its input.
         timesteps: T.
-        batch_size: Samples N.
+        batch_size: N.
         weights_dtype: Number format in event kernels; dense ones use float32.
         threads: Threads of event and dense kernels.
         seed: Seed of weights and spikes.
@@ -74,14 +74,15 @@ class TimedLayer:
 
     @torch.inference_mode()
     def measure(self, firing_rate: float, *, rounds: int) -> LatencyPoint:
-        """Time both ways in turn, on the same spikes, new ones in every round.
+        """Time event and dense kernels in turn on the same spikes, new ones in every round.
 
-        Before each timed call its input is written to one buffer, so that it lies where a layer
-        before it would have left it. The order within a round is random.
+        Before each timed call its input is written to one buffer, as if a layer before it had just
+        done so. The order within a round is random.
 
         Args:
-            firing_rate: Rate of the input, in (0, 1]; the threshold is set for about that output.
-            rounds: Timed calls of each way.
+            firing_rate: Rate of the input, in (0, 1]; the threshold is set for about the same
+                output rate.
+            rounds: Timed calls of each kernel.
         """
         with _torch_threads(self._threads):
             return self._measure(firing_rate, rounds)
@@ -137,23 +138,19 @@ class TimedLayer:
         )
 
     def _spikes(self, firing_rate: float) -> Tensor:
-        """[T*N, C, H, W] of 0.0 and 1.0, channels last."""
+        """Draw spikes [T*N, C, H, W] of 0.0 and 1.0, channels last."""
         shape = self.shape
-        size = (
-            self._timesteps * self._batch_size,
-            shape.in_channels,
-            shape.height,
-            shape.width,
-        )
+        images = self._timesteps * self._batch_size
+        size = (images, shape.in_channels, shape.height, shape.width)
         fired = torch.rand(size, generator=self._random) < firing_rate
         return fired.float().contiguous(memory_format=torch.channels_last)
 
     def _in_time(self, x: Tensor) -> Tensor:
-        """[T*N, ...] -> [T, N, ...]."""
+        """View [T*N, ...] as [T, N, ...]."""
         return x.view(self._timesteps, self._batch_size, *x.shape[1:])
 
     def _fired(self, spikes: Masks) -> float:
-        """Share of neurons and timesteps with a spike."""
+        """Compute the share of neurons and timesteps with a spike."""
         return float(masks.unpack(spikes, self.shape.out_channels, torch.float32).mean())
 
     def _segment(self, out_shape: tuple[int, ...], spec: NeuronSpec) -> Segment:
@@ -183,24 +180,19 @@ class TimedLayer:
             weights_dtype=self._weights_dtype,
             threads=self._threads,
         )
-        return Segment(
-            [kernel],
-            weights_dtype=self._weights_dtype,
-            threads=self._threads,
-            workspace=Workspace(),
-        )
+        return Segment([kernel], Workspace())
 
 
 def threshold_for(currents: Tensor, firing_rate: float, *, decay: float) -> float:
-    """The threshold at which LIF neurons fire at about a rate.
+    """Find the threshold at which LIF neurons fire at about a given rate.
 
     Args:
         currents: Pre-activations, [T, ...].
         firing_rate: Spikes per neuron and timestep, in (0, 1].
-        decay: tau_decay.
+        decay: Decay of the potential per timestep.
     """
     low, high = (float(bound) for bound in currents.aminmax())
-    low -= 1.0  # below the least current: all fire
+    low -= 1.0  # below the smallest current, so that all neurons fire
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
         fired = float(lif_spikes(currents, NeuronSpec(decay=decay, threshold=middle)).mean())
@@ -209,7 +201,7 @@ def threshold_for(currents: Tensor, firing_rate: float, *, decay: float) -> floa
 
 
 def _preemptions() -> int | None:
-    """How often this process has lost a core to another program; ``None`` if nobody counts."""
+    """Count how often this process lost a core to another; ``None`` where no system counts."""
     if sys.platform == "win32":
         return None
     import resource

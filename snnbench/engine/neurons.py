@@ -1,4 +1,4 @@
-"""Which dynamics of neurons the engine's kernels know, and the constants they take."""
+"""Dynamics of neurons that the engine's kernels compute, and the kernels' constants."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KINDS = frozenset(
 
 
 def without_kernels(neuron: Neuron) -> str | None:
-    """Why no kernel computes the spikes of a layer of neurons; ``None`` if kernels do."""
+    """Say why no kernel computes the spikes of a layer of neurons; ``None`` if kernels do."""
     if neuron.spec is None:
         return f"no event kernel for {type(neuron).__name__}: it has no spec of its dynamics"
     if neuron.spec.kind not in _KINDS:
@@ -28,18 +28,18 @@ def without_kernels(neuron: Neuron) -> str | None:
 
 
 def known_spec(module: nn.Module) -> NeuronSpec | None:
-    """The spec of neurons whose spikes kernels compute; ``None`` for all other modules."""
+    """Return the spec of neurons whose spikes kernels compute; ``None`` for other modules."""
     return module.spec if isinstance(module, Neuron) and not without_kernels(module) else None
 
 
 def kernel_constants(spec: NeuronSpec, dtype: torch.dtype) -> tuple[float, float]:
-    """Decay and threshold for ``u = decay * v + x``, ``u > threshold``, ``v = 0`` after a spike.
+    """Return decay and threshold for ``u = decay * v + x``, ``u > threshold``, hard reset.
 
-    Potentials are taken in units of the input gain, and a potential that fires at the threshold is
-    above the number before it.
+    Potentials are in units of the input gain. Neurons that fire at the threshold get the next
+    smaller number as theirs.
 
     Args:
-        spec: What ``known_spec`` returned.
+        spec: Dynamics that ``known_spec`` returned.
         dtype: Number format of the potentials.
     """
     constants = spec.decay, spec.input_gain, spec.threshold  # none of them is per channel

@@ -20,13 +20,13 @@ ValueKind = Literal["dense", "spikes"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Value:
-    """What one step hands to others.
+    """An input of the network, or the output of a step.
 
     Attributes:
         name: Name of the module that makes it, or ``input``.
         kind: ``dense`` reals, or ``spikes``, which are zero or one.
         shape: (C, H, W), (F,), or any other without time and batch.
-        static: The same at every timestep, and kept without the time axis.
+        static: Whether it is the same at every timestep, and kept without the time axis.
     """
 
     name: str
@@ -86,13 +86,13 @@ Current: TypeAlias = EventCurrent | SpikeScale | DenseCurrent
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class NeuronStep:
-    """All that flows into one layer of neurons, and the neurons.
+    """One layer of neurons with all its input currents.
 
     Attributes:
         name: Name of the neurons in the model.
-        currents: At least one.
+        currents: Input currents, at least one.
         bias: Sum of all biases and shifts, [C], float64.
-        spec: Dynamics of the neurons, which kernels know.
+        spec: Dynamics of the neurons, which kernels can compute.
         output: Index of the value of spikes.
     """
 
@@ -111,12 +111,12 @@ class DenseStep:
 
     Attributes:
         name: Name of the layer, or of the operation where no layer does it.
-        module: Takes the inputs in order.
+        module: Module that takes the inputs in order.
         inputs: Indices of values.
         output: Index of the value it makes.
-        reason: Why no event kernel does this.
-        unsupported: An event kernel could do it, or work around it, but the engine has none.
-        keeps_time: The module works across time, or on [T, N, ...] as the user wrote it.
+        reason: Why it has no event kernel.
+        unsupported: Whether an event kernel is possible but missing in the engine.
+        keeps_time: Whether the module works across time, or was written for [T, N, ...].
     """
 
     name: str
@@ -136,8 +136,8 @@ class Plan:
     """A network as the engine runs it.
 
     Attributes:
-        values: Referred to by index.
-        steps: In order of execution.
+        values: Values, which steps refer to by index.
+        steps: Steps in order of execution.
         input: Index of the network's input; static for direct encoding, [N, ...], else
             [T, N, ...].
         output: Index of the network's output, [N, ...] if static, else [T, N, ...].
@@ -157,18 +157,18 @@ class Plan:
 
 
 def fires(step: Step, plan: Plan) -> bool:
-    """Whether a step is a layer of neurons that puts out zeros and ones."""
+    """Tell whether a step is a layer of neurons that puts out zeros and ones."""
     neurons = isinstance(step, NeuronStep) or isinstance(step.module, Neuron)
     return neurons and plan.values[step.output].kind == "spikes"
 
 
 def step_inputs(step: Step) -> tuple[int, ...]:
-    """Indices of the values a step reads, in order, some perhaps twice."""
+    """List the indices of the values a step reads, in order, perhaps with repetitions."""
     if isinstance(step, DenseStep):
         return step.inputs
     return tuple(current.source for current in step.currents)
 
 
 def last_readers(steps: Sequence[Step]) -> dict[int, int]:
-    """Position of the last step that reads each value."""
+    """Find the position of the last step that reads each value."""
     return {index: k for k, step in enumerate(steps) for index in step_inputs(step)}

@@ -1,4 +1,4 @@
-"""A plan made ready to run: packed kernels, prepacked layers, and which step runs which way."""
+"""A plan made ready to run: packed kernels, prepacked layers, steps by events or densely."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LITTLE_WORK_MACS = 2e8  # some two milliseconds on one processor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How a plan is to be run.
+    """Settings of a compiled network.
 
     Attributes:
         weights_dtype: Number format in event kernels; with ``float64`` all else is float64 too.
@@ -41,14 +41,14 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepChoice:
-    """How a neuron step runs, and why.
+    """Whether a neuron step runs by events or densely, and the times that decided it.
 
     Attributes:
         name: Name of the step.
-        event: By event kernels; else densely.
-        event_s: Seconds by event kernels on the example, ``None`` if not measured.
-        dense_s: Seconds densely, from tensors to tensors; ``None`` likewise. T times those of one
-            timestep where that was long and clearly slower.
+        event: Whether it runs by event kernels.
+        event_s: Seconds by event kernels on the example; ``None`` if not measured.
+        dense_s: Seconds densely, from tensors to tensors; ``None`` if not measured. T times the
+            time of one timestep, if that was long and clearly slower than events.
     """
 
     name: str
@@ -61,8 +61,8 @@ class Program:
     """Runs a plan.
 
     Args:
-        plan: What to run.
-        settings: How.
+        plan: The network.
+        settings: Settings of the compilation.
         events: Outputs of the neuron steps that event kernels run.
         kernels: Kernels that are already packed, by output.
     """
@@ -85,13 +85,13 @@ class Program:
         self._freed_after = _last_read(self.executables, plan.output)
 
     def store(self) -> Store:
-        """A store for one call."""
+        """Make an empty store for one call."""
         return self._factory.store()
 
     def run(
         self, x: Tensor, *, visit: Callable[[Executable, Store], object] | None = None
     ) -> Store:
-        """Run all steps, and forget values that nothing reads any more.
+        """Run all steps, and forget values that no later step reads.
 
         Args:
             x: The plan's input, in the program's dtype.
@@ -117,9 +117,9 @@ class Program:
 
     @staticmethod
     def _choose_torch_threads(executable: Executable, samples: int, most: int) -> None:
-        """One thread of PyTorch for little work beside event kernels of several.
+        """Give PyTorch one thread for little work between event kernels on several threads.
 
-        PyTorch's other threads go on spinning for some milliseconds after their work, on the
+        PyTorch's other threads would go on spinning for some milliseconds after their work, on the
         processors that event kernels need next.
         """
         much = isinstance(executable, DenseNeurons) or (
@@ -130,7 +130,7 @@ class Program:
             torch.set_num_threads(wanted)
 
     def alone(self) -> tuple[Executable, ...]:
-        """The same steps, each by itself, sharing weights with this program."""
+        """Build an executable for each single step, sharing weights with this program."""
         packed = {id(e.steps[0]): e for e in self.executables if not isinstance(e, EventSegment)}
         return tuple(self._build(alone=True, packed=packed))
 
@@ -149,15 +149,10 @@ class Program:
 
 
 class Factory:
-    """Makes executables of steps.
-
-    Args:
-        plan: They are part of.
-        settings: Settings of the program.
-        kernels: Already packed ones, by output of their step.
+    """Makes executables for the steps of a plan.
 
     Attributes:
-        kernels: Packed so far.
+        kernels: Kernels packed so far, by output of their step.
     """
 
     def __init__(
@@ -170,22 +165,16 @@ class Factory:
         self.kernels = kernels or {}
 
     def store(self) -> Store:
-        """A store for one call."""
+        """Make an empty store for one call."""
         return Store(self.plan.values, self.plan.timesteps, self.settings.dtype)
 
     def events(self, steps: list[NeuronStep]) -> EventSegment:
-        """Neuron steps that follow each other, by event kernels."""
-        kernels = [self._kernel(step) for step in steps]
-        segment = Segment(
-            kernels,
-            weights_dtype=self.settings.weights_dtype,
-            threads=self.threads,
-            workspace=self._workspace,
-        )
-        return EventSegment(steps, segment, kernels)
+        """Make an executable that runs consecutive neuron steps by event kernels."""
+        segment = Segment([self._kernel(step) for step in steps], self._workspace)
+        return EventSegment(steps, segment)
 
     def dense(self, step: Step) -> Executable:
-        """A step in PyTorch."""
+        """Make an executable that runs a step in PyTorch."""
         if isinstance(step, DenseStep):
             return DenseLayer(step, self.plan, self.settings.dtype)
         return DenseNeurons(step, self.plan, self.settings.dtype)
@@ -203,10 +192,10 @@ class Factory:
 
 
 def _segments(steps: Sequence[NeuronStep]) -> list[list[NeuronStep]]:
-    """Steps that kernels run in one go.
+    """Divide steps into segments that kernels run in one call.
 
-    A step begins anew if it has several scales of spikes: kernels take one, the others are summed
-    before the segment runs, so their spikes must be there by then.
+    A step with several scales of spikes begins a new segment: kernels take one scale, the others
+    are summed before the segment runs, so their spikes must be there by then.
     """
     parts: list[list[NeuronStep]] = []
     for step in steps:
@@ -217,7 +206,7 @@ def _segments(steps: Sequence[NeuronStep]) -> list[list[NeuronStep]]:
 
 
 def _last_read(executables: Sequence[Executable], output: int) -> list[list[int]]:
-    """Values that nothing reads after an executable, but for the network's output."""
+    """List for each executable the values that none reads after it, without the output."""
     reads = [{i for step in e.steps for i in step_inputs(step)} for e in executables]
     last = {index: position for position, own in enumerate(reads) for index in own}
     return [

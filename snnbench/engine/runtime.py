@@ -32,9 +32,9 @@ class StepTime:
 
     Attributes:
         name: Name of the step.
-        kernel: That ran it.
-        seconds: One for each run, conversions between masks and tensors included where this step
-            is the first to need them.
+        kernel: Kernel that ran it.
+        seconds: Time of each run, with conversions between masks and tensors if this step is the
+            first to need them.
     """
 
     name: str
@@ -96,8 +96,8 @@ class EventModel(nn.Module):
     be copied and pickled; kernels are made again at the next call, choices stay.
 
     Attributes:
-        plan: What it runs.
-        choices: How each layer of neurons runs, in order.
+        plan: Plan of the network.
+        choices: Event or dense for each layer of neurons, in order.
     """
 
     def __init__(self, plan: Plan, settings: Settings, example: Tensor) -> None:
@@ -139,7 +139,7 @@ class EventModel(nn.Module):
             As the model's, in the dtype of ``x``.
 
         Raises:
-            UsageError: The shape is another, or ``x`` holds NaN or infinity.
+            UsageError: ``x`` has another shape, or holds NaN or infinity.
         """
         checked = self._checked(x)
         with self._lock:
@@ -147,7 +147,7 @@ class EventModel(nn.Module):
 
     @torch.no_grad()
     def spikes(self, x: Tensor) -> dict[str, Tensor]:
-        """Spikes of every layer of neurons, bool [T, N, ...], by name."""
+        """Return the spikes of every layer of neurons, bool [T, N, ...], by name."""
         checked = self._checked(x)
         spikes: dict[str, Tensor] = {}
 
@@ -162,10 +162,10 @@ class EventModel(nn.Module):
 
     @torch.no_grad()
     def count(self, x: Tensor) -> tuple[LayerAdds, ...]:
-        """Additions that the event kernels execute for an input, in order of layers.
+        """Count the additions that event kernels execute for an input, in order of layers.
 
-        They are counted by an instrumented build of the same kernels. Layers that run densely
-        execute no additions of events and are not listed.
+        An instrumented build of the same kernels counts. Layers that run densely add no events and
+        are left out.
         """
         checked = self._checked(x)
         adds: list[LayerAdds] = []
@@ -195,12 +195,12 @@ class EventModel(nn.Module):
                     if run:
                         times.append(time.perf_counter() - start)
         return tuple(
-            StepTime(name=e.steps[0].name, kernel=e.describe(0), seconds=tuple(times))
+            StepTime(name=e.steps[0].name, kernel=e.kernels[0], seconds=tuple(times))
             for e, times in zip(alone, seconds, strict=True)
         )
 
     def explain(self) -> str:
-        """The plan as a table: kernels, shapes, memory, expected additions, and reasons."""
+        """Show the plan as a table: kernels, shapes, memory, expected additions, and reasons."""
         with self._lock:
             executables = self._ready().executables
         return explain_plan(
@@ -251,7 +251,7 @@ class EventModel(nn.Module):
             )
             raise UsageError(msg)
         converted = x.detach().to(self._settings.dtype)
-        # the sum decides it, unless it overflows; asking every number takes longer
+        # a finite sum decides it fast; an infinite one may be an overflow
         if not (math.isfinite(converted.sum()) or converted.isfinite().all()):
             msg = (
                 f"the input holds NaN or infinity in {converted.dtype}, for which spikes are not "

@@ -1,4 +1,4 @@
-"""Values of one call, as tensors or as masks, whichever their readers ask for."""
+"""Values of one call, as tensors or as masks, as their readers need them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,7 @@ from snnbench.engine.plan import Value
 
 
 class Store:
-    """Holds the values of one call; spikes are converted once, when first asked for.
-
-    Args:
-        values: Values of the plan.
-        timesteps: T.
-        dtype: Number format of tensors.
-    """
+    """Holds a plan's values during one call; spikes are converted once, when first needed."""
 
     def __init__(self, values: tuple[Value, ...], timesteps: int, dtype: torch.dtype) -> None:
         self._values = values
@@ -29,7 +23,7 @@ class Store:
         self._samples: int | None = None
 
     def put(self, index: int, value: Tensor | Masks) -> None:
-        """Store what a step made: [T, N, ...], or [N, ...] if static, or masks.
+        """Store a step's output: [T, N, ...], or [N, ...] if static, or masks.
 
         Raises:
             StructureError: A tensor has another shape. Kernels work on addresses, so this is where
@@ -55,7 +49,7 @@ class Store:
             raise StructureError(msg)
 
     def tensor(self, index: int) -> Tensor:
-        """A value as a tensor, [T, N, ...], or [N, ...] if static."""
+        """Return a value as a tensor, [T, N, ...], or [N, ...] if static."""
         if index not in self._tensors:
             masks, shape = self._masks[index], self._values[index].shape
             spikes = spike_masks.unpack(masks, shape[0], self._dtype)
@@ -63,29 +57,24 @@ class Store:
         return self._tensors[index]
 
     def over_time(self, index: int) -> Tensor:
-        """A value as a tensor [T, N, ...], static ones expanded."""
+        """Return a value as a tensor [T, N, ...], expanded if static."""
         x = self.tensor(index)
         return x.expand(self._timesteps, *x.shape) if self._values[index].static else x
 
     def source(self, index: int) -> Masks | Tensor:
-        """A value as event kernels take it: spikes as masks, others as tensors."""
+        """Return a value as event kernels take it: spikes as masks, others as tensors."""
         if self._values[index].kind == "dense":
             return self.tensor(index)
         if index not in self._masks:
             self._masks[index] = spike_masks.pack(self._tensors[index])
         return self._masks[index]
 
-    def spikes_per_position(self, index: int) -> Tensor:
-        """Spikes at each position over time, samples and channels, [H, W], int64."""
-        if index in self._masks:
-            masks, channels = self._masks[index], self._values[index].shape[0]
-            spikes = spike_masks.unpack(masks, channels, self._dtype)
-        else:
-            spikes = self._tensors[index]
-        images = spikes if spikes.ndim == 5 else spikes[..., None, None]
-        return images.sum(dim=(0, 1, 2), dtype=torch.float64).long()
-
     def free(self, index: int) -> None:
         """Forget a value."""
         self._tensors.pop(index, None)
         self._masks.pop(index, None)
+
+
+def as_images(x: Tensor) -> Tensor:
+    """View [T, N, C, H, W] or [T, N, F] as [T, N, C, H, W]."""
+    return x if x.ndim == 5 else x[..., None, None]

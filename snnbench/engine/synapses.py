@@ -1,52 +1,39 @@
-"""How many additions the spikes of one call cause: what event kernels are expected to execute."""
+"""Additions that the spikes of one call cause: what event kernels are expected to execute."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - the name everybody knows
 
 from snnbench.engine.plan import EventCurrent, NeuronStep, Plan
-from snnbench.engine.store import Store
+from snnbench.engine.store import Store, as_images
 
 
 def expected_adds(step: NeuronStep, plan: Plan, store: Store) -> int:
-    """Spikes times the synapses that each really has, padding and strides considered.
-
-    Args:
-        step: A step of the plan.
-        plan: The network.
-        store: Values of one call.
-    """
+    """Sum over a step's spikes the synapses of each, padding and strides considered."""
     total = 0
     for current in step.currents:
         if isinstance(current, EventCurrent):
-            shape = (*plan.values[current.source].shape, 1, 1)[1:3]
-            per_site = store.spikes_per_position(current.source) * windows(current, shape)
-            total += len(current.weight) * int(per_site.sum())
+            height, width = (*plan.values[current.source].shape, 1, 1)[1:3]
+            spikes = as_images(store.tensor(current.source))
+            per_position = spikes.sum(dim=(0, 1, 2), dtype=torch.float64).long()
+            reached = per_position * windows(current, (height, width))
+            total += len(current.weight) * int(reached.sum())
     return total
 
 
-def windows(current: EventCurrent, shape: tuple[int, ...]) -> Tensor:
-    """Windows that read each position of an image.
+def windows(current: EventCurrent, shape: tuple[int, int]) -> Tensor:
+    """Count the windows of a convolution that read each position of its input.
 
     Args:
-        current: A convolution.
+        current: The convolution.
         shape: (H, W) of its input.
 
     Returns:
-        [H, W], integers.
+        Counts, int64 [H, W].
     """
-    axes = [
-        _windows_along(length, kernel, stride, padding)
-        for length, kernel, stride, padding in zip(
-            shape, current.weight.shape[2:], current.stride, current.padding, strict=True
-        )
-    ]
-    return torch.outer(*axes)
-
-
-def _windows_along(length: int, kernel: int, stride: int, padding: int) -> Tensor:
-    outputs = (length + 2 * padding - kernel) // stride + 1
-    starts = torch.arange(outputs) * stride - padding
-    read = (starts[:, None] + torch.arange(kernel)).flatten()
-    return torch.bincount(read[(read >= 0) & (read < length)], minlength=length)
+    kernel = current.weight.shape[2:]
+    geometry = {"stride": current.stride, "padding": current.padding}
+    unfolded = F.unfold(torch.ones(1, 1, *shape), kernel, **geometry)
+    return F.fold(unfolded, shape, kernel, **geometry)[0, 0].long()

@@ -157,7 +157,7 @@ def test_explain_names_steps_kernels_and_reasons(
     text = snnbench.compile(model, x, mode="event").explain()
     for step in ("encode", "first", "second", "pool", "third", "fourth", "readout"):
         assert f"\n {step} " in text
-    assert "its input is no spikes" in text
+    assert "its input is not spikes" in text
     assert "no neurons follow" in text
     assert "T = 3" in text
     compiled = snnbench.compile(model, x, mode="event")

@@ -176,7 +176,7 @@ def test_what_graded_spikes_feed_runs_densely(mode: str) -> None:
     model, x = lively(Between(Louder(threshold=0.5))), frames()
     engine = snnbench.compile(model, x, mode=mode)
     reasons = {s.name: s.reason for s in engine.plan.steps if isinstance(s, DenseStep)}
-    assert reasons["after.0"] == "its input is no spikes"
+    assert reasons["after.0"] == "its input is not spikes"
     assert engine.spikes(x).keys() == {"first", "last"}
     torch.testing.assert_close(engine(x), dense_run(model, x)[0], rtol=1e-4, atol=1e-5)
 

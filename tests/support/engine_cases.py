@@ -183,12 +183,7 @@ class Case:
         )
 
     def segment(self, weights_dtype: str = "float32", threads: int = 1) -> Segment:
-        return Segment(
-            [self.kernel(weights_dtype, threads)],
-            weights_dtype=weights_dtype,
-            threads=threads,
-            workspace=Workspace(),
-        )
+        return Segment([self.kernel(weights_dtype, threads)], Workspace())
 
     def run(self, segment: Segment) -> Tensor:
         """Spikes that the kernels make, bool [T, N, C, H, W]."""

@@ -1,4 +1,4 @@
-"""The LIF neuron of a dense network in one pass over memory; PyTorch takes three a timestep."""
+"""The LIF neuron of a dense network in one pass over memory; PyTorch takes three per timestep."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DTYPES = {torch.float32: np.float32, torch.float64: np.float64}
 
 
 class FusedLIF(Neuron):
-    """Neurons that kernels know, for inference on a CPU, with the same spikes."""
+    """Inference on a CPU of neurons whose dynamics kernels compute, with the same spikes."""
 
     def __init__(self, spec: NeuronSpec) -> None:
         super().__init__()
@@ -36,23 +36,23 @@ class FusedLIF(Neuron):
         return self._spec
 
     def forward(self, x: Tensor) -> Tensor:
-        """Spikes (0.0 or 1.0) of pre-activations, [T, N, ...] -> [T, N, ...]."""
+        """Compute spikes (0.0 or 1.0) from pre-activations, [T, N, ...] -> [T, N, ...]."""
         return lif_spikes(x, self._spec)
 
 
 def lif_spikes(x: Tensor, spec: NeuronSpec) -> Tensor:
-    """Spikes of neurons with hard reset, in the memory format of their currents.
+    """Compute spikes of neurons with hard reset, in the memory format of their currents.
 
     Args:
-        x: Pre-activations, [T, ...]; may be expanded along T. What is not float32 or float64 on a
-            CPU, or dense in memory, takes PyTorch's way.
-        spec: What ``known_spec`` returned.
+        x: Pre-activations, [T, ...]; may be expanded along T. PyTorch computes them in its own way
+            unless they are float32 or float64 on a CPU and dense in memory.
+        spec: Dynamics that ``known_spec`` returned.
     """
     decay, threshold = kernel_constants(spec, x.dtype)
     neurons = prod(x.shape[1:])
     plain = x.dtype not in _DTYPES or x.device.type != "cpu" or x.requires_grad
     plain = plain or torch.get_num_threads() > _MOST_THREADS or not x.numel()
-    if plain or not _is_dense(x[0]) or _steps(x) not in (0, neurons):
+    if plain or not is_dense(x[0]) or _steps(x) not in (0, neurons):
         return lif_sequence(x, decay=decay, threshold=threshold)
     step = _steps(x)
     spikes = torch.empty_strided(x.shape, (neurons, *x.stride()[1:]), dtype=x.dtype)
@@ -63,12 +63,12 @@ def lif_spikes(x: Tensor, spec: NeuronSpec) -> Tensor:
 
 
 def _steps(x: Tensor) -> int:
-    """Elements from one timestep to the next; a single timestep has any stride."""
+    """Return the elements from one timestep to the next; 0 if there is only one."""
     return x.stride(0) if len(x) > 1 else 0
 
 
-def _is_dense(x: Tensor) -> bool:
-    """Whether elements fill a stretch of memory in one of the two common orders."""
+def is_dense(x: Tensor) -> bool:
+    """Tell whether elements fill a stretch of memory in one of the two common orders."""
     last = x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)
     return last or x.is_contiguous()
 

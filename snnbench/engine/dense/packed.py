@@ -2,7 +2,7 @@
 
 oneDNN reorders the weights of a convolution on every call; here it does so once. Activations stay
 channels last, ReLU and residual addition run inside the convolution before them, a LIF is one pass
-over memory, and what is the same at every timestep is computed once.
+over memory, and layers whose input is the same at every timestep run once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from snnbench.nn.blocks import PerTimestep, SpikingBlock
 
 _FEWEST_ROWS = 2
 _FEWEST_WEIGHTS = 2**16
-"""A linear layer with fewer is faster in PyTorch, measured on a Zen 5 CPU."""
+"""A linear layer with fewer weights is faster in PyTorch, measured on a Zen 5 CPU."""
 
 
 @torch.inference_mode()
@@ -54,7 +54,7 @@ def prepack(model: nn.Module, example: Tensor | None = None) -> nn.Module:
 
 
 def unpackable(layer: nn.Module) -> str | None:
-    """Why a convolution or linear layer runs as plain PyTorch; ``None`` if it need not."""
+    """Say why a convolution or linear layer runs as plain PyTorch; ``None`` if it need not."""
     if type(layer) not in (nn.Conv2d, nn.Linear):
         return f"{type(layer).__name__} has no prepacked kernel"
     weight = layer.get_parameter("weight")
@@ -84,7 +84,7 @@ class _Packed(nn.Module, ABC):
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
         self.bias: Tensor | None = cast("nn.Linear | nn.Conv2d", layer).bias
-        # with the shape they are laid out for; one tuple, so that threads never see half of it
+        # weights with the shape they are laid out for, in one tuple that threads replace at once
         self._weights: tuple[torch.Size | None, Tensor] = None, layer.get_parameter("weight").data
 
     def _weights_for(self, shape: torch.Size) -> Tensor:
@@ -95,7 +95,7 @@ class _Packed(nn.Module, ABC):
 
     @abstractmethod
     def _reorder(self, weight: Tensor, shape: torch.Size) -> Tensor:
-        """Weights as oneDNN wants them for inputs of this shape."""
+        """Lay out weights as oneDNN wants them for inputs of this shape."""
 
     def __getstate__(self) -> dict[str, Any]:
         # oneDNN's layouts cannot be pickled
@@ -144,14 +144,14 @@ class PackedConv2d(_Packed):
 
 
 class PackedLinear(_Packed):
-    """A linear layer with weights reordered once; a single row of input takes PyTorch's way."""
+    """A linear layer with weights reordered once; PyTorch computes a single row of input."""
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__(layer)
         self.weight = layer.get_parameter("weight")
 
     def forward(self, x: Tensor) -> Tensor:
-        """[..., F] -> [..., F']."""
+        """Map [..., F] to [..., F']."""
         rows = x.reshape(-1, x.shape[-1])
         if len(rows) < _FEWEST_ROWS:
             return nn.functional.linear(x, self.weight, self.bias)
@@ -165,7 +165,7 @@ class PackedLinear(_Packed):
 
 
 class StaticPerTimestep(PerTimestep):
-    """Layers that know no time; input that is the same at every timestep is computed once."""
+    """Layers that do not mix timesteps, run once if all timesteps have the same input."""
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """Run the children; a residual, [T, N, ...], goes to the last, which must take it."""
@@ -202,7 +202,7 @@ class _FusedBlock(nn.Module):
 def _convert(
     module: nn.Module, shared: set[nn.Module], done: dict[nn.Module, nn.Module]
 ) -> nn.Module:
-    """The module for inference, its children converted first."""
+    """Convert a module for inference, its children first."""
     if module not in done:
         for name, child in list(module._modules.items()):
             if child is not None:
@@ -249,7 +249,7 @@ def _fuse_relus(
 
 
 def _last_convolution(module: nn.Module, shared: set[nn.Module]) -> PackedConv2d | None:
-    """The packed convolution that a chain of layers ends with, if it is used nowhere else."""
+    """Find the packed convolution at the end of a chain of layers, if it is used only there."""
     if module in shared:
         return None
     if isinstance(module, PackedConv2d):

@@ -1,4 +1,4 @@
-"""The LIF neuron of a dense network on a GPU in one kernel; PyTorch takes three a timestep.
+"""The LIF neuron of a dense network on a GPU in one kernel; PyTorch takes three per timestep.
 
 Needs Triton, which comes with the CUDA builds of PyTorch and is no dependency of this package. The
 speed of this kernel has not been measured; timing compares it with PyTorch's on the spot.
@@ -17,6 +17,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from snnbench.engine.dense.lif import is_dense
 from snnbench.engine.neurons import kernel_constants, known_spec
 from snnbench.nn.blocks import PerTimestep, SpikingBlock
 from snnbench.nn.neuron_spec import NeuronSpec
@@ -27,7 +28,7 @@ _WARPS = 4
 
 
 class TritonLIF(nn.Module):
-    """Neurons that kernels know, for inference on a GPU, with the same spikes.
+    """Inference on a GPU of neurons whose dynamics kernels compute, with the same spikes.
 
     Attributes:
         bias: Bias of the convolution before, [C], or ``None``.
@@ -39,27 +40,27 @@ class TritonLIF(nn.Module):
         self.register_buffer("bias", bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Spikes (0.0 or 1.0) of pre-activations, [T, N, ...] -> [T, N, ...]."""
+        """Compute spikes (0.0 or 1.0) from pre-activations, [T, N, ...] -> [T, N, ...]."""
         bias = cast("Tensor | None", self.bias)
         return lif_sequence_triton(x, bias, self._spec)
 
 
 def lif_sequence_triton(x: Tensor, bias: Tensor | None, spec: NeuronSpec) -> Tensor:
-    """Spikes of neurons with hard reset, in the memory format of ``x``.
+    """Compute spikes of neurons with hard reset, in the memory format of ``x``.
 
     Args:
         x: Pre-activations on a GPU, [T, ...], without gradient; may be expanded along T.
         bias: Added to them at every timestep, [C] for an ``x`` of [T, N, C, ...].
-        spec: What ``known_spec`` returned.
+        spec: Dynamics that ``known_spec`` returned.
 
     Raises:
-        ImportError: There is no Triton.
+        ImportError: Triton is not installed.
     """
     import triton
 
     decay, threshold = kernel_constants(spec, x.dtype)
 
-    if not _is_dense(x[0]):
+    if not is_dense(x[0]):
         x = x.contiguous()
     neurons = prod(x.shape[1:])
     if len(x) > 1 and x.stride(0) not in (0, neurons):
@@ -117,7 +118,7 @@ def fuse_lif_for_cuda(model: nn.Module) -> nn.Module:
 
 
 def _pairs(module: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
-    """What feeds a neuron, and the neuron; a shortcut may be added in between."""
+    """Yield pairs of synapse and neuron; a shortcut may be added in between."""
     if type(module) is nn.Sequential:
         yield from pairwise(module)
     elif type(module).forward is SpikingBlock.forward:
@@ -125,14 +126,9 @@ def _pairs(module: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
         yield from zip(block.synapses, block.neurons, strict=True)
 
 
-def _is_dense(x: Tensor) -> bool:
-    last = x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)
-    return last or x.is_contiguous()
-
-
 @cache
 def _kernel() -> Any:
-    """The kernel, compiled by Triton at its first call for each dtype and set of constants."""
+    """Define the kernel, which Triton compiles at first use for each dtype and constants."""
     import triton
     import triton.language as tl
 

@@ -1,4 +1,4 @@
-"""What the event kernels are given: one record for each pass over the windows, one for each step.
+"""Records of the event kernels' arguments: one per pass over the windows, one per step.
 
 All fields are int64: numbers, or addresses of buffers.
 """
@@ -32,11 +32,11 @@ PASS = np.dtype(
             "columns",  # address of [slot, out_height, width + 1]: where each column's events begin
             "lists",  # address of [slot, list_bytes]: the events
             "list_bytes",
-            "by_row",  # whether ``accumulate_row`` can do it; its lists need no padding
+            "by_row",  # whether ``accumulate_row`` computes it; its lists need no padding
         )
     ],
 )
-"""One block of input channels of one convolution: what a pass over the windows needs."""
+"""Arguments of a pass over the windows: one block of input channels of one convolution."""
 
 STEP = np.dtype(
     [

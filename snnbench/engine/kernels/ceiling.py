@@ -1,4 +1,4 @@
-"""How many additions a second this machine's loads allow: what event kernels are held against."""
+"""Additions per second that this machine's loads allow: the ceiling for event kernels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LANES = 16
 
 
 def measure_adds_per_s() -> float:
-    """Float32 additions per second of operands that lie in the first-level cache, one thread."""
+    """Measure float32 additions per second on one thread, operands in the first-level cache."""
     line = np.zeros(_NUMBERS + (_SHIFTS + 1) * _LANES, np.float32)
     skip = -line.ctypes.data // line.itemsize % _LANES  # begin on a cache line
     numbers = line[skip:]
@@ -38,7 +38,7 @@ def measure_adds_per_s() -> float:
 def _sums(numbers: NDArray[np.float32], repeats: int) -> float:
     total = np.float32(0)
     for repeat in range(repeats):
-        first = repeat % _SHIFTS * _LANES  # a sum of its own every time, or LLVM keeps the last
+        first = repeat % _SHIFTS * _LANES  # a different sum every time, or LLVM reuses the last
         part = np.float32(0)
         for i in range(_NUMBERS):
             part += numbers[first + i]

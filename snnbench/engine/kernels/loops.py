@@ -38,7 +38,7 @@ _NEXT_LIST, _LISTS_DONE, _NEXT_TILE, _TILES_DONE = (8 * i for i in range(COUNTER
 
 @njit(nogil=True, cache=True)
 def _build_list(p: Any, source: int, slot: int, out_height: int) -> None:
-    """Events of one timestep of one sample, by output row, input column, kernel row, channel."""
+    """List a sample's events of a timestep by output row, input column, kernel row, channel."""
     begin = p.lists + slot * p.list_bytes
     at = begin
     height, width, words, column_bytes = p.height, p.width, p.block_words, p.column_bytes
@@ -78,9 +78,9 @@ def _build_list(p: Any, source: int, slot: int, out_height: int) -> None:
 def _count_row(
     p: Any, events: int, columns: int, out_width: int, channels: int, counts: Any
 ) -> None:
-    """Weight rows that one output row adds, times real output channels: [executed, padding].
+    """Count the weight rows that an output row adds, times output channels: [executed, padding].
 
-    Padding are rows of zeros, and in ``accumulate_row`` windows beyond the border.
+    Padding means rows of zeros, and in ``accumulate_row`` windows beyond the border.
     """
     zeros = p.kernel_y * p.tap_bytes
     for x in range(p.width):
@@ -106,7 +106,7 @@ def _accumulate_windows(
     witness: Any, p: Any, weights: int, events: int, columns: int, out_width: int,
     start: int, start_step: int, sums: int, sums_step: int,
 ) -> None:  # fmt: skip
-    """All windows of one output row, one after another, for any kernel and stride."""
+    """Sum all windows of one output row, one after another, for any kernel and stride."""
     width, kernel_x, column_bytes = p.width, p.kernel_x, p.column_bytes
     stride, padding = p.stride_x, p.padding_x
     for x in range(out_width):
@@ -125,7 +125,7 @@ def _convolve(
     witness: Any, passes: Any, step: Any, sums: int, block: int, n: int, y0: int, y1: int,
     thread: int, counts: Any,
 ) -> None:  # fmt: skip
-    """Sums of one tile: rows [y0, y1) of one sample at all timesteps, one block of outputs."""
+    """Sum one tile: rows [y0, y1) of one sample at all timesteps, one block of outputs."""
     channels = min(step.block_words * LANES, step.channels - block * step.block_words * LANES)
     block_bytes = step.block_words * step.word_bytes
     row_bytes = step.out_width * block_bytes
@@ -167,7 +167,7 @@ def _fire_tile(
     witness: Any, real: Any, step: Any, sums: int, block: int, n: int, y0: int, y1: int,
     decay: Any, threshold: Any, has_sums: bool,
 ) -> None:  # fmt: skip
-    """Neurons of one tile."""
+    """Compute the spikes of one tile's neurons."""
     block_bytes = step.block_words * step.word_bytes
     sums_step = step.tile_rows * step.out_width * block_bytes
     sample = step.first_sample + n
@@ -211,7 +211,7 @@ def run_steps(
     witness: Any, real: Any, neurons: Any, passes: Any, steps: Any, counters: Any, thread: int,
     counts: Any,
 ) -> None:  # fmt: skip
-    """One thread's share of a sequence of neuron steps, each finished before the next begins.
+    """Do one thread's share of neuron steps, each finished before the next begins.
 
     Args:
         witness: A number of the weights' type, see ``vector``.
@@ -221,8 +221,8 @@ def run_steps(
         steps: [steps] of ``STEP``.
         counters: [steps, COUNTERS] int64, zeros when the first thread starts.
         thread: Ordinal of this thread.
-        counts: [threads, passes, 2] int64, to which executed additions and those of padding rows
-            are added, in an instrumented build of the same loops; ``None`` builds without it.
+        counts: [threads, passes, 2] int64, to which an instrumented build of the same loops adds
+            executed additions and those of padding rows; ``None`` builds without it.
     """
     for i in range(len(steps)):
         first = steps[i].first_pass
@@ -284,7 +284,7 @@ def _wait(counter: int, total: int) -> None:
 
 @njit(nogil=True, cache=True)
 def unpack_words(real: Any, masks: Any, out: Any) -> None:
-    """Spikes of flat words, [words] uint16, as numbers, [words * 16]."""
+    """Expand flat words of spikes, [words] uint16, to numbers, [words * 16]."""
     address = out.ctypes.data
     for i in range(masks.size):
         expand_word(real, masks[i], address + i * LANES * out.itemsize)

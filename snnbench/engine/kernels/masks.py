@@ -18,12 +18,12 @@ Masks = NDArray[np.uint16]
 
 
 def words(channels: int) -> int:
-    """Words that hold this many channels."""
+    """Return the number of words that hold so many channels."""
     return -(-channels // LANES)
 
 
 def pack(spikes: Tensor) -> Masks:
-    """Bit masks of spikes, [T, N, C, H, W] or [T, N, F] of zeros and others."""
+    """Make bit masks of spikes [T, N, C, H, W] or [T, N, F]; all but zeros are spikes."""
     sites = spikes.reshape(*spikes.shape[:3], *(spikes.shape[3:] or (1, 1))).movedim(2, -1)
     fired = sites.bool().numpy()
     channels = fired.shape[-1]
@@ -34,10 +34,10 @@ def pack(spikes: Tensor) -> Masks:
 
 
 def unpack(masks: Masks, channels: int, dtype: torch.dtype) -> Tensor:
-    """Spikes as 0.0 and 1.0, [T, N, C, H, W], channels last in memory.
+    """Turn masks into spikes 0.0 and 1.0, [T, N, C, H, W], channels last in memory.
 
     Args:
-        masks: Made by ``pack`` or by a neuron step, contiguous.
+        masks: Contiguous masks from ``pack`` or a neuron step.
         channels: C.
         dtype: float32 or float64.
     """

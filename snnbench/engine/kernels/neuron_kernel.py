@@ -1,4 +1,4 @@
-"""One neuron step as the event kernels take it: packed weights, shapes, strides, addresses."""
+"""The kernels' arguments for one neuron step: packed weights, shapes, strides, addresses."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Bound:
 
     Attributes:
         passes: [passes] of ``PASS``.
-        steps: [calls] of ``STEP``: more than one where event lists would exceed their budget.
+        steps: [calls] of ``STEP``: more than one if event lists would exceed their budget.
         out: Masks that the step writes, [T, N, H, W, words].
     """
 
@@ -59,13 +59,14 @@ class NeuronKernel:
         timesteps: T.
         weights_dtype: ``float32``, ``float64``, ``int16`` or ``bfloat16``; currents and
             potentials are float64 for the second, else float32.
-        threads: That share a call.
+        threads: Number of threads that share a call.
 
     Attributes:
-        sources: Indices of what the step reads among the plan's values.
+        sources: Indices of the plan's values that the step reads.
         output: Index of its output.
+        real: Number format of currents and potentials.
         sums_dense: Whether ``enter`` sums currents that no event adds.
-        neuron: See ``kernel_constants``.
+        neuron: Decay and threshold, see ``kernel_constants``.
         pass_layers: Name of the layer that each pass belongs to.
     """
 
@@ -81,11 +82,15 @@ class NeuronKernel:
         self._step = step
         self._values = values
         self._timesteps = timesteps
-        self._threads = threads
-        self._weights_dtype = weights_dtype
-        self._real = np.dtype(np.float64 if weights_dtype == "float64" else np.float32)
+        self.threads = threads
+        self.weights_dtype = weights_dtype
+        self.real = np.dtype(np.float64 if weights_dtype == "float64" else np.float32)
         self._dtype = torch.float64 if weights_dtype == "float64" else torch.float32
+        self._block_channels = row_format(weights_dtype).channels
         self._shape = _image_shape(values[step.output])
+        row_bytes = timesteps * self._shape[2] * self._block_channels * self.real.itemsize
+        self._tile_rows = max(1, min(self._shape[1], _SUMS_BYTES // row_bytes))
+        self._sums_bytes = self._tile_rows * row_bytes
         self._out_words = spike_masks.words(self._shape[0])
         self._events = [c for c in step.currents if isinstance(c, EventCurrent)]
         self._inputs = [_image_shape(values[c.source]) for c in self._events]
@@ -112,50 +117,67 @@ class NeuronKernel:
         ]
 
     def describe(self) -> str:
-        """The kernel in a few words."""
+        """Name the kernel, its number format and the size of its blocks."""
         if not self._events:
             return "neurons"
-        layout = row_format(self._weights_dtype)
-        inputs = self._packed[0].input_words * LANES
-        return f"events, {self._weights_dtype}, blocks of {inputs} x {layout.channels} channels"
+        blocks = f"{self._packed[0].input_words * LANES} x {self._block_channels}"
+        return f"events, {self.weights_dtype}, blocks of {blocks} channels"
 
     def buffer_bytes(self, samples: int) -> int:
-        """Weights and scratch memory, of which event lists use only what fires."""
+        """Sum the bytes of weights and scratch memory, with event lists as if all neurons fired."""
         call_samples = self._call_samples(samples)
         return (
             sum(packed.data.nbytes for packed in self._packed)
             + self._timesteps * call_samples * sum(self._slot_bytes)
-            + self._threads * self._sums_bytes()
+            + self.threads * self._sums_bytes
         )
 
     def _pack_constants(self, steps: NDArray[np.float64] | None) -> NDArray[np.generic]:
         channels = self._shape[0]
-        flat = aligned(self._out_words * 3 * LANES, self._real)
-        flat[:] = self._real.type(0)
+        flat = aligned(self._out_words * 3 * LANES, self.real)
+        flat[:] = self.real.type(0)
         constants = flat.reshape(self._out_words, 3, LANES)
         rows = [self._step.bias, self._scale.scale if self._scale else None, steps]
         for index, row in enumerate(rows):
             if row is not None:
                 # lanes beyond the last channel never fire
                 beyond = -np.inf if index == 0 else 0
-                padded = np.full(self._out_words * LANES, beyond, self._real)
+                padded = np.full(self._out_words * LANES, beyond, self.real)
                 padded[:channels] = np.asarray(row)
                 constants[:, index] = padded.reshape(self._out_words, LANES)
         return flat
 
     def _make_passes(self) -> tuple[NDArray[np.void], list[int]]:
-        passes, slot_bytes = [], []
+        """Fill in what no sample changes; also the bytes of events of a sample and timestep."""
+        passes, slot_bytes = [np.zeros(0, PASS)], []
         for current, shape, packed in zip(self._events, self._inputs, self._packed, strict=True):
+            channels, height, width = shape
+            kernel_y, kernel_x = current.weight.shape[2:]
+            words, block_words = spike_masks.words(channels), packed.input_words
+            first_words = np.arange(packed.input_blocks) * block_words
+            block_bytes = kernel_x * packed.column_bytes
             list_bytes = self._list_bytes(shape, current, packed)
-            for block in range(packed.input_blocks):
-                passes.append(self._make_pass(current, shape, packed, block, list_bytes))
-                slot_bytes.append(list_bytes + self._shape[1] * (shape[2] + 1) * EVENT_BYTES)
-        return np.concatenate(passes) if passes else np.zeros(0, PASS), slot_bytes
+            own = np.zeros(packed.input_blocks, PASS)
+            own["height"], own["width"], own["words"] = height, width, words
+            own["first_word"] = first_words
+            own["block_words"] = np.minimum(block_words, words - first_words)
+            own["kernel_y"], own["kernel_x"] = kernel_y, kernel_x
+            own["stride_y"], own["stride_x"] = current.stride
+            own["padding_y"], own["padding_x"] = current.padding
+            own["row_bytes"], own["tap_bytes"] = packed.row_bytes, packed.tap_bytes
+            own["column_bytes"], own["block_bytes"] = packed.column_bytes, block_bytes
+            own["weights"] = packed.data.ctypes.data + np.arange(len(own)) * block_bytes
+            own["weights_step"] = len(own) * block_bytes
+            own["list_bytes"] = list_bytes
+            own["by_row"] = runs_by_row(current)
+            passes.append(own)
+            slot_bytes += [list_bytes + self._shape[1] * (width + 1) * EVENT_BYTES] * len(own)
+        return np.concatenate(passes), slot_bytes
 
     def _list_bytes(
         self, shape: tuple[int, int, int], current: EventCurrent, packed: PackedWeights
     ) -> int:
-        """Size of the events of one timestep of one sample if all fire."""
+        """Compute the size of the events of one timestep of one sample if all neurons fire."""
         rows = current.weight.shape[2] * packed.input_words * LANES + 1
         size = self._shape[1] * shape[2] * rows * EVENT_BYTES + _OVERRUN_BYTES
         if max(size, shape[2] * packed.column_bytes) > _LARGEST_OFFSET:
@@ -166,71 +188,31 @@ class NeuronKernel:
             raise UsageError(msg)
         return size
 
-    def _make_pass(
-        self,
-        current: EventCurrent,
-        shape: tuple[int, int, int],
-        packed: PackedWeights,
-        block: int,
-        list_bytes: int,
-    ) -> NDArray[np.void]:
-        channels, height, width = shape
-        kernel_y, kernel_x = current.weight.shape[2:]
-        words = spike_masks.words(channels)
-        first_word = block * packed.input_words
-        block_bytes = kernel_x * packed.column_bytes
-        result = np.zeros(1, PASS)
-        result["height"], result["width"], result["words"] = height, width, words
-        result["first_word"] = first_word
-        result["block_words"] = min(packed.input_words, words - first_word)
-        result["kernel_y"], result["kernel_x"] = kernel_y, kernel_x
-        result["stride_y"], result["stride_x"] = current.stride
-        result["padding_y"], result["padding_x"] = current.padding
-        result["row_bytes"], result["tap_bytes"] = packed.row_bytes, packed.tap_bytes
-        result["column_bytes"], result["block_bytes"] = packed.column_bytes, block_bytes
-        result["weights"] = packed.data.ctypes.data + block * block_bytes
-        result["weights_step"] = packed.input_blocks * block_bytes
-        result["list_bytes"] = list_bytes
-        result["by_row"] = runs_by_row(current)
-        return result
-
     def _call_samples(self, samples: int) -> int:
-        """Samples whose event lists fit their budget together."""
+        """Choose how many samples a call takes, so that event lists fit their budget."""
         per_sample = self._timesteps * sum(self._slot_bytes)
         return max(1, min(samples, _LISTS_BYTES // per_sample if per_sample else samples))
 
-    def _tile_rows(self) -> int:
-        row = self._timesteps * self._shape[2] * self._block_bytes()
-        return max(1, min(self._shape[1], _SUMS_BYTES // row))
-
-    def _block_bytes(self) -> int:
-        layout = row_format(self._weights_dtype)
-        return layout.channels * (8 if self._real.itemsize == 8 else 4)
-
-    def _sums_bytes(self) -> int:
-        return self._timesteps * self._tile_rows() * self._shape[2] * self._block_bytes()
-
     def samples(self, sources: Mapping[int, Masks | Tensor]) -> int:
-        """Samples of a call."""
+        """Return the number of samples in a call's sources."""
         source = self._step.currents[0].source
         return int(sources[source].shape[0 if self._values[source].static else 1])
 
     def bind(self, samples: int, workspace: Workspace) -> Bound:
-        """Shapes, strides and scratch memory: what calls with this many samples share."""
+        """Fill in shapes, strides and scratch memory, which calls with as many samples share."""
         call_samples = self._call_samples(samples)
         slots = self._timesteps * call_samples
         passes, steps = self._passes.copy(), np.zeros(-(-samples // call_samples), STEP)
         lists = workspace.address("lists", slots * int(passes["list_bytes"].sum()))
         columns_bytes = self._shape[1] * (passes["width"] + 1) * EVENT_BYTES
         columns = workspace.address("columns", slots * int(columns_bytes.sum()))
-        sums = workspace.address("sums", self._threads * self._sums_bytes())
+        sums = workspace.address("sums", self.threads * self._sums_bytes)
         passes["lists"] = lists + slots * _starts(passes["list_bytes"])
         passes["columns"] = columns + slots * _starts(columns_bytes)
         _, height, width = self._shape
-        size = self._real.itemsize
-        layout = row_format(self._weights_dtype)
-        # without synapses a block is no more than an order of work: whole sites then
-        block_words = layout.channels // LANES if self._events else self._out_words
+        word_bytes = LANES * self.real.itemsize
+        # without synapses blocks only order the work, so a block is a whole site
+        block_words = self._block_channels // LANES if self._events else self._out_words
         fields = {
             "timesteps": self._timesteps,
             "samples": samples,
@@ -240,23 +222,21 @@ class NeuronKernel:
             "channels": self._shape[0],
             "block_words": block_words,
             "blocks": -(-self._out_words // block_words),
-            "tile_rows": self._tile_rows(),
+            "tile_rows": self._tile_rows,
             "sums": sums,
-            "sums_bytes": self._sums_bytes(),
-            "word_bytes": self._block_bytes() * LANES // layout.channels,
+            "sums_bytes": self._sums_bytes,
+            "word_bytes": word_bytes,
             "zeros": workspace.zeros(),
             "dense": workspace.zeros(),
             "mask": workspace.zeros(),
             "constants": self._constants.ctypes.data,
-            "constants_word": 3 * LANES * size,
+            "constants_word": 3 * word_bytes,
             "prefetch": sum(p.data.nbytes for p in self._packed) > _LARGE_WEIGHTS_BYTES,
         }
         if self.sums_dense:
-            site = self._out_words * LANES * size
-            fields |= _strides("dense", LANES * size, site, height * width, samples)
+            fields |= self._strides("dense", word_bytes, samples)
         if self._scale is not None:
-            word = _MASK_WORD_BYTES
-            fields |= _strides("mask", word, word * self._out_words, height * width, samples)
+            fields |= self._strides("mask", _MASK_WORD_BYTES, samples)
         for name, value in fields.items():
             steps[name] = value
         steps["first_sample"] = np.arange(0, samples, call_samples)
@@ -265,8 +245,15 @@ class NeuronKernel:
         steps["out"] = out.ctypes.data
         return Bound(passes, steps, out)
 
+    def _strides(self, name: str, word_bytes: int, samples: int) -> dict[str, int]:
+        """Compute the bytes from one word, site, sample and timestep to the next."""
+        site = word_bytes * self._out_words
+        image = self._shape[1] * self._shape[2] * site
+        sizes = {"word": word_bytes, "site": site, "n": image, "t": samples * image}
+        return {f"{name}_{axis}": size for axis, size in sizes.items()}
+
     def enter(self, bound: Bound, sources: Mapping[int, Masks | Tensor]) -> Tensor | None:
-        """Enter the addresses of a call's sources.
+        """Fill in the addresses of a call's sources.
 
         Returns:
             The sum of dense currents, if any, which must outlive the call.
@@ -285,7 +272,7 @@ class NeuronKernel:
         return dense
 
     def _sum_dense(self, sources: Mapping[int, Masks | Tensor]) -> tuple[Tensor, bool]:
-        """Currents that no event adds, [T, N, H, W, words * 16] or [N, ...], and whether static."""
+        """Sum currents that no event adds, [T, N, H, W, words * 16], or [N, ...] if static."""
         currents: list[tuple[Tensor, bool]] = []
         for dense in self._dense:
             tensor = torch.as_tensor(sources[dense.source])
@@ -313,27 +300,16 @@ def _masks(source: Masks | Tensor) -> Masks:
 
 
 def _starts(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where each of consecutive pieces begins."""
+    """Compute the start of each of consecutive pieces."""
     return np.cumsum(sizes) - sizes
 
 
-def _strides(name: str, word: int, site: int, sites: int, samples: int) -> dict[str, int]:
-    """Bytes from one word, site, sample and timestep to the next."""
-    image = sites * site
-    return {
-        f"{name}_word": word,
-        f"{name}_site": site,
-        f"{name}_n": image,
-        f"{name}_t": samples * image,
-    }
-
-
 def runs_by_row(current: EventCurrent) -> bool:
-    """Whether ``accumulate_row`` does this convolution."""
+    """Tell whether ``accumulate_row`` computes this convolution."""
     return current.weight.shape[3] == 3 and current.stride[1] == 1 and current.padding[1] <= 1
 
 
 def _image_shape(value: Value) -> tuple[int, int, int]:
-    """(C, H, W); a vector of features has H = W = 1."""
+    """Return (C, H, W); a vector of features has H = W = 1."""
     channels, height, width = (*value.shape, 1, 1)[:3]
     return channels, height, width

@@ -1,4 +1,4 @@
-"""Weights as the event kernels read them: rows of output channels, blocks that fit a cache."""
+"""Weights in the layout of the event kernels: rows of output channels, blocks that fit a cache."""
 
 from __future__ import annotations
 
@@ -27,21 +27,20 @@ _TYPES: dict[str, tuple[Any, np.dtype[Any]]] = {
     "int16": (types.int16, np.dtype(np.int16)),
     "bfloat16": (types.uint16, np.dtype(np.uint16)),
 }
-WEIGHTS_DTYPES = tuple(_TYPES)
 
 
 def row_format(weights_dtype: str) -> Format:
-    """Layout of one row of weights."""
+    """Return the layout of one row of weights."""
     return FORMATS[_TYPES[weights_dtype][0]]
 
 
 def element_dtype(weights_dtype: str) -> np.dtype[np.generic]:
-    """Numpy's type of a stored weight; bfloat16 is stored as its bits."""
+    """Return NumPy's type of a stored weight; bfloat16 is stored as its bits."""
     return _TYPES[weights_dtype][1]
 
 
 def aligned(count: int, dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
-    """Uninitialised flat array that begins on a cache line."""
+    """Allocate an uninitialised flat array that begins on a cache line."""
     raw = np.empty(count * dtype.itemsize + _ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % _ALIGNMENT
     return raw[start : start + count * dtype.itemsize].view(dtype)
@@ -54,11 +53,11 @@ class PackedWeights:
     Attributes:
         data: Flat [output blocks, input blocks, kernel_x, kernel_y * channels + 1, row]: the last
             row of a column is zeros.
-        input_blocks: Blocks of input channels.
+        input_blocks: Number of blocks of input channels.
         input_words: Words of sixteen channels in a full block.
         row_bytes: Bytes of one row.
-        tap_bytes: All input channels of one kernel row.
-        column_bytes: All kernel rows of one kernel column, and the row of zeros.
+        tap_bytes: Bytes of all input channels of one kernel row.
+        column_bytes: Bytes of all kernel rows of one kernel column, and the row of zeros.
     """
 
     data: NDArray[np.generic]
@@ -70,7 +69,7 @@ class PackedWeights:
 
 
 def fixed_point_steps(weights: list[Tensor]) -> NDArray[np.float64]:
-    """Step size per output channel that holds every weight of it in int16, [C_out].
+    """Choose step sizes, [C_out], that fit every weight of an output channel into int16.
 
     Args:
         weights: [C_out, C_in, kernel_y, kernel_x] of all convolutions whose sums are added.
@@ -91,8 +90,8 @@ def pack_weights(
 
     Args:
         weight: [C_out, C_in, kernel_y, kernel_x].
-        weights_dtype: See ``WEIGHTS_DTYPES``.
-        steps: For int16, see ``fixed_point_steps``.
+        weights_dtype: ``float32``, ``float64``, ``int16`` or ``bfloat16``.
+        steps: For int16, the result of ``fixed_point_steps``.
         by_row: Whether ``accumulate_row`` will read them.
     """
     layout = row_format(weights_dtype)
@@ -135,7 +134,7 @@ def _convert(weight: Tensor, weights_dtype: str, steps: Tensor | None) -> Tensor
 
 
 def _order(layout: Format) -> Tensor:
-    """Which channel each element of a row holds.
+    """List the channel that each element of a row holds.
 
     A vector of 32 holds two words in the low and high halves of its 32-bit lanes, so that
     widening needs shifts only.

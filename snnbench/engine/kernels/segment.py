@@ -34,15 +34,14 @@ class LayerAdds:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """Arguments of the kernels for one number of samples.
+    """Arguments of ``run_steps`` for one number of samples.
 
     Attributes:
         samples: N.
         version: Version of the workspace's addresses.
         outputs: Masks that the kernels write, by index of the plan's values.
-        entered: Kernels that take something from outside, and views of their arguments; the
-            others' addresses stay.
-        neurons: See ``run_steps``, as are the others.
+        entered: Kernels that read values from outside the segment, with views of their arguments;
+            addresses of the other kernels stay the same.
     """
 
     samples: int
@@ -55,44 +54,38 @@ class _Call:
 
 
 class Segment:
-    """Runs neuron steps one after another, without coming back to Python in between.
+    """Runs neuron steps one after another, without returning to Python in between.
 
     Not to be called by two threads at once: steps share scratch memory and the masks they write.
 
     Args:
-        kernels: In order; each takes sources from outside or from those before it.
-        weights_dtype: Number format of the weights of all of them.
-        threads: That share a call.
+        kernels: Kernels in order, of one weights' format and number of threads. Each reads values
+            from outside or outputs of those before it.
         workspace: Scratch memory, shared with other segments of the model.
     """
 
-    def __init__(
-        self,
-        kernels: Sequence[NeuronKernel],
-        *,
-        weights_dtype: str,
-        threads: int,
-        workspace: Workspace,
-    ) -> None:
-        self._kernels = tuple(kernels)
-        self._threads = threads
+    def __init__(self, kernels: Sequence[NeuronKernel], workspace: Workspace) -> None:
+        self.kernels = tuple(kernels)
+        self._threads = kernels[0].threads
         self._workspace = workspace
-        self._real = np.dtype(np.float64 if weights_dtype == "float64" else np.float32)
-        self._witness = element_dtype(weights_dtype).type(0)
+        self._real = kernels[0].real
+        self._witness = element_dtype(kernels[0].weights_dtype).type(0)
         self._call: _Call | None = None
 
     def __call__(self, sources: Mapping[int, Masks | Tensor]) -> dict[int, Masks]:
-        """Spikes of all timesteps, by index of the plan's values; overwritten by the next call.
+        """Compute spikes of all timesteps, by index of the plan's values.
+
+        The next call overwrites them.
 
         Args:
-            sources: By index: masks, or dense currents [T, N, C, H, W] or [N, C, H, W] (the same
+            sources: By index, masks or dense currents [T, N, C, H, W] or [N, C, H, W] (the same
                 at every timestep).
         """
         return self._run(sources, None)
 
     def count(self, sources: Mapping[int, Masks | Tensor]) -> tuple[LayerAdds, ...]:
-        """Run the instrumented build of the kernels; what each layer added, in order."""
-        layers = [layer for kernel in self._kernels for layer in kernel.pass_layers]
+        """Count each layer's additions, in order, with the instrumented build of the kernels."""
+        layers = [layer for kernel in self.kernels for layer in kernel.pass_layers]
         counts = np.zeros((self._threads, len(layers), 2), np.int64)
         self._run(sources, counts)
         totals: dict[str, NDArray[np.int64]] = {}
@@ -106,7 +99,7 @@ class Segment:
     def _run(
         self, sources: Mapping[int, Masks | Tensor], counts: NDArray[np.int64] | None
     ) -> dict[int, Masks]:
-        samples = self._kernels[0].samples(sources)
+        samples = self.kernels[0].samples(sources)
         call = self._call
         if call is None or call.samples != samples or call.version != self._workspace.version:
             call = self._call = self._bind(samples)
@@ -128,17 +121,17 @@ class Segment:
         version = -1
         while version != self._workspace.version:  # a buffer that grew has moved
             version = self._workspace.version
-            parts = [kernel.bind(samples, self._workspace) for kernel in self._kernels]
+            parts = [kernel.bind(samples, self._workspace) for kernel in self.kernels]
         passes = np.concatenate([part.passes for part in parts])
         steps = np.concatenate([part.steps for part in parts])
         neurons = np.repeat(
-            np.array([kernel.neuron for kernel in self._kernels], self._real),
+            np.array([kernel.neuron for kernel in self.kernels], self._real),
             [len(part.steps) for part in parts],
             axis=0,
         )
-        outputs = {k.output: part.out for k, part in zip(self._kernels, parts, strict=True)}
+        outputs = {k.output: part.out for k, part in zip(self.kernels, parts, strict=True)}
         entered, first_pass, first_step = [], 0, 0
-        for kernel, part in zip(self._kernels, parts, strict=True):
+        for kernel, part in zip(self.kernels, parts, strict=True):
             last_pass, last_step = first_pass + len(part.passes), first_step + len(part.steps)
             own = steps[first_step:last_step]
             own["first_pass"], own["passes"] = first_pass, len(part.passes)

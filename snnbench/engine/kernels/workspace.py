@@ -21,11 +21,11 @@ class Workspace:
         self.version = 0
 
     def zeros(self) -> int:
-        """Address of zeros, to read where a current is absent."""
+        """Return the address of zeros, read in place of absent currents."""
         return int(self._zeros.ctypes.data)
 
     def address(self, name: str, size_bytes: int) -> int:
-        """Address of a buffer of at least this size, on a cache line.
+        """Return the address of a buffer of at least this size, on a cache line.
 
         A larger size than before moves the buffer and raises ``version``.
         """

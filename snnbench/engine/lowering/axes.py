@@ -1,4 +1,4 @@
-"""Which axes of recorded tensors are time and batch: calls become terms without either."""
+"""Time and batch axes of recorded tensors: calls become terms without either."""
 
 from __future__ import annotations
 
@@ -8,13 +8,7 @@ from typing import Literal, NoReturn, cast
 from torch import nn
 
 from snnbench.core.errors import StructureError
-from snnbench.engine.lowering.terms import (
-    MAX_POOLS,
-    SYNAPSES,
-    Role,
-    Term,
-    why_dense,
-)
+from snnbench.engine.lowering.terms import MAX_POOLS, SYNAPSES, Role, Term, why_dense
 from snnbench.engine.lowering.trace import Call
 from snnbench.engine.neurons import without_kernels
 from snnbench.nn.neuron import Neuron
@@ -31,11 +25,11 @@ _FLATTENS = (nn.Flatten, nn.Unflatten)
 
 
 def read_terms(calls: list[Call], output: int) -> tuple[list[Term], int, int]:
-    """Read recorded calls.
+    """Turn recorded calls into terms.
 
     Args:
-        calls: What ``record`` returned.
-        output: Call that made the output.
+        calls: Calls that ``record`` returned.
+        output: Index of the call that made the output.
 
     Returns:
         Terms in order (term 0 is the input), the term of the output, and T.
@@ -69,7 +63,13 @@ class _Reader:
             )
             raise StructureError(msg)
         self.timesteps = shape[0] if timesteps is None else timesteps
-        self._samples = shape[0] if static else shape[1]
+        samples = shape[0] if static else shape[1]
+        self._leading: dict[Layout, tuple[int, ...]] = {
+            "samples": (samples,),
+            "one time": (1, samples),
+            "time": (self.timesteps, samples),
+            "merged": (self.timesteps * samples,),
+        }
         first = Term(
             name="input",
             role="input",
@@ -82,7 +82,7 @@ class _Reader:
         self.layouts: dict[int, Layout] = {0: "samples" if static else "time"}
 
     def read(self, index: int) -> None:
-        """Find out what one call means, given those before it."""
+        """Read one call, given those before it."""
         call = self._calls[index]
         if self._is_alias(index, call) or self._is_time_mean(index, call):
             return
@@ -93,7 +93,7 @@ class _Reader:
         self._read_layer(index, call)
 
     def _is_alias(self, index: int, call: Call) -> bool:
-        """Whether a call only moves axes of time and batch, or copies; or reshapes samples."""
+        """Read a call that copies, reshapes samples, or moves axes of time and batch only."""
         reshapes = call.operation in _RESHAPES or type(call.module) in _FLATTENS
         if not reshapes and call.operation not in _LIFTS | _COPIES:
             return False
@@ -108,18 +108,11 @@ class _Reader:
         return False
 
     def _layout_of(self, shape: tuple[int, ...], term: Term, before: Layout) -> Layout | None:
-        """Layout of an unchanged term, if the shape is one of its layouts."""
-        T, N = self.timesteps, self._samples
+        """Find the layout of an unchanged term that has this shape."""
         order: tuple[Layout, ...] = ("merged", "time") if before != "time" else ("time", "merged")
         if term.static and before in ("samples", "one time"):
             order = ("samples", "time", "one time") if before == "samples" else ("time", "one time")
-        shapes: dict[Layout, tuple[int, ...]] = {
-            "samples": (N, *term.shape),
-            "one time": (1, N, *term.shape),
-            "time": (T, N, *term.shape),
-            "merged": (T * N, *term.shape),
-        }
-        return next((layout for layout in order if shapes[layout] == shape), None)
+        return next((way for way in order if (*self._leading[way], *term.shape) == shape), None)
 
     def _is_reshape(self, index: int, call: Call) -> bool:
         source = call.inputs[0]
@@ -140,14 +133,8 @@ class _Reader:
         return True
 
     def _rest(self, shape: tuple[int, ...], layout: Layout) -> tuple[int, ...] | None:
-        """Shape without time and batch, if these are where the layout has them."""
-        leads: dict[Layout, tuple[int, ...]] = {
-            "samples": (self._samples,),
-            "one time": (1, self._samples),
-            "time": (self.timesteps, self._samples),
-            "merged": (self.timesteps * self._samples,),
-        }
-        lead = leads[layout]
+        """Remove time and batch from a shape, if they are in the layout's places."""
+        lead = self._leading[layout]
         return shape[len(lead) :] if shape[: len(lead)] == lead else None
 
     def _is_time_mean(self, index: int, call: Call) -> bool:
@@ -171,7 +158,7 @@ class _Reader:
         return True
 
     def _is_add(self, index: int, call: Call) -> bool:
-        """Whether a call adds two terms of one shape."""
+        """Read a call that adds two terms of one shape."""
         if len(call.inputs) != 2 or len(call.args) != 2 or call.kwargs:
             return False
         inputs = tuple(self.term_of[i] for i in call.inputs)
@@ -266,7 +253,7 @@ class _Reader:
 
 
 def _lifted_to(calls: list[Call]) -> int | None:
-    """T of a static input: what its forward expands it to, ``None`` if it does not."""
+    """Find T of a static input, to which the network's forward expands it, if it does."""
     for call in calls[1:]:
         if call.operation not in _LIFTS or call.module is not None:
             continue

@@ -14,23 +14,19 @@ class Add(nn.Module):
     """Sum of tensors, static ones broadcast over time."""
 
     def forward(self, *tensors: Tensor) -> Tensor:
-        """Add all of [B, ...]."""
+        """Add tensors [B, ...]."""
         return sum(tensors[1:], tensors[0])
 
 
 class Reshape(nn.Module):
-    """Another shape for each sample.
-
-    Args:
-        shape: Without batch.
-    """
+    """Gives each sample another shape, which excludes the batch."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
         self.shape = shape
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, ...] -> [B, *shape]."""
+        """Reshape [B, ...] to [B, *shape]."""
         return x.reshape(len(x), *self.shape)
 
 
@@ -38,9 +34,9 @@ class Function(nn.Module):
     """A function as the network's forward called it; parameters among its arguments are buffers.
 
     Args:
-        function: Takes tensors and others.
-        args: Recorded tensors replaced by ``Slot``.
-        kwargs: Likewise.
+        function: The function.
+        args: Its arguments, with ``Slot`` for recorded tensors.
+        kwargs: Its keyword arguments, likewise.
     """
 
     def __init__(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -58,7 +54,7 @@ class Function(nn.Module):
         self.args, self.kwargs = tree_map(hold, args), tree_map(hold, kwargs)
 
     def forward(self, *tensors: Tensor) -> Tensor:
-        """Call it; a function that works in place gets copies."""
+        """Call the function, on copies, since it may work in place."""
         known = [*(x.clone() for x in tensors), *self._buffers.values()]
 
         def fill(x: Any) -> Any:

@@ -1,4 +1,4 @@
-"""From a network to a plan: which spikes feed which neurons through which weights."""
+"""Lowering of a network to a plan: which spikes feed which neurons through which weights."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ def lower(model: nn.Module, example: Tensor, *, strict: bool = False) -> Plan:
     """Plan a spiking network for event-driven inference, as it is in evaluation mode.
 
     Batch norms are folded (``fold_batch_norm``). Branches in the forward are taken as for the
-    example. What event kernels cannot do becomes a dense step that says why: a layer without
-    spikes for input, without neurons behind it, or of an unknown kind.
+    example. A layer that event kernels cannot compute becomes a dense step with the reason: its
+    input is not spikes, no neurons follow, or its kind is unknown.
 
     Args:
         model: Network with neurons of ``snnbench.nn`` on all timesteps at once, [T, N, ...]; left
             as it is.
         example: Static input, [N, ...], that the forward itself expands over time, or
             [T, N, ...]. Only its shape matters.
-        strict: Raise where an unsupported layer would run densely. Layers that are dense by nature
-            (of the input, pools, readout) never raise.
+        strict: Whether to raise if an unsupported layer would run densely. Layers that are dense by
+            nature (on the input, pools, readout) never raise.
 
     Returns:
         The plan; it shares no memory with the model.
 
     Raises:
-        StructureError: There are no neurons, a module has hooks, time or batch cannot be told
-            apart, or ``strict`` refuses a layer.
+        StructureError: There are no neurons, a module has hooks, time and batch cannot be
+            distinguished from other axes, or ``strict`` refuses a layer.
         WeightsError: A parameter or buffer holds NaN or infinity.
         UsageError: The model or the example is not on the CPU.
     """
@@ -119,7 +119,7 @@ class _Lowering:
         )
 
     def _count_readers(self) -> Counter[int]:
-        """How often the terms that are needed read each term."""
+        """Count how often the terms that the output needs read each term."""
         readers: Counter[int] = Counter([self._output])
         for index in reversed(range(len(self._terms))):
             if readers[index]:
@@ -127,7 +127,7 @@ class _Lowering:
         return readers
 
     def _value(self, index: int) -> int:
-        """The value that a term makes, its steps emitted."""
+        """Emit the steps of a term, if not yet done, and return the index of its value."""
         if index not in self._value_of:
             term = self._terms[index]
             currents, bias = self._currents_into(term) if term.role == "neuron" else ((), None)
@@ -147,7 +147,7 @@ class _Lowering:
         return self._value_of[index]
 
     def _unique(self, name: str) -> str:
-        """A name for neurons; those of a module that is called again get a number."""
+        """Make a name for neurons, numbered if their module was called before."""
         self._names[name] += 1
         return name if self._names[name] == 1 else f"{name}#{self._names[name]}"
 
@@ -180,19 +180,19 @@ class _Lowering:
         )
 
     def _why_dense(self, index: int) -> tuple[str, bool]:
-        """Reason, and whether it is a limit of the engine."""
+        """Say why a term is dense, and whether that is a limit of the engine."""
         term = self._terms[index]
         if term.role in ("synapse", "scale"):
             if not self._terms[term.inputs[0]].spikes:
-                return "its input is no spikes", False
+                return "its input is not spikes", False
             limit = event_limit(term, self._terms[term.inputs[0]])
             if limit is not None:
                 return limit, True
         if term.role in ("synapse", "scale", "add"):
             if self._readers[index] > 1:
                 return "several layers read its currents", False
-            behind = "its neurons run densely" if self._feeds_dense_neurons(index) else None
-            return behind or "no neurons follow", False
+            dense = self._feeds_dense_neurons(index)
+            return "its neurons run densely" if dense else "no neurons follow", False
         return term.reason or "dense by nature", term.unsupported
 
     def _feeds_dense_neurons(self, index: int) -> bool:
@@ -205,7 +205,7 @@ class _Lowering:
         )
 
     def _currents_into(self, neuron: Term) -> tuple[tuple[Current, ...], Tensor]:
-        """What flows into neurons: currents, and the sum of biases, [C]."""
+        """Collect the currents into neurons, and the sum of biases, [C]."""
         bias = torch.zeros(neuron.shape[0], dtype=torch.float64)
         currents: list[Current] = []
         waiting = list(neuron.inputs)
@@ -259,7 +259,7 @@ class _Lowering:
 
 
 def _plain(weight: Tensor) -> Tensor:
-    """Float32 or float64, without history."""
+    """Detach weights, as float32 or float64."""
     weight = weight.detach()
     return weight if weight.dtype in (torch.float32, torch.float64) else weight.float()
 

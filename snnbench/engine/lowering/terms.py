@@ -1,4 +1,4 @@
-"""What a network computes, term by term: neurons, currents, and what no event kernel can do."""
+"""Terms of a network: neurons, currents, and layers that no event kernel can compute."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ MAX_POOLS = (nn.MaxPool2d, nn.AdaptiveMaxPool2d)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Term:
-    """One quantity that the network computes, apart from how its axes are merged.
+    """One quantity that the network computes, whatever layout time and batch have.
 
     Attributes:
         name: Name of the layer, or of the module around the operation.
-        role: What makes it.
+        role: Kind of the operation that makes it.
         inputs: Indices of other terms.
-        shape: Without time and batch.
-        static: The same at every timestep.
-        spikes: Zeros and ones.
+        shape: Shape without time and batch.
+        static: Whether it is the same at every timestep.
+        spikes: Whether it holds zeros and ones only.
         module: The layer, if one makes it.
-        call: As recorded.
-        reason: Why it is dense, where its role does not say so.
-        unsupported: Dense by a limit of the engine, not by nature.
-        keeps_time: Made from [T, N, ...] as a whole.
+        call: The recorded call.
+        reason: Why it is dense, unless its role says so.
+        unsupported: Whether it is dense by a limit of the engine, not by nature.
+        keeps_time: Whether it is made from [T, N, ...] as a whole.
     """
 
     name: str
@@ -56,11 +56,11 @@ class Term:
 
 
 def event_limit(layer: Term, source: Term) -> str | None:
-    """Why event kernels cannot run a synapse layer, or a scaling, on spikes; ``None`` if they can.
+    """Say why event kernels cannot run a layer on spikes; ``None`` if they can.
 
     Args:
         layer: A layer of role ``synapse`` or ``scale``.
-        source: Spikes that go into it.
+        source: The spikes that it reads.
     """
     module = layer.module
     if type(module) in (ChannelAffine, nn.Linear):
@@ -79,11 +79,11 @@ def event_limit(layer: Term, source: Term) -> str | None:
 
 
 def why_dense(call: Call, *, whole: bool) -> tuple[str, bool]:
-    """Why a layer has no event kernel, and whether that is a limit of the engine.
+    """Say why a layer has no event kernel, and whether that is a limit of the engine.
 
     Args:
-        call: As recorded.
-        whole: It works on [T, N, ...].
+        call: The recorded call.
+        whole: Whether it works on [T, N, ...].
     """
     if call.reason is not None:
         return f"its forward {call.reason}", True
@@ -91,9 +91,9 @@ def why_dense(call: Call, *, whole: bool) -> tuple[str, bool]:
         return f"no event kernel for '{call.operation}'", True
     kind = type(call.module).__name__
     if isinstance(call.module, AVERAGE_POOLS):
-        return "averages are no spikes", False
+        return "averages are not spikes", False
     if isinstance(call.module, MAX_POOLS):
-        return "pools dense, puts out spikes if it gets them", False
+        return "pools densely; its output is spikes if its input is", False
     if whole:
         return f"{kind} works on [T, N, ...] as a whole", True
     return f"no event kernel for {kind}", True

@@ -1,7 +1,7 @@
-"""What a network's forward does, recorded while it runs once: layers, and operations between them.
+"""Recording of one run of a network's forward: layers, and operations between them.
 
 Python runs the forward as it is written, so loops, checks and shapes are the user's own. Layers
-whose output shape is known do not compute, they hand on zeros: recording costs no inference.
+whose output shape is known return zeros instead of computing, so recording costs no inference.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ class Call:
 
     Attributes:
         name: Name of the module, or of the module that called the function.
-        inputs: Recorded tensors that went in: indices of earlier calls; call 0 is the input.
+        inputs: Indices of the earlier calls whose outputs it reads; call 0 is the input.
         shape: Shape of the output.
         module: The layer; ``None`` for a function.
         function: The function; ``None`` for a layer.
-        args: Arguments of the function, tensors replaced by ``Slot``.
-        kwargs: Likewise.
+        args: Arguments of the function, with ``Slot`` for tensors.
+        kwargs: Keyword arguments of the function, likewise.
         reason: Why a composite module was taken as one layer.
     """
 
@@ -64,12 +64,12 @@ class Call:
 
     @property
     def operation(self) -> str:
-        """Name of the function without its dots."""
+        """Name of the function without its underscores."""
         return getattr(self.function, "__name__", "").strip("_")
 
 
 class _UntraceableError(Exception):
-    """A module does what cannot be recorded."""
+    """A module does something that cannot be recorded."""
 
     def __init__(self, module: str, reason: str) -> None:
         super().__init__(reason)
@@ -85,15 +85,15 @@ def record(model: nn.Module, example: Tensor) -> tuple[list[Call], int]:
     is taken as one layer.
 
     Args:
-        model: In evaluation mode, without hooks. Its layers must not be shared with other threads
+        model: Network in evaluation mode, without hooks. No other thread may use its layers
             meanwhile.
-        example: Input.
+        example: Input of the network.
 
     Returns:
         The calls in order, and the index of the one that made the output.
 
     Raises:
-        StructureError: The network's own forward does what cannot be recorded.
+        StructureError: The network's own forward does something that cannot be recorded.
     """
     opaque: dict[str, str] = {}
     while True:
@@ -196,7 +196,7 @@ class _Recorder(TorchFunctionMode):
 
     @contextmanager
     def _wrapped(self) -> Iterator[None]:
-        """Let the model's modules report to this recorder."""
+        """Make the model's modules report to this recorder."""
         own = {}
         modules = dict(self._model.named_modules())
         try:
@@ -237,7 +237,7 @@ class _Recorder(TorchFunctionMode):
         if self._in_layer:
             return forward(*args, **kwargs)
         if kwargs or not all(isinstance(x, Tensor) and x in self._known for x in args):
-            self._refuse(f"calls '{name}' with other things than tensors made from its input")
+            self._refuse(f"calls '{name}' with arguments other than tensors made from its input")
         if type(module) in _NOTHING:
             return args[0]
         self._in_layer = True
@@ -258,13 +258,13 @@ class _Recorder(TorchFunctionMode):
 
 
 def _zeros_for(module: nn.Module, x: Tensor, *_others: Tensor) -> Tensor | None:
-    """Zeros of the shape that a layer would return, where that is simple to say."""
+    """Make zeros of the shape that a layer would return, if that is simple to tell."""
     if type(module) is ChannelAffine or (isinstance(module, Neuron) and module.spec is not None):
         return torch.zeros_like(x)
     if type(module) is nn.Linear and x.shape[-1] == module.in_features:
         return x.new_zeros((*x.shape[:-1], module.out_features))
     if type(module) is not nn.Conv2d or x.ndim != 4 or x.shape[1] != module.in_channels:
-        return None  # the layer complains itself of what does not fit
+        return None  # the layer itself raises if the input does not fit
     if isinstance(module.padding, str):
         return None
     size = (

@@ -89,7 +89,7 @@ def test_a_forward_of_the_users_own() -> None:
     # the flattened image is the window of a convolution
     assert fourth.currents[0].weight.shape == (33, 12, 3, 3)
     reasons = _reasons(plan)
-    assert reasons["encode"] == "its input is no spikes"
+    assert reasons["encode"] == "its input is not spikes"
     assert reasons["readout"] == "no neurons follow"
     assert plan.values[third.currents[0].source].kind == "spikes"
 

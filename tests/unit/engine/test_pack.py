@@ -1,10 +1,12 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
 
-from snnbench.engine.kernels import pack
 from snnbench.engine.kernels.pack import PackedWeights, fixed_point_steps, pack_weights, row_format
 from snnbench.engine.kernels.vector.formats import FIXED_POINT_LIMIT
+from snnbench.engine.runtime import WeightsDtype
 
 
 def rows_of(packed: PackedWeights, weights_dtype: str, kernel_x: int) -> np.ndarray:
@@ -87,7 +89,7 @@ def test_sixteen_rows_of_fixed_point_cannot_overflow():
     assert rows[0, 0, 0, :3, 0].tolist() == [2047, -1, 0]
 
 
-@pytest.mark.parametrize("weights_dtype", pack.WEIGHTS_DTYPES)
+@pytest.mark.parametrize("weights_dtype", get_args(WeightsDtype))
 @pytest.mark.parametrize("shape", [(1, 1, 1, 1), (64, 64, 3, 3), (512, 512, 1, 1)])
 def test_data_begins_on_a_cache_line(weights_dtype: str, shape: tuple[int, ...]):
     weight = torch.ones(shape)

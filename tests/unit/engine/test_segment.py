@@ -89,8 +89,8 @@ def _dense_kernel(values: tuple[Value, ...], timesteps: int) -> NeuronKernel:
     return NeuronKernel(step, values, timesteps=timesteps, weights_dtype="float32", threads=1)
 
 
-def _segment(kernels: list[NeuronKernel], threads: int = 1) -> Segment:
-    return Segment(kernels, weights_dtype="float32", threads=threads, workspace=Workspace())
+def _segment(kernels: list[NeuronKernel]) -> Segment:
+    return Segment(kernels, Workspace())
 
 
 @every_format
@@ -139,10 +139,7 @@ def test_growing_and_shrinking_batches(threads: int):
 
     workspace = Workspace()
     kernels = [case(1).kernel("float32", threads) for _ in range(2)]
-    first, second = (
-        Segment([kernel], weights_dtype="float32", threads=threads, workspace=workspace)
-        for kernel in kernels
-    )
+    first, second = (Segment([kernel], workspace) for kernel in kernels)
     for samples in (1, 5, 2, 0, 9, 1, 9):
         for segment in (first, second, first):
             wanted = case(samples, seed=samples)
@@ -193,7 +190,7 @@ def test_a_chain_of_steps_in_one_call():
         )
         for i, currents in enumerate(wiring)
     ]
-    segment = _segment(kernels, threads=2)
+    segment = _segment(kernels)
     out = segment({0: masks.pack(x)})
     for index, expected in ((1, a), (2, b), (3, c)):
         assert torch.equal(masks.unpack(out[index], shapes[index][0], torch.float32), expected)

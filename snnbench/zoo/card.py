@@ -16,6 +16,17 @@ PositiveFloat = Annotated[float, msgspec.Meta(gt=0)]
 OptionName = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9]*$")]
 Spec = TypeVar("Spec", bound=msgspec.Struct)
 
+_FIELDS = RunConfig.__dataclass_fields__.keys() - {"shortcut"}
+_OTHERS = {
+    *("card", "self"),  # arguments of what is called with options
+    # beside options in the files of trained weights and evaluations
+    *("command", "environment", "log", "neuron", "processes", "recipe", "results", "status"),
+    # and in recipes
+    *("epochs", "loss", "lr", "momentum", "optimizer", "options", "precision", "schedule"),
+    *("test", "twin"),
+}
+"""What options cannot be called; the tests hold that nothing is missing."""
+
 
 class InputSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one sample looks like.
@@ -121,9 +132,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     published: tuple[Published, ...] = ()
 
     def __post_init__(self) -> None:
-        fields = RunConfig.__dataclass_fields__.keys() - {"shortcut"}
-        for name in self.options.keys() & fields:
-            msg = f"option {name!r} is a field of every run; give it another name"
+        for name in self.options.keys() & (_FIELDS | _OTHERS):
+            msg = f"option {name!r} is a field of every run or training; give it another name"
             raise ValueError(msg)
 
     def architecture_as(self, spec: type[Spec]) -> Spec:
@@ -179,12 +189,15 @@ def read_table(path: Path) -> dict[str, Any]:
     """What a card's file says, before anything is checked.
 
     Raises:
-        UsageError: The file is missing or not TOML.
+        UsageError: The file is missing, cannot be read, or is not TOML.
     """
     try:
         return msgspec.toml.decode(path.read_bytes(), type=dict[str, Any])
     except FileNotFoundError:
         msg = f"card {path} does not exist"
+        raise UsageError(msg) from None
+    except OSError as error:
+        msg = f"card {path} cannot be read: {error.strerror}"
         raise UsageError(msg) from None
     except (msgspec.MsgspecError, ValueError) as error:
         msg = f"card {path} is not valid: {error}"

@@ -74,14 +74,14 @@ def neurons_of(card: Card) -> Callable[[], Neuron]:
     of your own; the other entries of the table are its constants.
 
     Raises:
-        UsageError: There is no such class, or it does not take these constants.
+        UsageError: There is no such class, it does not take these constants, or has no threshold.
     """
     constants = dict(card.neuron)
     name = constants.pop("class", LIF.__name__)
     module, separator, own = str(name).partition(":")
     try:
         kind = getattr(import_module(module) if separator else neurons, own or module, None)
-    except ImportError as error:
+    except (ImportError, SyntaxError, TypeError, ValueError) as error:  # names such as ":X", ".x:X"
         msg = f"card {card.name}: neuron class {name} cannot be loaded: {error}"
         raise UsageError(msg) from error
     if not (isinstance(kind, type) and issubclass(kind, Neuron)):
@@ -89,10 +89,13 @@ def neurons_of(card: Card) -> Callable[[], Neuron]:
         raise UsageError(msg)
     make = partial(kind, **constants)
     try:
-        make()
-    except TypeError as error:
+        made = make()
+    except (TypeError, ValueError) as error:
         msg = f"card {card.name}: {name} does not take the constants of the card: {error}"
         raise UsageError(msg) from error
+    if not hasattr(made, "threshold"):
+        msg = f"card {card.name}: neurons of class {name} have no threshold; set it in the class"
+        raise UsageError(msg)
     return make
 
 

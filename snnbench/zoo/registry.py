@@ -17,6 +17,7 @@ from functools import cached_property
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,12 +92,12 @@ class Benchmark:
     def _source(self, role: str, name: str) -> Path:
         try:
             spec = find_spec(name.partition(":")[0])
-        except ModuleNotFoundError:  # a parent package is missing
+        except (ImportError, ValueError):  # a parent package is missing, or it is no name
             spec = None
-        if spec is None or spec.origin is None:
-            msg = f"{self.path.stem}: {role} {name} does not exist"
+        if spec is None or not str(spec.origin).endswith(".py"):
+            msg = f"{self.path.stem}: {role} {name} does not exist as a file of Python"
             raise UsageError(msg)
-        return Path(spec.origin)
+        return Path(str(spec.origin))
 
     def build(
         self, *, timesteps: int | None = None, width: float = 1.0, **options: str
@@ -121,11 +122,16 @@ class Benchmark:
         module, _, function = self.builder.partition(":")
         try:
             build = getattr(import_module(module), function)
-        except (ImportError, AttributeError) as error:
+        except (ImportError, AttributeError, SyntaxError, TypeError, ValueError) as error:
             msg = f"{self.card.name}: builder {self.builder} cannot be loaded: {error}"
             raise UsageError(msg) from error
         filled = self.card.fill_options(options)
-        network: nn.Module = build(self.card, timesteps=timesteps, width=width, **filled)
+        try:
+            call = signature(build).bind(self.card, timesteps=timesteps, width=width, **filled)
+        except TypeError as error:
+            msg = f"{self.card.name}: builder {self.builder} does not take the card: {error}"
+            raise UsageError(msg) from error
+        network: nn.Module = build(*call.args, **call.kwargs)
         return network
 
 

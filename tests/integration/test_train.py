@@ -8,14 +8,17 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
 from support.command_line import Invoke, invoker
 
 from snnbench.train import checkpoint
 from snnbench.zoo import registry, weight_files
+from snnbench.zoo.card import Card, read_table
 
 SMALL = (
     *("train", "resnet19", "--width", "0.0625", "-T", "1", "--epochs", "2", "--threads", "1"),
@@ -52,6 +55,15 @@ def sha256(folder: Path) -> str:
     return weight_files.state_sha256(weight_files.load_state(folder / "weights.safetensors"))
 
 
+def check_options_keep_off(names: Collection[str]) -> None:
+    """Prove that no option of a card can take the place of what a file says."""
+    table = read_table(registry.get("resnet19").path)
+    for name in names:
+        option = {name: {"choices": ["a"], "help": ""}}
+        with pytest.raises(msgspec.ValidationError, match=r"another name|matching regex"):
+            msgspec.convert({**table, "options": option}, Card)
+
+
 def test_a_training_leaves_weights_with_evidence(trained: Path) -> None:
     told = weight_files.load_metadata(trained / "weights.safetensors")
     facts = json.loads((trained / "training.json").read_text())
@@ -69,6 +81,7 @@ def test_a_training_leaves_weights_with_evidence(trained: Path) -> None:
     assert 0 < facts["test_firing_rate"] < 1
     assert (facts["samples"], facts["data_samples"]) == (128, 1497)
     assert len(facts["data_sha256"]) == 64
+    check_options_keep_off(facts.keys() - {"shortcut"})
     assert [record["epoch"] for record in facts["log"]] == [1, 2]
     assert len((trained / "log.jsonl").read_text().splitlines()) == 2
     network = registry.get("resnet19").build(timesteps=1, width=0.0625)
@@ -104,6 +117,7 @@ def test_an_evaluation_agrees_with_the_training(
     assert one["firing_rate"] == pytest.approx(facts["test_firing_rate"], abs=1e-4)
     assert one["top5"] is None  # ten classes
     assert found["width"] == 0.0625
+    check_options_keep_off(found.keys() - {"shortcut"})
     assert f"{facts['test_accuracy']:.2%}" in out
 
 

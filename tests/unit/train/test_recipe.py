@@ -11,6 +11,7 @@ import pytest
 
 from snnbench.core.errors import OutputError, UsageError
 from snnbench.train.recipe import (
+    Recipe,
     as_dict,
     as_toml,
     differences,
@@ -20,9 +21,17 @@ from snnbench.train.recipe import (
     write,
 )
 from snnbench.zoo import registry
-from snnbench.zoo.card import TrainingSpec
+from snnbench.zoo.card import Card, TrainingSpec, read_table
 
 CARD = registry.get("resnet19").card
+
+
+@pytest.mark.parametrize("name", Recipe.__struct_fields__)
+def test_no_option_of_a_card_is_called_as_a_field(name: str) -> None:
+    table = read_table(registry.get("resnet19").path)
+    option = {name: {"choices": ["a"], "help": ""}}
+    with pytest.raises(msgspec.ValidationError, match=r"another name|matching regex"):
+        msgspec.convert({**table, "options": option}, Card)
 
 
 def test_data_brings_the_paper_s_recipe() -> None:

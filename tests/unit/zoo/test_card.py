@@ -88,6 +88,7 @@ def test_every_option_has_a_value(tmp_path: Path) -> None:
         ('["none", "neuron"]', "[]", r"length >= 1 - at `\$\.options\[\.\.\.\]\.choices`"),
         ("options.norm", 'options."No-rm"', "regex"),
         ("options.norm", "options.width", "option 'width' is a field of every run"),
+        ("options.norm", "options.card", "option 'card' is a field of every run"),
     ],
 )
 def test_options_that_cannot_be_are_refused(
@@ -95,3 +96,8 @@ def test_options_that_cannot_be_are_refused(
 ) -> None:
     with pytest.raises(UsageError, match=rf"votes\.toml is not valid: .*{message}"):
         card(tmp_path, old, new)
+
+
+def test_a_folder_is_no_card(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"card .* cannot be read: Is a directory"):
+        load_card(tmp_path)

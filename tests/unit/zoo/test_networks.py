@@ -20,6 +20,16 @@ class Lazy(LIF):
         super().__init__(threshold=2 * threshold)
 
 
+class Choosy(LIF):
+    """A neuron that checks its constants in a way of its own."""
+
+    def __init__(self, *, tau: float | None = None) -> None:
+        if tau is None:
+            msg = "no tau"
+            raise ValueError(msg)
+        super().__init__()
+
+
 def card(**neuron: object) -> Card:
     return msgspec.structs.replace(registry.get("resnet19").card, neuron=neuron)
 
@@ -43,6 +53,10 @@ def test_a_card_names_its_neurons() -> None:
         ({"class": "torch.nn:Linear"}, "torch.nn:Linear is not a class of neurons"),
         ({"class": 3}, "3 is not a class of neurons"),
         ({"class": "nowhere:Fish"}, "neuron class nowhere:Fish cannot be loaded: No module named"),
+        ({"class": ":Fish"}, "neuron class :Fish cannot be loaded: Empty module name"),
+        ({"class": ".near:Fish"}, "neuron class .near:Fish cannot be loaded: .*relative import"),
+        ({"class": f"{__name__}:Choosy"}, "Choosy does not take the constants .*: no tau"),
+        ({"class": "Neuron"}, "neurons of class Neuron have no threshold"),
         ({"class": "IF", "decay": 0.5}, "IF does not take the constants of the card: .*'decay'"),
         ({"decay": "fast"}, "LIF does not take the constants of the card: '<=' not supported"),
         ({"decay": 2.0}, r"LIF: decay must lie in \[0, 1\], got 2.0"),

@@ -175,13 +175,38 @@ def test_versions_of_different_benchmarks_differ():
     assert len({registry.get(name).version for name in BUILT_IN}) == len(BUILT_IN)
 
 
-@pytest.mark.parametrize("builder", ["snnbench.models.nothing:build", "nowhere.at.all:build"])
+@pytest.mark.parametrize(
+    "builder", ["snnbench.models.nothing:build", "nowhere.at.all:build", ":build", ".near:build"]
+)
 def test_a_missing_builder_is_named(builder: str):
     benchmark = Benchmark(path=CARD, builder=builder)
     with pytest.raises(UsageError, match=f"resnet19: builder {builder} does not exist"):
         _ = benchmark.version
     with pytest.raises(UsageError, match=f"resnet19: builder {builder} cannot be loaded"):
         benchmark.build()
+
+
+def test_a_builder_without_source_has_no_version():
+    with pytest.raises(UsageError, match="builder sys:exit does not exist as a file of Python"):
+        _ = Benchmark(path=CARD, builder="sys:exit").version
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def build(card, *, timesteps, width): ...", "take the card: .*argument 'shortcut'"),
+        ("def build(:", "cannot be loaded: invalid syntax"),
+    ],
+)
+def test_a_builder_that_cannot_be_called_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str
+):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "wrong_builder", raising=False)
+    (tmp_path / "wrong_builder.py").write_text(text)
+    invalidate_caches()
+    with pytest.raises(UsageError, match=f"resnet19: builder wrong_builder:build .*{message}"):
+        Benchmark(path=CARD, builder="wrong_builder:build").build()
 
 
 @pytest.mark.parametrize(

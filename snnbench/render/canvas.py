@@ -1,4 +1,4 @@
-"""What all figures share: the style sheet, colours, axes for many layers, files without dates."""
+"""Parts that all figures share: style sheet, colours, axes for many layers, files without dates."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Plot:
     Attributes:
         name: Stem of its files.
         title: Heading.
-        alt: What it shows, for those who cannot see it.
+        alt: Description for readers who cannot see it.
         svg: File content.
         png: File content.
     """
@@ -57,7 +57,7 @@ class Plot:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Snnbench's style sheet on matplotlib's defaults, whatever the user's own settings are."""
+    """Use snnbench's style sheet on matplotlib's defaults, whatever the user's settings are."""
     with (
         resources.as_file(resources.files("snnbench.reports") / "snnbench.mplstyle") as sheet,
         matplotlib.style.context(["default", str(sheet)]),
@@ -69,7 +69,7 @@ def style() -> Iterator[None]:
 
 
 def plot(figure: Figure, result: RunResult, *, name: str, title: str, alt: str) -> Plot:
-    """Finish a figure of a run, with a note that says what was measured."""
+    """Finish a figure of a run, with a note on what was measured."""
     width = int(figure.get_figwidth() * _CHARACTERS_PER_INCH)
     note = textwrap.fill(f"{text.weights_note(result)}: {text.subject(result)}", width)
     files = finish(figure, title, note)
@@ -77,11 +77,7 @@ def plot(figure: Figure, result: RunResult, *, name: str, title: str, alt: str) 
 
 
 def finish(figure: Figure, title: str, note: str, *, note_size: float = 7) -> dict[str, bytes]:
-    """Add a heading and a note, and draw the files; equal figures give equal bytes.
-
-    Returns:
-        Their content as ``svg`` and ``png``.
-    """
+    """Add heading and note, and draw ``svg`` and ``png``; equal figures give equal bytes."""
     figure.suptitle(title, x=0.01, ha="left", fontsize=9.5, fontweight="bold")
     figure.supxlabel(note, x=0.01, ha="left", fontsize=note_size, color=MUTED)
     # Laid out once, not once per file.
@@ -99,7 +95,7 @@ def _draw(figure: Figure, kind: str) -> bytes:
 
 
 def label_layers(axis: Axis, names: Sequence[str], inches: float, rotation: float = 0) -> None:
-    """Tick labels for layers, thinned where ``inches`` cannot hold all of them."""
+    """Label ticks with layers, leaving out some where ``inches`` cannot hold all of them."""
     room = max(1, int(inches / 0.115))
     step = math.ceil(len(names) / room)
     ticks = range(0, len(names), step)
@@ -110,13 +106,13 @@ def label_layers(axis: Axis, names: Sequence[str], inches: float, rotation: floa
 
 
 def depth_colors() -> Colormap:
-    """Light to dark by depth, without viridis' faintest yellow."""
+    """Return colours from light to dark, without viridis' faintest yellow."""
     shades = matplotlib.colormaps["viridis_r"]
     return ListedColormap([shades(0.1 + 0.85 * step / 255) for step in range(256)])
 
 
 def log_axis(axes: Axes, values: Iterable[float]) -> None:
-    """A logarithmic x axis over the decades that hold ``values``, labelled with powers of ten."""
+    """Make the x axis logarithmic over the decades of ``values``, labelled with powers of ten."""
     exponents = [math.log10(value) for value in values]
     low, high = math.floor(min(exponents)), math.ceil(max(exponents))
     axes.set_xscale("log")
@@ -127,5 +123,5 @@ def log_axis(axes: Axes, values: Iterable[float]) -> None:
 
 
 def power_of_ten(value: float) -> str:
-    """``10⁶``; mathematical text is off because a layer name may hold a dollar sign."""
+    """Write e.g. ``10⁶``; mathtext is off because a layer name may hold a dollar sign."""
     return f"10{str(round(math.log10(value))).translate(_SUPERSCRIPTS)}"

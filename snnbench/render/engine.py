@@ -1,4 +1,4 @@
-"""The event engine's part of a report: table by step, and speedup against firing rate."""
+"""The event engine in a report: its steps as a table, and speedup against firing rate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TICKS = (1, 2, 5)
 
 
 def engine_table(result: RunResult, engine: EngineRun) -> Table:
-    """Every step of the engine: what ran it, what it executed, how long it took."""
+    """Make the table of steps: what ran each, what it executed, how long it took."""
     data = engine_dataframe(engine)
     return Table(
         name="engine",
@@ -79,12 +79,12 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _rate(value: float | None) -> str:
-    """A firing rate, which is at most 1."""
+    """Write a firing rate, which is at most 1."""
     return "> 1" if value is not None and value > 1 else text.significant(value)
 
 
 def speedup_figure(result: RunResult) -> Plot | None:
-    """Speedup of each step over its own dense time, at the firing rate of its input."""
+    """Draw the speedup of each step over its own dense time, by the firing rate of its input."""
     if result.engine is None:
         return None
     rows = [
@@ -101,21 +101,15 @@ def speedup_figure(result: RunResult) -> Plot | None:
         ("run densely", canvas.MUTED, [r for r in rows if r["reason"] is not None]),
     ):
         if chosen:
-            rates = [row["firing_rate"] for row in chosen]
+            at = [row["firing_rate"] for row in chosen]
             times_faster = [row["dense_over_step"] for row in chosen]
-            axes.plot(rates, times_faster, "o", color=color, alpha=0.8, label=label)
-    highest = max(1.25 * max(row["firing_rate"] for row in rows), 0.05)
+            axes.plot(at, times_faster, "o", color=color, alpha=0.8, label=label)
+    rates, speedups = zip(*((r["firing_rate"], r["dense_over_step"]) for r in rows), strict=True)
+    highest = max(1.25 * max(rates), 0.05)
     grid = [highest * (step + 1) / 100 for step in range(100)]
-    axes.plot(
-        grid,
-        [1 / rate for rate in grid],
-        "--",
-        color=canvas.MUTED,
-        linewidth=0.9,
-        label="1 / firing rate",
-    )
+    inverse = [1 / rate for rate in grid]
+    axes.plot(grid, inverse, "--", color=canvas.MUTED, linewidth=0.9, label="1 / firing rate")
     axes.axhline(1, color="black", linewidth=1, label="break-even")
-    speedups = [row["dense_over_step"] for row in rows]
     axes.set_yscale("log")
     axes.set_ylim(min(0.8, min(speedups) / 1.2), max(2.0, 1.6 * max(speedups)))
     axes.yaxis.set_major_locator(LogLocator(subs=_TICKS))
@@ -133,8 +127,7 @@ def speedup_figure(result: RunResult) -> Plot | None:
         name="speedup_by_firing_rate",
         title="Speedup of the engine's steps against firing rate",
         alt=f"Scatter plot of {len(rows)} steps at input rates from "
-        f"{text.significant(min(row['firing_rate'] for row in rows))} to "
-        f"{text.significant(max(row['firing_rate'] for row in rows))}: speedups from "
+        f"{text.significant(min(rates))} to {text.significant(max(rates))}: speedups from "
         f"{text.factor(min(speedups))} to {text.factor(max(speedups))}; {slower} slower than "
         "dense.",
     )

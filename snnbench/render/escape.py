@@ -10,16 +10,16 @@ _ZERO_WIDTH_SPACE = "\u200b"
 
 
 def printable(text: str) -> str:
-    r"""``text`` on one line, control, format and unassigned characters as visible escapes.
+    r"""Put ``text`` on one line, with control and unassigned characters as visible escapes.
 
     >>> printable("conv\x1b[31m\n1")
     'conv\\x1b[31m\\x0a1'
     """
-    return "".join(one if one.isprintable() else _escape(one) for one in text)
+    return "".join(char if char.isprintable() else _escape(char) for char in text)
 
 
 def markdown(text: str) -> str:
-    r"""``text`` as inline GitHub Markdown: no markup, no HTML, no link and nobody mentioned.
+    r"""Make ``text`` plain in GitHub Markdown: no markup, no HTML, no link, nobody mentioned.
 
     >>> markdown("lif_1|<b>")
     'lif\\_1\\|&lt;b&gt;'
@@ -32,7 +32,7 @@ def markdown(text: str) -> str:
 
 
 def cell(text: str) -> str:
-    """``text`` as a cell of a csv file that no spreadsheet takes for a formula.
+    """Make ``text`` a cell of a csv file that no spreadsheet takes for a formula.
 
     >>> cell("=1+1"), cell("conv1"), cell("-")
     ("'=1+1", 'conv1', '-')

@@ -9,9 +9,9 @@ from snnbench.render.escape import cell, markdown
 from snnbench.render.table import Table
 
 LONG_TABLE_ROWS = 40
-"""From here on a LaTeX table breaks over pages."""
+"""Rows from which a LaTeX table breaks over pages."""
 WRAP_CHARACTERS = 60
-"""A LaTeX column with longer text is broken into lines."""
+"""Length of text from which a LaTeX column is broken into lines."""
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -38,7 +38,7 @@ _EXPONENT = re.compile(r"^(-?[\d.]+)e(-?\d+)$")
 
 
 def to_csv(table: Table) -> str:
-    """The DataFrame, all digits, missing values empty."""
+    """Write the DataFrame with all digits; missing values are empty."""
     safe = table.data.copy()
     for name, column in table.data.items():
         if column.dtype.kind == "O":  # strings; numbers stay as they are, with all digits
@@ -47,7 +47,7 @@ def to_csv(table: Table) -> str:
 
 
 def to_markdown(table: Table) -> str:
-    """A heading, the caption and a pipe table."""
+    """Write a heading, the caption and a pipe table."""
     headers = [_markdown(column.header) for column in table.columns]
     marks = ["---:" if column.numeric else "---" for column in table.columns]
     lines = [headers, marks, *([_markdown(cell) for cell in row] for row in table.rows)]
@@ -56,7 +56,7 @@ def to_markdown(table: Table) -> str:
 
 
 def to_latex(table: Table) -> str:
-    """A booktabs table with caption and label, ready to paste or to input."""
+    """Write a booktabs table with caption and label, ready to paste or to input."""
     spec = "".join(_column_type(table, index) for index in range(len(table.columns)))
     header = f"{' & '.join(latex_escape(column.header) for column in table.columns)} \\\\"
     caption = f"\\caption{{{latex_escape(table.caption)}}}"
@@ -89,7 +89,7 @@ def to_latex(table: Table) -> str:
 
 
 def latex_escape(cell: str) -> str:
-    r"""``cell`` as LaTeX text; a number such as ``1.8e9`` becomes a power of ten.
+    r"""Write ``cell`` as LaTeX text; a number such as ``1.8e9`` becomes a power of ten.
 
     >>> print(latex_escape("50 %_a"), latex_escape("1.8e9"))
     50 \%\_a $1.8 \times 10^{9}$

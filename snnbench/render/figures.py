@@ -37,23 +37,19 @@ _NETWORK_COLORS = {
 
 
 def figures(result: RunResult) -> tuple[Plot, ...]:
-    """Every figure ``result`` has data for, drawn; equal results give equal bytes."""
+    """Draw every figure that ``result`` has data for; equal results give equal bytes."""
+    kinds = (
+        *(spikes_figure, operations_figure, energy_figure),
+        *(timestep_figure, latency_figure, speedup_figure),
+    )
     with canvas.style():
-        made = (
-            spikes_figure(result),
-            operations_figure(result),
-            energy_figure(result),
-            timestep_figure(result),
-            latency_figure(result),
-            speedup_figure(result),
-        )
-    return tuple(plot for plot in made if plot is not None)
+        return tuple(filter(None, (draw(result) for draw in kinds)))
 
 
 def spikes_figure(result: RunResult) -> Plot | None:
-    """Figure 6 of ZH21: spikes per neuron over all timesteps, a bar per spiking layer.
+    """Draw figure 6 of ZH21: spikes per neuron over all timesteps, a bar per spiking layer.
 
-    Where T is unknown the bars are firing rates instead.
+    If T is unknown the bars are firing rates.
     """
     steps = result.snn.timesteps
     layers = [layer for layer in result.snn.neurons if layer.firing_rate is not None]
@@ -83,7 +79,7 @@ def spikes_figure(result: RunResult) -> Plot | None:
 
 
 def operations_figure(result: RunResult) -> Plot | None:
-    """Effective accumulates and MACs of every SNN layer beside the twin's dense MACs.
+    """Draw effective accumulates and MACs of every SNN layer beside the twin's dense MACs.
 
     A layer that no spike reaches has no place on the logarithmic axis; a 0 stands at its edge.
     """
@@ -155,7 +151,7 @@ def _operation_dots(axes: Axes, layers: list[LayerRecord], values: list[float]) 
 
 
 def energy_figure(result: RunResult) -> Plot:
-    """A panel per cost table, each on an axis of its own that starts at 0."""
+    """Draw a panel per cost table, each on an axis of its own that starts at 0."""
     rows = records(energy_dataframe(result))
     tables = [model.title for model in models()]
     lines = math.ceil(len(tables) / 2)
@@ -210,7 +206,7 @@ def _energy_panel(axes: Axes, title: str, rows: list[dict[str, object]]) -> None
 
 
 def timestep_figure(result: RunResult) -> Plot | None:
-    """Firing rate over the timesteps: a line per spiking layer, coloured by depth, and the mean."""
+    """Draw firing rates over the timesteps: a line per spiking layer, and the mean."""
     data = timestep_dataframe(result)
     if data.empty or not data["spikes"].notna().any():
         return None
@@ -253,7 +249,7 @@ def timestep_figure(result: RunResult) -> Plot | None:
 
 
 def latency_figure(result: RunResult) -> Plot | None:
-    """Every raw time and the median, a line per network and batch size."""
+    """Draw every raw time and the median, a line per network and batch size."""
     if not result.timings:
         return None
     times: dict[str, list[float]] = {}

@@ -19,11 +19,11 @@ from snnbench.results.counts import Profile
 from snnbench.results.run import EVENT_TIMING, TWIN_TIMING, Accuracy, RunResult
 
 SAME = 0.02
-"""Two values whose ratio is closer to 1 than this are called about equal."""
+"""Values whose ratio differs from 1 by less are called about equal."""
 
 
 def coverage(result: RunResult) -> str:
-    """How much of the multiply work seen was counted, as a sentence."""
+    """Say how much of the multiply work was counted."""
     if result.snn.coverage is None:
         return "Coverage is unknown: operations of unknown size are not counted."
     share = 100 * result.snn.coverage
@@ -32,7 +32,7 @@ def coverage(result: RunResult) -> str:
 
 
 def verdict(result: RunResult) -> tuple[str, ...]:
-    """The findings as sentences: operations, energy, latency, accuracy."""
+    """Put the findings in sentences: operations, energy, latency, engine, accuracy."""
     return (
         _operations_sentence(result),
         *_energy_sentences(result),
@@ -44,16 +44,19 @@ def verdict(result: RunResult) -> tuple[str, ...]:
 
 def _operations_sentence(result: RunResult) -> str:
     divisor = divisors(result)
-    snn = result.snn.effective
-    what = (
-        f"{text.short(snn.acs / divisor[SNN])} additions (accumulates) and "
-        f"{text.short(snn.macs / divisor[SNN])} multiplications (MACs)"
+    acs, macs = (
+        text.short(count / divisor[SNN])
+        for count in (result.snn.effective.acs, result.snn.effective.macs)
     )
     basis = "Per sample" if per_sample(result) else "Over the whole run"
+    snn = (
+        f"{basis} the SNN needs {_bound(result.snn)}{acs} additions (accumulates) and {macs} "
+        "multiplications (MACs)"
+    )
     if result.twin is None:
-        return f"{basis} the SNN needs {_bound(result.snn)}{what}; no ANN twin was counted."
+        return f"{snn}; no ANN twin was counted."
     twin = _bound(result.twin) + text.short(result.twin.dense.macs / divisor[TWIN])
-    return f"{basis} the SNN needs {_bound(result.snn)}{what}; its ANN twin needs {twin} MACs."
+    return f"{snn}; its ANN twin needs {twin} MACs."
 
 
 def _bound(profile: Profile) -> str:
@@ -86,7 +89,7 @@ def _energy_sentences(result: RunResult) -> list[str]:
 
 
 def _compare(twin_over_snn: float, quantity: str) -> str:
-    """E.g. ``1.67x less energy than``, from the ratio twin / SNN."""
+    """Write e.g. ``1.67x less energy than``, from the ratio twin / SNN."""
     if abs(twin_over_snn - 1) < SAME:
         return f"about the same {quantity} as"
     less = twin_over_snn > 1
@@ -101,14 +104,8 @@ def _accuracy_sentences(result: RunResult) -> list[str]:
     if result.twin_accuracy is not None:
         sentence += f", ANN twin {_accuracy(result.twin_accuracy)}"
     same_steps = (None, result.snn.timesteps)
-    published = next(
-        (
-            item
-            for item in result.published
-            if item.quantity == "top1_percent" and item.timesteps in same_steps
-        ),
-        None,
-    )
+    top1 = (item for item in result.published if item.quantity == "top1_percent")
+    published = next((item for item in top1 if item.timesteps in same_steps), None)
     if published is not None:
         steps = "" if published.timesteps is None else f", T = {published.timesteps}"
         sentence += (
@@ -120,15 +117,15 @@ def _accuracy_sentences(result: RunResult) -> list[str]:
 
 def _accuracy(accuracy: Accuracy) -> str:
     share = text.percent(accuracy.correct / accuracy.samples if accuracy.samples else None)
-    told = f"{accuracy.correct:,} of {accuracy.samples:,}"
+    counted = f"{accuracy.correct:,} of {accuracy.samples:,}"
     if accuracy.samples:
         low, high = map(text.percent, wilson(accuracy.correct, accuracy.samples))
-        told += f"; 95 % interval {low} to {high}"
-    return f"{share} ({told})"
+        counted += f"; 95 % interval {low} to {high}"
+    return f"{share} ({counted})"
 
 
 def _latency_sentences(result: RunResult) -> list[str]:
-    """The fastest way to run the SNN against the twin, for each batch size."""
+    """Compare the fastest way to run the SNN with the twin, for each batch size."""
     fastest: dict[int, dict[str, Any]] = {}
     for row in records(timing_dataframe(result)):
         if row["name"] == TWIN_TIMING or not row["over_twin"]:
@@ -145,7 +142,7 @@ def _latency_sentences(result: RunResult) -> list[str]:
 
 
 def _quartiles(row: dict[str, Any], key: str) -> str:
-    """E.g. ``, quartiles 0.31 to 0.34``; empty where there are none."""
+    """Write e.g. ``, quartiles 0.31 to 0.34``; nothing where there are none."""
     if row[f"{key}_q1"] is None:
         return ""
     low, high = (text.significant(row[f"{key}_{quartile}"]) for quartile in ("q1", "q3"))
@@ -153,7 +150,7 @@ def _quartiles(row: dict[str, Any], key: str) -> str:
 
 
 def _engine_sentences(result: RunResult) -> list[str]:
-    """Where events pay and where they do not, and whether the spikes are the same."""
+    """Say where events pay and where they do not, and whether the spikes are the same."""
     sentences = []
     for row in records(timing_dataframe(result)):
         if row["name"] == EVENT_TIMING and row["over_dense"]:
@@ -167,8 +164,8 @@ def _engine_sentences(result: RunResult) -> list[str]:
         return sentences
     rows = records(engine_dataframe(result.engine))
     fed = [row for row in rows if row["firing_rate"] is not None]
-    driven = [row for row in rows if row["reason"] is None]
-    slower = [row for row in driven if (row["dense_over_step"] or 1) < 1 - SAME]
+    by_events = [row for row in rows if row["reason"] is None]
+    slower = [row for row in by_events if (row["dense_over_step"] or 1) < 1 - SAME]
     events = sum(row["reason"] is None for row in fed)
     sentence = f"Event kernels run {events} of the {len(fed)} steps that spikes feed"
     if slower:
@@ -190,11 +187,10 @@ def _engine_sentences(result: RunResult) -> list[str]:
 
 
 def _speed(row: dict[str, Any], key: str) -> str:
-    """E.g. ``2.50x faster than``, from a ratio of times; no claim where quartiles enclose 1."""
+    """Write e.g. ``2.50x faster than``, from a ratio of times; no claim if quartiles enclose 1."""
     time_over_other = float(row[key])
     low, high = row[f"{key}_q1"], row[f"{key}_q3"]
-    within_noise = low is not None and low < 1 < high
-    if within_noise:
+    if low is not None and low < 1 < high:
         return "neither clearly faster nor slower than"
     if abs(time_over_other - 1) < SAME:
         return "about as fast as"

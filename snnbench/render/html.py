@@ -15,38 +15,36 @@ from snnbench.render.canvas import Plot
 from snnbench.render.findings import coverage, verdict
 from snnbench.render.notices import notices
 from snnbench.render.table import Table
-from snnbench.results.run import Folding, RunResult
+from snnbench.results.run import Folding, RunResult, WeightsInfo
 
 
 def report_html(result: RunResult, tables: Sequence[Table], plots: Sequence[Plot]) -> str:
-    """The report as one page; whatever comes from the result is escaped."""
+    """Render the report as one page; all text from the result is escaped."""
     templates = resources.files("snnbench.reports.templates")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     template = environment.from_string(templates.joinpath("report.html.j2").read_text("utf-8"))
     style = templates.joinpath("report.css").read_text("utf-8")
-    return (
-        template.render(
-            result=result,
-            style=Markup(style),
-            weights_note=text.weights_note(result),
-            subject=text.subject(result),
-            notices=notices(result),
-            verdict=verdict(result),
-            coverage=coverage(result),
-            folding=folding_sentence(result.folding),
-            tables={table.name: table for table in tables},
-            plots=[(plot, base64.b64encode(plot.svg).decode()) for plot in plots],
-            provenance=provenance(result),
-            glossary=glossary(tables),
-        )
-        + "\n"
+    page = template.render(
+        result=result,
+        style=Markup(style),
+        weights_note=text.weights_note(result),
+        subject=text.subject(result),
+        notices=notices(result),
+        verdict=verdict(result),
+        coverage=coverage(result),
+        folding=folding_sentence(result.folding),
+        tables={table.name: table for table in tables},
+        plots=[(plot, base64.b64encode(plot.svg).decode()) for plot in plots],
+        provenance=provenance(result),
+        glossary=glossary(tables),
     )
+    return f"{page}\n"
 
 
 def folding_sentence(folding: Folding | None) -> str | None:
-    """What folding the batch norm changed."""
+    """Say what folding the batch norm changed."""
     if folding is None:
         return None
     return (
@@ -58,7 +56,7 @@ def folding_sentence(folding: Folding | None) -> str | None:
 
 
 def glossary(tables: Sequence[Table]) -> dict[str, str]:
-    """What every column means; a header explained before keeps its first explanation."""
+    """Explain every column; where headers repeat, the first explanation stays."""
     meanings: dict[str, str] = {}
     for table in tables:
         for column in table.columns:
@@ -67,22 +65,18 @@ def glossary(tables: Sequence[Table]) -> dict[str, str]:
 
 
 def provenance(result: RunResult) -> list[tuple[str, str]]:
-    """Where the numbers come from and how to make them again."""
-    where, what = result.environment, result.config
-    commit = where.commit or text.UNKNOWN
-    if where.dirty:
-        commit += " with uncommitted changes"
+    """List where the numbers come from and how to make them again, as (label, value)."""
+    where = result.environment
+    commit = (where.commit or text.UNKNOWN) + (" with uncommitted changes" if where.dirty else "")
     packages = {"torch": where.torch, "numpy": where.numpy, **where.packages}
     return [
         ("Command", remake_command(result)),
         ("Benchmark", result.benchmark),
         ("Benchmark version", result.benchmark_version or "none (not from the registry)"),
         ("Input shape", " x ".join(str(size) for size in result.input_shape)),
-        ("Seed", str(what.seed)),
-        ("Weights", f"{result.weights.status}: {result.weights.description}"),
-        ("Weights SHA-256", result.weights.sha256),
-        ("Evidence for the weights", result.weights.evidence or "none"),
-        *_twin_weights(result),
+        ("Seed", str(result.config.seed)),
+        *_weights("Weights", "the weights", result.weights),
+        *_weights("Twin's weights", "the twin's weights", result.twin_weights),
         ("Data", f"{result.data.name}: {result.data.description}"),
         ("Data SHA-256", result.data.sha256),
         ("snnbench", where.snnbench),
@@ -95,19 +89,18 @@ def provenance(result: RunResult) -> list[tuple[str, str]]:
     ]
 
 
-def _twin_weights(result: RunResult) -> list[tuple[str, str]]:
-    weights = result.twin_weights
+def _weights(label: str, noun: str, weights: WeightsInfo | None) -> list[tuple[str, str]]:
     if weights is None:
         return []
     return [
-        ("Twin's weights", f"{weights.status}: {weights.description}"),
-        ("Twin's weights SHA-256", weights.sha256),
-        ("Evidence for the twin's weights", weights.evidence or "none"),
+        (label, f"{weights.status}: {weights.description}"),
+        (f"{label} SHA-256", weights.sha256),
+        (f"Evidence for {noun}", weights.evidence or "none"),
     ]
 
 
 def remake_command(result: RunResult) -> str:
-    """The command line that asks for the same run."""
+    """Write the command line that repeats the run."""
     config = result.config
     from_user = config.layout is not None
     options: dict[str, object] = {

@@ -33,18 +33,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 STEM = "speedup_curves"
-"""What the files' names begin with."""
+"""Beginning of the files' names."""
 
 _SUBTICKS = (1, 2, 5)
 _DISTURBED = 0.1
 
 
 def write_files(result: LayerLatencyResult, folder: Path) -> None:
-    """Write JSON (all raw times), csv, svg and png.
-
-    Args:
-        result: What to write.
-        folder: Exists.
+    """Write JSON (all raw times), csv, svg and png into a ``folder`` that exists.
 
     Raises:
         OutputError: A file cannot be written.
@@ -58,7 +54,7 @@ def write_files(result: LayerLatencyResult, folder: Path) -> None:
 
 
 def _points(result: LayerLatencyResult) -> pd.DataFrame:
-    """A row per curve and firing rate, all digits; times in seconds."""
+    """Return a row per curve and firing rate, all digits; times in seconds."""
     return pd.DataFrame(
         {
             "layers": " ".join(curve.layers),
@@ -95,7 +91,7 @@ def _times(name: str, seconds: Sequence[float]) -> dict[str, float]:
 
 
 def print_curves(result: LayerLatencyResult, console: Console | None = None) -> None:
-    """Print speedups, a row per curve, to ``console`` (standard output by default)."""
+    """Print speedups, a row per curve, to ``console`` or standard output."""
     rates = [point.firing_rate for point in result.curves[0].points]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
     table.add_column("Speedup at", no_wrap=True)
@@ -121,7 +117,7 @@ def print_curves(result: LayerLatencyResult, console: Console | None = None) -> 
 
 
 def _limit(curve: LatencyCurve) -> str:
-    """Break-even rate, or on which side of all measured rates it lies."""
+    """Write the break-even rate, or on which side of all measured rates it lies."""
     rate = break_even(curve.points)
     if rate is not None:
         return text.significant(rate, 2)
@@ -138,7 +134,7 @@ def _own_rates(curve: LatencyCurve) -> str:
 
 
 def subject(result: LayerLatencyResult) -> str:
-    """What was measured, in one line."""
+    """Name what was measured, in one line."""
     config = result.config
     width = "" if config.width in (None, 1) else f", width {config.width:g}"
     return (
@@ -149,7 +145,7 @@ def subject(result: LayerLatencyResult) -> str:
 
 
 def draw(result: LayerLatencyResult) -> dict[str, bytes]:
-    """The figure as ``svg`` and ``png``; equal results give equal bytes."""
+    """Draw the figure as ``svg`` and ``png``; equal results give equal bytes."""
     with canvas.style():
         figure = Figure(figsize=(canvas.PAGE_WIDTH, 4.0))
         axes = figure.subplots()
@@ -180,12 +176,11 @@ def _draw_curve(axes: Axes, curve: LatencyCurve, color: tuple[float, float, floa
 
 
 def _speedup_at(points: Sequence[LatencyPoint], rate: float) -> float | None:
-    """On the drawn line, which is straight in logarithms; ``None`` beyond its ends."""
+    """Read the drawn line, which is straight in logarithms; ``None`` beyond its ends."""
     for below, above in pairwise(points):
-        if below.firing_rate <= rate <= above.firing_rate:
-            share = math.log(rate / below.firing_rate) / math.log(
-                above.firing_rate / below.firing_rate
-            )
+        low, high = below.firing_rate, above.firing_rate
+        if low <= rate <= high:
+            share = math.log(rate / low) / math.log(high / low)
             return float(below.speedup ** (1 - share) * above.speedup**share)
     return None
 

@@ -1,4 +1,4 @@
-"""What a reader must know before the numbers, in plain words."""
+"""Warnings that a reader needs before the numbers, in plain words."""
 
 from __future__ import annotations
 
@@ -8,27 +8,25 @@ from snnbench.metrics.dataframes import timing_dataframe
 from snnbench.metrics.operations import SNN, TWIN, per_sample
 from snnbench.render import text
 from snnbench.render.table import records
-from snnbench.results.counts import Profile
 from snnbench.results.run import RunResult
 
 BUSY = 0.1
-"""Share of the processors that others took, from which times are not to be trusted."""
+"""Share of the processors taken by others from which times are not to be trusted."""
 NOISY_SPREAD = 0.1
 """Interquartile range over median from which a latency is called noisy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something a reader must know before the numbers, and what to do about it."""
+    """A warning, and what to do about it."""
 
     what: str
     remedy: str = ""
 
 
 def notices(result: RunResult) -> tuple[Notice, ...]:
-    """Uncounted operations first, then everything else that limits what the numbers mean."""
-    found = [*_gaps(result)]
-    found += [
+    """List uncounted operations first, then everything else that limits what the numbers mean."""
+    failed = [
         Notice(
             f"check {check.name!r} differs: {check.note or 'see the checks'}",
             "do not use the numbers before the cause is known",
@@ -36,15 +34,13 @@ def notices(result: RunResult) -> tuple[Notice, ...]:
         for check in result.checks
         if not check.ok
     ]
-    found += _limits(result)
-    found += _noise(result)
-    warnings = [warning for profile in _profiles(result) for warning in profile.warnings]
-    found += [Notice(warning) for warning in dict.fromkeys(warnings)]
-    return tuple(found)
+    profiles = filter(None, (result.snn, result.twin))
+    warnings = dict.fromkeys(warning for profile in profiles for warning in profile.warnings)
+    return (*_gaps(result), *failed, *_limits(result), *_noise(result), *map(Notice, warnings))
 
 
 def _limits(result: RunResult) -> list[Notice]:
-    """What the input and the weights do not allow to be said."""
+    """List what the numbers do not show, because of the input or the weights."""
     limits = (
         (
             result.weights.status == "untrained",
@@ -82,16 +78,12 @@ def _limits(result: RunResult) -> list[Notice]:
     return [Notice(what, remedy) for applies, what, remedy in limits if applies]
 
 
-def _profiles(result: RunResult) -> list[Profile]:
-    return [profile for profile in (result.snn, result.twin) if profile is not None]
-
-
 def _gaps(result: RunResult) -> list[Notice]:
-    found = []
+    gaps = []
     for network, profile in ((SNN, result.snn), (TWIN, result.twin)):
         if profile is None:
             continue
-        found += [
+        gaps += [
             Notice(
                 f"{item.operation} in {item.module or 'the model'} ({network}, "
                 f"{text.plural(item.calls, 'call')}) is not counted: totals are lower bounds",
@@ -100,39 +92,32 @@ def _gaps(result: RunResult) -> list[Notice]:
             for item in profile.uncounted
         ]
         if profile.uncalled:
-            found.append(
+            gaps.append(
                 Notice(
                     f"{', '.join(profile.uncalled)} ({network}) never ran and is not counted",
                     "check that the forward pass reaches it",
                 )
             )
-    return found
+    return gaps
 
 
 def _noise(result: RunResult) -> list[Notice]:
-    return [*_busy(result), *_noisy(result)]
-
-
-def _busy(result: RunResult) -> list[Notice]:
     loads = [timing.other_load for timing in result.timings if timing.other_load is not None]
-    if max(loads, default=0.0) < BUSY:
-        return []
-    return [
-        Notice(
-            f"other programs took up to {text.percent(max(loads))} of the processors while latency "
-            "was measured: the times, and their ratios, may be far off",
-            "close them and run again",
+    noise = []
+    if max(loads, default=0.0) >= BUSY:
+        noise.append(
+            Notice(
+                f"other programs took up to {text.percent(max(loads))} of the processors while "
+                "latency was measured: the times, and their ratios, may be far off",
+                "close them and run again",
+            )
         )
-    ]
-
-
-def _noisy(result: RunResult) -> list[Notice]:
-    noisy = [r for r in records(timing_dataframe(result)) if (r["spread"] or 0) >= NOISY_SPREAD]
-    return [
+    return noise + [
         Notice(
             f"latency of {row['name']} is noisy: quartiles {text.percent(row['spread'])} of the "
             "median apart",
             "close other programs and run again",
         )
-        for row in noisy
+        for row in records(timing_dataframe(result))
+        if (row["spread"] or 0) >= NOISY_SPREAD
     ]

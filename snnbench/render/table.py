@@ -1,4 +1,4 @@
-"""What a table of a report is, and what all of them share."""
+"""The tables of a report: what one consists of, and what all of them share."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Table:
     Attributes:
         name: Stem of its files and end of its LaTeX label.
         title: Heading.
-        caption: What it shows, of what, under which conditions.
+        caption: What it shows, for which run.
         columns: In order.
-        rows: Text cells; an empty first cell continues the row group above.
+        rows: Cells as text; an empty first cell continues the row group above.
         data: The same as a DataFrame with all digits.
     """
 
@@ -50,17 +50,17 @@ class Table:
 
 
 def per(result: RunResult) -> str:
-    """What counts refer to."""
+    """Say what counts refer to: a sample, or the whole run."""
     return "per sample" if per_sample(result) else "of the whole run (number of samples unknown)"
 
 
 def caption(result: RunResult, subject: str, remark: str) -> str:
-    """Caption that always names network, T, data and the state of the weights."""
+    """Write a caption that names network, T, data and the state of the weights."""
     return f"{subject}. {text.context(result)}. {remark}".rstrip()
 
 
 def grouped(rows: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
-    """Rows whose first cell is blank where it repeats the one above."""
+    """Blank the first cell of each row where it repeats the one above."""
     return tuple(
         ("", *row[1:]) if index and rows[index - 1][0] == row[0] else row
         for index, row in enumerate(rows)
@@ -68,5 +68,5 @@ def grouped(rows: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
 
 
 def records(data: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows of a DataFrame as dictionaries with ``None`` for missing values."""
+    """Return the rows of a DataFrame as dictionaries, with ``None`` for missing values."""
     return data.astype(object).where(data.notna(), None).to_dict("records")  # type: ignore[return-value]

@@ -26,7 +26,7 @@ from snnbench.results.run import RunResult
 
 
 def tables(result: RunResult) -> tuple[Table, ...]:
-    """Every table ``result`` has data for."""
+    """Make every table that ``result`` has data for."""
     made = [operations_table(result), energy_table(result)]
     if result.energy_measured:
         made.append(measured_energy_table(result))
@@ -41,17 +41,14 @@ def tables(result: RunResult) -> tuple[Table, ...]:
 
 
 def layers_table(result: RunResult) -> Table:
-    """Every layer of the SNN that has synapses or neurons."""
+    """Make the table of the SNN's layers that have synapses or neurons."""
     divisor = divisors(result)[SNN]
     shown = [metric for metric in metrics().values() if metric.header]
     executed = None if result.engine is None else _executed_cells(result.engine)
-    extra = (
-        Column(
-            "Executed",
-            "Operations the event engine executed for its batch, per sample: accumulates for "
-            "spikes, or MACs of a dense kernel. An input that is the same at every timestep is "
-            "computed once.",
-        ),
+    executed_column = Column(
+        "Executed",
+        "Operations the event engine executed for its batch, per sample: accumulates for spikes, "
+        "or MACs of a dense kernel. An input that is the same at every timestep is computed once.",
     )
     return Table(
         name="layers",
@@ -72,7 +69,7 @@ def layers_table(result: RunResult) -> Table:
                 numeric=False,
             ),
             *(Column(metric.header, f"{metric.title}.") for metric in shown),
-            *(() if executed is None else extra),
+            *(() if executed is None else (executed_column,)),
         ),
         rows=tuple(
             (layer.name, layer.type_name, _input(layer))
@@ -86,11 +83,9 @@ def layers_table(result: RunResult) -> Table:
 
 
 def _executed_cells(engine: EngineRun) -> dict[str, str]:
-    """What the engine executed of each layer, accumulates and MACs together."""
-    return {
-        name: text.count(sum(value for value in counts.values() if value is not None))
-        for name, counts in executed_operations(engine).items()
-    }
+    """Write the number of operations that the engine executed for each layer, of both kinds."""
+    operations = executed_operations(engine).items()
+    return {name: text.count(sum(filter(None, counts.values()))) for name, counts in operations}
 
 
 def _input(layer: LayerRecord) -> str:
@@ -100,14 +95,14 @@ def _input(layer: LayerRecord) -> str:
 
 
 def _cell(metric: Metric, layer: LayerRecord, profile: Profile, divisor: int) -> str:
-    """A value, or nothing where the layer cannot have it."""
+    """Write a value, or nothing where the layer cannot have it."""
     if not (layer.role is Role.NEURON if metric.neurons else layer.dense.synops):
         return ""
     return text.metric_value(metric, metric.of_layer(layer, profile), divisor=divisor)
 
 
 def side_table(result: RunResult) -> Table:
-    """Work outside synapses, in units of its own."""
+    """Make the table of work outside synapses."""
     profiles = {SNN: result.snn} | ({TWIN: result.twin} if result.twin else {})
     divisor = divisors(result)
     work = [
@@ -135,7 +130,7 @@ def side_table(result: RunResult) -> Table:
 
 
 def checks_table(result: RunResult) -> Table:
-    """Cross-checks of structure and counts."""
+    """Make the table of cross-checks of structure and counts."""
     return Table(
         name="checks",
         title="Checks",

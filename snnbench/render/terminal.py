@@ -27,9 +27,9 @@ def print_summary(result: RunResult, console: Console | None = None) -> None:
 
 
 def summary(result: RunResult) -> Group:
-    """Warnings, table, findings and coverage, as something rich can print.
+    """Collect warnings, table, findings and coverage for rich to print.
 
-    Names go in as plain text, so that brackets in a layer name are no markup.
+    All of it is plain text, so that brackets in a layer name are not read as markup.
     """
     parts: list[RenderableType] = [Text(text.context(result), style="bold")]
     for notice in notices(result):
@@ -48,14 +48,8 @@ def _table(result: RunResult) -> Table:
     table.add_column(f"Quantity, {basis}")
     for header in ("SNN", "ANN twin", "Twin / SNN"):
         table.add_column(header, justify="right", no_wrap=True)
-    groups = (
-        _operation_cells(result),
-        _metric_cells(result),
-        _energy_cells(result),
-        _latency_cells(result),
-        _accuracy_cells(result),
-    )
-    for group in groups:
+    for cells in (_operation_cells, _metric_cells, _energy_cells, _latency_cells, _accuracy_cells):
+        group = cells(result)
         for row in group:
             table.add_row(*(Text(cell) for cell in row), end_section=row is group[-1])
     return table
@@ -137,13 +131,13 @@ def _latency_cells(result: RunResult) -> list[Row]:
 
 
 def _conditions(row: dict[str, Any]) -> tuple[str, int, int]:
-    """Under which a latency was taken."""
+    """Return what two latencies must share to be compared."""
     return row["device"], row["threads"], row["batch_size"]
 
 
 def _accuracy_cells(result: RunResult) -> list[Row]:
     if result.accuracy is None:
         return []
-    found = (metrics()[name] for name in ("accuracy", "twin_accuracy"))
-    snn, twin = (text.metric_value(metric, metric.of_run(result)) for metric in found)
+    accuracies = (metrics()[name] for name in ("accuracy", "twin_accuracy"))
+    snn, twin = (text.metric_value(metric, metric.of_run(result)) for metric in accuracies)
     return [("Accuracy", snn, twin, "")]

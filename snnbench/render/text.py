@@ -16,7 +16,7 @@ AT_LEAST = "\N{GREATER-THAN OR EQUAL TO}"
 
 
 def significant(value: float | None, digits: int = 3) -> str:
-    """``value`` with ``digits`` significant digits, thousands separated, never in exponents.
+    """Write ``digits`` significant digits, thousands separated, never an exponent.
 
     >>> significant(1234567.0), significant(0.012345), significant(12.0), significant(None)
     ('1,234,567', '0.0123', '12.0', '\N{EN DASH}')
@@ -30,7 +30,7 @@ def significant(value: float | None, digits: int = 3) -> str:
 
 
 def count(value: float | None) -> str:
-    """An operation count: every digit, thousands separated; a mean below 1,000 keeps decimals.
+    """Write every digit of a count, thousands separated; a mean below 1,000 keeps decimals.
 
     >>> count(1797123456.5), count(12.25), count(7)
     ('1,797,123,456', '12.2', '7')
@@ -43,7 +43,7 @@ def count(value: float | None) -> str:
 
 
 def short(value: float | None, digits: int = 3) -> str:
-    """A count with an SI prefix.
+    """Write a count with an SI prefix.
 
     >>> short(1797123456), short(34e6), short(512)
     ('1.80 G', '34.0 M', '512')
@@ -57,7 +57,7 @@ def short(value: float | None, digits: int = 3) -> str:
 
 
 def printed(value: float | None) -> str:
-    """A published number with the digits it was printed with.
+    """Write a published number with the digits it was printed with.
 
     >>> printed(1.8e9), printed(34000000.0)
     ('1.8e9', '3.4e7')
@@ -69,14 +69,14 @@ def printed(value: float | None) -> str:
 
 
 def factor(value: float | None) -> str:
-    """A ratio, e.g. ``1.67x`` with a multiplication sign."""
+    """Write a ratio, e.g. ``1.67x`` with a multiplication sign."""
     return UNKNOWN if value is None else significant(value) + TIMES
 
 
 def estimated_factor(
     value: float | None, *, numerator_complete: bool, denominator_complete: bool
 ) -> str:
-    """A ratio of two estimates; one that is incomplete is a lower bound, two leave it unknown."""
+    """Write a ratio of estimates: a bound if one is incomplete, unknown if both are."""
     if value is None or not (numerator_complete or denominator_complete):
         return UNKNOWN
     bound = "" if denominator_complete else f"{AT_MOST} "
@@ -84,12 +84,12 @@ def estimated_factor(
 
 
 def percent(value: float | None, digits: int = 3) -> str:
-    """A share in [0, 1] in percent."""
+    """Write a share in [0, 1] in percent."""
     return UNKNOWN if value is None else f"{significant(100 * value, digits)} %"
 
 
 def metric_value(metric: Metric, value: Number | None, *, divisor: int = 1, digits: int = 3) -> str:
-    """A value with its unit; counts and energies are divided by a number of samples."""
+    """Write a value with its unit; counts and energies are divided by ``divisor`` samples."""
     if value is None:
         return UNKNOWN
     if metric.family in (Family.COUNT, Family.ENERGY):
@@ -101,13 +101,13 @@ def metric_value(metric: Metric, value: Number | None, *, divisor: int = 1, digi
 
 
 def energy_unit(values_pj: Iterable[float]) -> str:
-    """The unit in which the largest value is at least 1, or pJ."""
+    """Choose the largest unit in which the largest value is at least 1, or pJ."""
     largest = max(values_pj, default=0.0)
     return next((unit for unit in reversed(PJ_PER) if largest >= PJ_PER[unit]), "pJ")
 
 
 def energy(value_pj: float | None, unit: str | None = None) -> str:
-    """An estimate with its unit.
+    """Write an energy with its unit.
 
     >>> energy(1.62e8), energy(None), energy(4.6, "nJ")
     ('162 µJ', '\N{EN DASH}', '0.00460 nJ')
@@ -119,7 +119,7 @@ def energy(value_pj: float | None, unit: str | None = None) -> str:
 
 
 def shorten(name: str, length: int = 32) -> str:
-    """``name`` on one line, cut in the middle to ``length`` characters."""
+    """Put ``name`` on one line and cut its middle to leave ``length`` characters."""
     line = " ".join(name.split())
     if len(line) <= length:
         return line
@@ -128,13 +128,13 @@ def shorten(name: str, length: int = 32) -> str:
 
 
 def weights_note(result: RunResult) -> str:
-    """The state of the weights, as it stands on every table and figure."""
+    """Name the state of the weights, as on every table and figure."""
     status = result.weights.status
     return "weights of unknown training" if status == "unknown" else f"{status} weights"
 
 
 def subject(result: RunResult) -> str:
-    """Network, T, width and data, in one line."""
+    """Name network, T, width and data in one line."""
     profile = result.snn
     steps = "T unknown" if profile.timesteps is None else f"T = {profile.timesteps}"
     samples = plural(profile.samples, "sample") if profile.samples else "samples unknown"
@@ -144,10 +144,10 @@ def subject(result: RunResult) -> str:
 
 
 def context(result: RunResult) -> str:
-    """What was measured and with which weights, for captions."""
+    """Name what was measured and with which weights, for captions."""
     return f"{subject(result)}, {weights_note(result)}"
 
 
 def plural(number: int, noun: str, nouns: str | None = None) -> str:
-    """``1 sample``, ``2 samples``, ``2 processes``."""
+    """Write e.g. ``1 sample``, ``2 samples``, ``2 processes``."""
     return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"

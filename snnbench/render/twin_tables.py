@@ -1,4 +1,4 @@
-"""Tables that set the SNN against its twin and the paper: operations, energy, latency."""
+"""Tables that compare the SNN with its twin and the paper: operations, energy, latency."""
 
 from __future__ import annotations
 
@@ -20,21 +20,16 @@ from snnbench.results.run import RunResult
 
 
 def operations_table(result: RunResult) -> Table:
-    """Table 6 of ZH21: additions and multiplications of one inference, published ones beside."""
+    """Make table 6 of ZH21: additions and multiplications of one inference, and published ones."""
     data = operations_dataframe(result)
     rows = []
     for row in records(data):
-        published = row["origin"] == "published"
-        show = text.printed if published else text.count
-        counting = row["counting"]
-        if published:
-            counting = f"{counting} ({row['source']})"
-        elif row["origin"] == "estimated":
-            counting = f"{counting} (estimate)"
+        show = text.printed if row["origin"] == "published" else text.count
+        remark = {"published": f" ({row['source']})", "estimated": " (estimate)"}
         rows.append(
             (
                 row["network"],
-                counting,
+                row["counting"] + remark.get(row["origin"], ""),
                 show(row["additions"]),
                 show(row["multiplications"]),
                 text.factor(row["twin_dense_over_additions"]),
@@ -78,7 +73,7 @@ def operations_table(result: RunResult) -> Table:
 
 
 def energy_table(result: RunResult) -> Table:
-    """Estimated energy by cost table."""
+    """Make the table of estimated energy by cost table."""
     data = energy_dataframe(result)
     known = [float(value) for value in data["pj"].dropna()]
     unit = text.energy_unit([median(known)] if known else [])
@@ -86,13 +81,12 @@ def energy_table(result: RunResult) -> Table:
     rows = []
     for row in records(data):
         bound = "" if row["complete"] or row["pj"] is None else f"{text.AT_LEAST} "
-        over_snn = text.factor(row["over_snn"])
-        if row["network"] != SNN:
-            over_snn = text.estimated_factor(
-                row["over_snn"],
-                numerator_complete=row["complete"],
-                denominator_complete=snn_complete[row["model"]],
-            )
+        itself = row["network"] == SNN
+        over_snn = text.estimated_factor(
+            row["over_snn"],
+            numerator_complete=itself or row["complete"],
+            denominator_complete=itself or snn_complete[row["model"]],
+        )
         value = None if row["pj"] is None else row["pj"] / PJ_PER[unit]
         rows.append(
             (
@@ -104,11 +98,10 @@ def energy_table(result: RunResult) -> Table:
                 row["reason"] or row["excluded"],
             )
         )
-    sources: dict[str, str] = {}
+    titles: dict[str, list[str]] = {}
     for row in records(data.drop_duplicates("model")):
-        others = sources.get(row["source"])
-        sources[row["source"]] = f"{others}, {row['title']}" if others else row["title"]
-    cited = "; ".join(f"{titles}: {source}" for source, titles in sources.items())
+        titles.setdefault(row["source"], []).append(row["title"])
+    cited = "; ".join(f"{', '.join(names)}: {source}" for source, names in titles.items())
     remark = memory_remark(models(), "is ")
     return Table(
         name="energy",
@@ -139,7 +132,7 @@ def energy_table(result: RunResult) -> Table:
 
 
 def measured_energy_table(result: RunResult) -> Table:
-    """Meter readings; joules, never beside estimates."""
+    """Make the table of meter readings in joules, which stand apart from estimates."""
     data = measured_energy_dataframe(result)
     return Table(
         name="energy_measured",
@@ -160,17 +153,13 @@ def measured_energy_table(result: RunResult) -> Table:
 
 
 def latency_table(result: RunResult) -> Table:
-    """Median latency with its spread, and the ratios to the dense SNN and the twin."""
+    """Make the table of latencies: median, spread, and the ratios to the dense SNN and the twin."""
     data = timing_dataframe(result)
     rows = tuple(
         (
             row["name"],
-            ", ".join(
-                filter(
-                    None,
-                    (row["device"], text.plural(row["threads"], "thread"), row["execution"]),
-                )
-            ),
+            f"{row['device']}, {text.plural(row['threads'], 'thread')}"
+            + (f", {row['execution']}" if row["execution"] else ""),
             str(row["batch_size"]),
             text.significant(row["median_ms"]),
             f"{text.significant(row['q1_ms'])} to {text.significant(row['q3_ms'])}",
@@ -210,7 +199,7 @@ def latency_table(result: RunResult) -> Table:
 
 
 def _with_quartiles(row: dict[str, Any], key: str) -> str:
-    """A ratio of times and, where rounds match, its quartiles."""
+    """Write a ratio of times and, where rounds match, its quartiles."""
     ratio = text.factor(row[key])
     if row[f"{key}_q1"] is None:
         return ratio

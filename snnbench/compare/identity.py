@@ -41,7 +41,7 @@ COUNT_KEYS: dict[str, Callable[[RunResult], object]] = {
     "width": lambda r: r.config.width,
     "shortcut": lambda r: r.config.shortcut,
     "other_options": lambda r: " ".join(
-        f"{name}={value}" for name, value in (r.config.other_options or {}).items()
+        f"{name}={value}" for name, value in sorted((r.config.other_options or {}).items())
     ),
     "layout": lambda r: r.config.layout,
     "declared_dense": lambda r: r.snn.declared_dense,

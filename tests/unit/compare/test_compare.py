@@ -196,6 +196,18 @@ def test_the_number_of_a_gpu_is_no_difference() -> None:
     assert judged(*runs).refused == ()
 
 
+def test_the_order_of_options_is_no_difference() -> None:
+    base = make_result()
+    runs = [
+        replace(base, config=replace(base.config, other_options=dict(options)))
+        for options in (
+            [("norm", "none"), ("votes", "mean")],
+            [("votes", "mean"), ("norm", "none")],
+        )
+    ]
+    assert judged(*runs).refused == ()
+
+
 # -- unknown is not 0 --
 
 

@@ -34,7 +34,7 @@ def optimise(network: nn.Module) -> nn.Module:
     Args:
         network: Any; what is not recognised is shared.
     """
-    if isinstance(network, SpikingBlock):
+    if isinstance(network, SpikingBlock) and type(network).forward is SpikingBlock.forward:
         return _block(network)
     # not named_children(), which leaves out a layer's second appearance
     children = {name: child for name, child in network._modules.items() if child is not None}

@@ -64,6 +64,15 @@ def test_blocks_of_every_kind_with_a_stride(kind: str):
     check_equal(SpikingBlock(kind, 3, 8, stride=2).double(), events(T, N, 3, 8, 8))
 
 
+def test_a_block_with_another_forward_computes_it():
+    class Doubled(SpikingBlock):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(2 * x)
+
+    torch.manual_seed(0)
+    check_equal(Doubled("basic", 3, 4).double(), torch.randn(T, N, 3, 6, 6, dtype=torch.float64))
+
+
 def test_an_image_that_stays_is_computed_once():
     network = small().double()
     x = torch.randn(N, 3, 6, 6, dtype=torch.float64)

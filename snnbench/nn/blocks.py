@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from torch import Tensor, nn
 
-from snnbench.core.errors import UsageError
+from snnbench.core.errors import StructureError, UsageError
 from snnbench.nn.neuron import LIF, Neuron
 from snnbench.nn.norm import ThresholdDependentBatchNorm2d
 
@@ -22,7 +22,17 @@ BOTTLENECK_EXPANSION = 4
 
 
 class PerTimestep(nn.Sequential):
-    """Layers that know no time: [T, N, ...] in, [T*N, ...] within, [T, N, ...] out."""
+    """Layers that know no time: [T, N, ...] in, [T*N, ...] within, [T, N, ...] out.
+
+    Raises:
+        StructureError: There are neurons among them, which would take samples for timesteps.
+    """
+
+    def __init__(self, *layers: Any) -> None:
+        super().__init__(*layers)
+        if any(isinstance(module, Neuron) for module in self.modules()):
+            msg = "PerTimestep has no timesteps within; put its neurons behind it"
+            raise StructureError(msg)
 
     def forward(self, x: Tensor) -> Tensor:
         """Run the children in order on all timesteps at once."""

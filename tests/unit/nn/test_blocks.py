@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from snnbench.core.errors import UsageError
+from snnbench.core.errors import StructureError, UsageError
 from snnbench.nn.blocks import PerTimestep, SpikingBlock, conv_norm
 from snnbench.nn.neuron import LIF
 from snnbench.nn.norm import ThresholdDependentBatchNorm2d, calibrate_batch_norm
@@ -31,6 +31,11 @@ def test_per_timestep_equals_a_loop_over_time():
     expected = torch.stack([nn.Sequential(*layers)(frame) for frame in x])
     torch.testing.assert_close(layers(x), expected)
     assert layers(x).shape == (4, 5, 27)
+
+
+def test_per_timestep_refuses_neurons():
+    with pytest.raises(StructureError, match="put its neurons behind it"):
+        PerTimestep(nn.Conv2d(2, 3, 3), nn.Sequential(LIF()))
 
 
 def test_tdbn_sees_time_and_batch_together():

@@ -183,20 +183,19 @@ def axes_of_call(
         layout: Layout that the user declared.
         batch_size: N, if the user declared it; else it is read from the shapes.
     """
-    known = [batch_size] if batch_size else None
     neurons = [layer for layer in layers if layer.is_neuron]
-    if layout in {"TN", "NT"} and input_shape:
-        return _declared_multi(layers, input_shape, timesteps, known, batch_first=layout == "NT")
+    declared = layout in {"TN", "NT"}
+    if declared and (axes := _multi(layers, input_shape, timesteps, batch_size, layout)):
+        return axes
     looping = neurons if timesteps is None else _deciding(layers)
     most = max((layer.calls for layer in looping), default=1)
     if most > 1 and (timesteps is None or most % timesteps == 0) and _loops(looping, most):
         timesteps = timesteps or most
         samples = batch_size or _samples_of_steps(looping, input_shape, timesteps)
         return CallAxes(mode=Mode.LOOP, timesteps=timesteps, samples=samples)
-    if layout == "auto" and timesteps and timesteps > 1 and input_shape:
-        guess = _guess_multi(layers, input_shape, timesteps, known)
-        if guess is not None:
-            return guess
+    guessed = layout == "auto" and timesteps and timesteps > 1
+    if guessed and (axes := _multi(layers, input_shape, timesteps, batch_size, layout)):
+        return axes
     samples = batch_size or _samples_of_steps(_deciding(layers), input_shape, timesteps)
     return CallAxes(mode=Mode.STEP, timesteps=timesteps, samples=samples)
 
@@ -218,62 +217,45 @@ def _samples_of_steps(
     return input_shape[0]
 
 
-def _declared_multi(
+def _multi(
     layers: Sequence[LayerCalls],
-    input_shape: tuple[int, ...],
+    input_shape: tuple[int, ...] | None,
     timesteps: int | None,
-    known: list[int] | None,
-    *,
-    batch_first: bool,
-) -> CallAxes:
-    """Read a call whose layers see all timesteps by declaration; most layers agree with N."""
+    batch_size: int | None,
+    layout: Layout,
+) -> CallAxes | None:
+    """Read a call whose layers see all timesteps, with the N that most deciding layers agree with.
+
+    Without a declared layout this is a guess, time first, and ``None`` if no layer agrees.
+    """
+    if not input_shape:
+        return None
+    declared, batch_first = layout != "auto", layout == "NT"
     time_axis = 1 if batch_first and len(input_shape) > 1 else 0
     t = timesteps or input_shape[time_axis]
-    candidates = known or _sample_candidates(input_shape, t, time_axis)
-    if not known and input_shape[0] % t == 0:
+    candidates = [batch_size or input_shape[0]]
+    if not batch_size and len(input_shape) > 1 and input_shape[time_axis] == t:
+        candidates.insert(0, input_shape[1 - time_axis])
+    if not batch_size and declared and input_shape[0] % t == 0:
         candidates.append(input_shape[0] // t)  # flat, [T*N, ...]
     deciding = _deciding(layers)
-    samples = max(candidates, key=lambda n: _agreeing(deciding, t, n, batch_first=batch_first))
-    return CallAxes(mode=Mode.MULTI, timesteps=t, samples=samples, batch_first=batch_first)
 
+    def agreeing(n: int) -> int:
+        pair = (n, t) if batch_first else (t, n)
+        return sum(layer.shape[:1] == (t * n,) or layer.shape[:2] == pair for layer in deciding)
 
-def _guess_multi(
-    layers: Sequence[LayerCalls],
-    input_shape: tuple[int, ...],
-    timesteps: int,
-    known: list[int] | None,
-) -> CallAxes | None:
-    """Guess time-first if a neuron (or, without neurons, a layer) saw T*N leading positions."""
-    deciding = _deciding(layers)
-    candidates = [
-        n
-        for n in known or _sample_candidates(input_shape, timesteps, 0)
-        if _agreeing(deciding, timesteps, n)
-    ]
+    candidates = [n for n in candidates if declared or agreeing(n)]
     if not candidates:
         return None
-    samples = max(candidates, key=lambda n: _agreeing(deciding, timesteps, n))
-    ambiguous = input_shape[0] == timesteps and len(candidates) > 1
-    return CallAxes(mode=Mode.MULTI, timesteps=timesteps, samples=samples, ambiguous=ambiguous)
+    return CallAxes(
+        mode=Mode.MULTI,
+        timesteps=t,
+        samples=max(candidates, key=agreeing),
+        batch_first=batch_first,
+        ambiguous=not declared and input_shape[0] == t and len(candidates) > 1,
+    )
 
 
 def _deciding(layers: Sequence[LayerCalls]) -> Sequence[LayerCalls]:
     """Select the layers whose shapes show T and N: neurons, or all if there are none."""
     return [layer for layer in layers if layer.is_neuron] or layers
-
-
-def _sample_candidates(input_shape: tuple[int, ...], timesteps: int, time_axis: int) -> list[int]:
-    """List what N may be: for an input with a time axis, and for a static input [N, ...]."""
-    if len(input_shape) > 1 and input_shape[time_axis] == timesteps:
-        return [input_shape[1 - time_axis], input_shape[0]]
-    return [input_shape[0]]
-
-
-def _agreeing(
-    layers: Sequence[LayerCalls], timesteps: int, samples: int, *, batch_first: bool = False
-) -> int:
-    """Count the layers whose leading dimensions are T*N, or T and N."""
-    pair = (samples, timesteps) if batch_first else (timesteps, samples)
-    return sum(
-        layer.shape[:1] == (timesteps * samples,) or layer.shape[:2] == pair for layer in layers
-    )

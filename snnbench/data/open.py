@@ -118,12 +118,8 @@ def open_set(
 def kind_of(spec: InputSpec, data: str | None) -> str:
     """Name the kind of data that a run uses, by which shipped weights are chosen.
 
-    Args:
-        spec: Input of the benchmark.
-        data: ``KIND=PATH``, a bare path or ``None``, as for ``open_set``.
-
-    Returns:
-        The name of the embedded data, or a kind of ``FORMATS``.
+    Arguments are those of ``open_set``. The name is that of the embedded data, or a kind of
+    ``FORMATS``.
 
     Raises:
         DataError: The path does not exist, may not be read, or has no known layout.

@@ -39,12 +39,8 @@ def choose(
 ) -> tuple[tuple[StepChoice, ...], dict[int, int], Program]:
     """Time every neuron step by events and densely on an example, and choose the faster.
 
-    Conversions between masks and tensors count where neighbours differ.
-
-    Args:
-        plan: The network.
-        settings: Number format and threads; the mode is taken as ``auto``.
-        x: The plan's input.
+    Conversions between masks and tensors count where neighbours differ. The mode of the settings is
+    not used.
 
     Returns:
         A choice for each neuron step, in order; additions expected on the example, by output; and

@@ -24,14 +24,10 @@ def explain_plan(
     *,
     samples: int,
 ) -> str:
-    """Render a plan as plain text.
+    """Render a plan as plain text, with additions expected on an example of so many samples.
 
-    Args:
-        plan: The network.
-        executables: Executables of its steps, in order.
-        choices: Choice for each layer of neurons, in order.
-        expected: Additions on the example, by output of the step.
-        samples: Samples in the example.
+    Executables are those of the plan's steps, choices those of its layers of neurons, in order;
+    expected additions are by output of the step.
     """
     table = Table(box=SIMPLE, pad_edge=False)
     for name in ("step", "kernel", "layout"):

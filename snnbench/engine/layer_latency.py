@@ -9,8 +9,7 @@ from __future__ import annotations
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import cycle, islice, pairwise
 
 import torch
@@ -25,9 +24,7 @@ from snnbench.engine.kernels.segment import Segment
 from snnbench.engine.kernels.workspace import Workspace
 from snnbench.engine.plan import EventCurrent, NeuronStep, Value
 from snnbench.nn.neuron_spec import NeuronSpec
-from snnbench.results.layer_latency import LatencyPoint, LayerShape, break_even
-
-__all__ = ["TimedLayer", "break_even", "threshold_for"]
+from snnbench.results.layer_latency import LatencyPoint, LayerShape
 
 _DECAY = 0.25
 _POOL = 6
@@ -84,8 +81,12 @@ class TimedLayer:
                 output rate.
             rounds: Timed calls of each kernel.
         """
-        with _torch_threads(self._threads):
+        before = torch.get_num_threads()
+        torch.set_num_threads(self._threads)
+        try:
             return self._measure(firing_rate, rounds)
+        finally:
+            torch.set_num_threads(before)
 
     def _measure(self, firing_rate: float, rounds: int) -> LatencyPoint:
         pool = [self._spikes(firing_rate) for _ in range(_POOL)]
@@ -207,13 +208,3 @@ def _preemptions() -> int | None:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
-
-
-@contextmanager
-def _torch_threads(threads: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

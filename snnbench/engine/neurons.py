@@ -35,12 +35,8 @@ def known_spec(module: nn.Module) -> NeuronSpec | None:
 def kernel_constants(spec: NeuronSpec, dtype: torch.dtype) -> tuple[float, float]:
     """Return decay and threshold for ``u = decay * v + x``, ``u > threshold``, hard reset.
 
-    Potentials are in units of the input gain. Neurons that fire at the threshold get the next
-    smaller number as theirs.
-
-    Args:
-        spec: Dynamics that ``known_spec`` returned.
-        dtype: Number format of the potentials.
+    Potentials, of type ``dtype``, are in units of the input gain. Neurons that fire at the
+    threshold get the next smaller number as theirs. The spec is one that ``known_spec`` returned.
     """
     constants = spec.decay, spec.input_gain, spec.threshold  # none of them is per channel
     decay, gain, threshold = cast("tuple[float, float, float]", constants)

@@ -65,6 +65,10 @@ class Program:
         settings: Settings of the compilation.
         events: Outputs of the neuron steps that event kernels run.
         kernels: Kernels that are already packed, by output.
+
+    Attributes:
+        executables: Executables of all steps, in order.
+        factory: Maker of executables and stores.
     """
 
     def __init__(
@@ -75,18 +79,13 @@ class Program:
         kernels: dict[int, NeuronKernel] | None = None,
     ) -> None:
         self._plan = plan
-        self._factory = Factory(plan, settings, kernels)
-        self._settings = settings
+        self.factory = Factory(plan, settings, kernels)
         self._events = frozenset(events)
         self.executables = tuple(self._build(alone=False))
-        self._shares_processors = self._factory.threads > 1 and any(
+        self._shares_processors = self.factory.threads > 1 and any(
             isinstance(executable, EventSegment) for executable in self.executables
         )
         self._freed_after = _last_read(self.executables, plan.output)
-
-    def store(self) -> Store:
-        """Make an empty store for one call."""
-        return self._factory.store()
 
     def run(
         self, x: Tensor, *, visit: Callable[[Executable, Store], object] | None = None
@@ -97,7 +96,7 @@ class Program:
             x: The plan's input, in the program's dtype.
             visit: Called after each executable, while its inputs are still there.
         """
-        store = self.store()
+        store = self.factory.store()
         store.put(self._plan.input, x)
         samples = x.shape[0 if self._plan.values[self._plan.input].static else 1]
         threads = torch.get_num_threads()
@@ -143,9 +142,9 @@ class Program:
             if by_events:
                 neurons = [step for step in steps if isinstance(step, NeuronStep)]
                 for part in [[step] for step in neurons] if alone else _segments(neurons):
-                    yield self._factory.events(part)
+                    yield self.factory.events(part)
             else:
-                yield from (packed.get(id(step)) or self._factory.dense(step) for step in steps)
+                yield from (packed.get(id(step)) or self.factory.dense(step) for step in steps)
 
 
 class Factory:

@@ -187,7 +187,7 @@ class EventModel(nn.Module):
             alone = program.alone()
             seconds: list[list[float]] = [[] for _ in alone]
             for run in range(runs + 1):
-                store = program.store()
+                store = program.factory.store()
                 store.put(self.plan.input, checked)
                 for executable, times in zip(alone, seconds, strict=True):
                     start = time.perf_counter()

@@ -24,15 +24,7 @@ def expected_adds(step: NeuronStep, plan: Plan, store: Store) -> int:
 
 
 def windows(current: EventCurrent, shape: tuple[int, int]) -> Tensor:
-    """Count the windows of a convolution that read each position of its input.
-
-    Args:
-        current: The convolution.
-        shape: (H, W) of its input.
-
-    Returns:
-        Counts, int64 [H, W].
-    """
+    """Count, int64 [H, W], the windows of a convolution that read each position of its input."""
     kernel = current.weight.shape[2:]
     geometry = {"stride": current.stride, "padding": current.padding}
     unfolded = F.unfold(torch.ones(1, 1, *shape), kernel, **geometry)

@@ -116,30 +116,27 @@ class PackedConv2d(_Packed):
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__(conv)
         self.relu = False
-        self.padding, self.stride = list(conv.padding), list(conv.stride)
-        self.dilation, self.groups = list(conv.dilation), conv.groups
+        geometry = conv.padding, conv.stride, conv.dilation
+        self._options = *(list(sizes) for sizes in geometry), conv.groups
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """Convolve and add, [B, C, H, W] -> [B, C', H', W'], channels last in memory."""
         x = x.contiguous(memory_format=torch.channels_last)
         weight = self._weights_for(x.shape)
+        shared = weight, self.bias, *self._options
+        convolve = torch.ops.mkldnn._convolution_pointwise
         y: Tensor
-        options = self.padding, self.stride, self.dilation, self.groups
         if residual is None:
-            after = "relu" if self.relu else "none"
-            convolve = torch.ops.mkldnn._convolution_pointwise.default
-            y = convolve(x, weight, self.bias, *options, after, [], "")
+            y = convolve.default(x, *shared, "relu" if self.relu else "none", [], "")
             return y
         residual = residual.contiguous(memory_format=torch.channels_last)
-        add = torch.ops.mkldnn._convolution_pointwise.binary
         relu = "relu" if self.relu else None
-        y = add(x, residual, weight, self.bias, *options, "add", None, relu, [], None)
+        y = convolve.binary(x, residual, *shared, "add", None, relu, [], None)
         return y
 
     def _reorder(self, weight: Tensor, shape: torch.Size) -> Tensor:
-        options = self.padding, self.stride, self.dilation, self.groups
         reorder = torch.ops.mkldnn._reorder_convolution_weight
-        reordered: Tensor = reorder(weight, *options, list(shape))
+        reordered: Tensor = reorder(weight, *self._options, list(shape))
         return reordered
 
 

@@ -25,11 +25,7 @@ _FLATTENS = (nn.Flatten, nn.Unflatten)
 
 
 def read_terms(calls: list[Call], output: int) -> tuple[list[Term], int, int]:
-    """Turn recorded calls into terms.
-
-    Args:
-        calls: Calls that ``record`` returned.
-        output: Index of the call that made the output.
+    """Turn recorded calls, and the index of the one that made the output, into terms.
 
     Returns:
         Terms in order (term 0 is the input), the term of the output, and T.

@@ -31,12 +31,9 @@ class Reshape(nn.Module):
 
 
 class Function(nn.Module):
-    """A function as the network's forward called it; parameters among its arguments are buffers.
+    """A function as the network's forward called it, with ``Slot`` for recorded tensors.
 
-    Args:
-        function: The function.
-        args: Its arguments, with ``Slot`` for recorded tensors.
-        kwargs: Its keyword arguments, likewise.
+    Parameters among its arguments become buffers.
     """
 
     def __init__(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

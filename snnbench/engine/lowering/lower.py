@@ -141,7 +141,14 @@ class _Lowering:
             self._value_of[index] = len(self._values)
             self._values.append(value)
             if bias is not None:
-                self._add_neurons(term, currents, bias, self._value_of[index])
+                step = NeuronStep(
+                    name=self._unique(term.name),
+                    currents=currents,
+                    bias=bias,
+                    spec=cast("NeuronSpec", cast("Neuron", term.module).spec),
+                    output=self._value_of[index],
+                )
+                self._steps.append(step)
             elif term.role != "input":
                 self._add_dense(index, inputs)
         return self._value_of[index]
@@ -150,19 +157,6 @@ class _Lowering:
         """Make a name for neurons, numbered if their module was called before."""
         self._names[name] += 1
         return name if self._names[name] == 1 else f"{name}#{self._names[name]}"
-
-    def _add_neurons(
-        self, term: Term, currents: tuple[Current, ...], bias: Tensor, output: int
-    ) -> None:
-        self._steps.append(
-            NeuronStep(
-                name=self._unique(term.name),
-                currents=currents,
-                bias=bias,
-                spec=cast("NeuronSpec", cast("Neuron", term.module).spec),
-                output=output,
-            )
-        )
 
     def _add_dense(self, index: int, inputs: tuple[int, ...]) -> None:
         term = self._terms[index]
@@ -183,10 +177,10 @@ class _Lowering:
         """Say why a term is dense, and whether that is a limit of the engine."""
         term = self._terms[index]
         if term.role in ("synapse", "scale"):
-            if not self._terms[term.inputs[0]].spikes:
+            source = self._terms[term.inputs[0]]
+            if not source.spikes:
                 return "its input is not spikes", False
-            limit = event_limit(term, self._terms[term.inputs[0]])
-            if limit is not None:
+            if limit := event_limit(term, source):
                 return limit, True
         if term.role in ("synapse", "scale", "add"):
             if self._readers[index] > 1:

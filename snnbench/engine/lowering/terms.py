@@ -56,12 +56,7 @@ class Term:
 
 
 def event_limit(layer: Term, source: Term) -> str | None:
-    """Say why event kernels cannot run a layer on spikes; ``None`` if they can.
-
-    Args:
-        layer: A layer of role ``synapse`` or ``scale``.
-        source: The spikes that it reads.
-    """
+    """Say why event kernels cannot run a synapse or scale on its spikes; ``None`` if they can."""
     module = layer.module
     if type(module) in (ChannelAffine, nn.Linear):
         ranks = (1, 3) if type(module) is ChannelAffine else (1,)
@@ -81,9 +76,7 @@ def event_limit(layer: Term, source: Term) -> str | None:
 def why_dense(call: Call, *, whole: bool) -> tuple[str, bool]:
     """Say why a layer has no event kernel, and whether that is a limit of the engine.
 
-    Args:
-        call: The recorded call.
-        whole: Whether it works on [T, N, ...].
+    A layer works on [T, N, ...] as a ``whole`` if its forward was called with that shape.
     """
     if call.reason is not None:
         return f"its forward {call.reason}", True

@@ -82,12 +82,8 @@ def record(model: nn.Module, example: Tensor) -> tuple[list[Call], int]:
     """Run a network once and list its calls.
 
     A module inside it that cannot be recorded, for instance one that steps through time itself,
-    is taken as one layer.
-
-    Args:
-        model: Network in evaluation mode, without hooks. No other thread may use its layers
-            meanwhile.
-        example: Input of the network.
+    is taken as one layer. The network is in evaluation mode and has no hooks; no other thread may
+    use its layers meanwhile.
 
     Returns:
         The calls in order, and the index of the one that made the output.

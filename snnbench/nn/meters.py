@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from snnbench.nn.neuron import Neuron
+from snnbench.core.errors import StructureError
+from snnbench.nn.neuron import neurons_in
 
 Hook = Callable[[str, nn.Module, tuple[Any, ...], Any], Tensor | None]
 
@@ -83,25 +84,32 @@ def record_spikes(
     Yields:
         A mask of [T, N, ...] for every call of a layer of neurons, by the layer's name; ``#2`` is
         appended for the second call, and so on.
+
+    Raises:
+        StructureError: Neurons return something else than a tensor.
     """
     fired: dict[str, Tensor] = {}
     calls: Counter[str] = Counter()
 
-    def record(name: str, _module: nn.Module, _args: object, output: Tensor) -> Tensor | None:
+    def record(name: str, spikes: Tensor) -> Tensor | None:
         calls[name] += 1
         call = name if calls[name] == 1 else f"{name}#{calls[name]}"
-        fired[call] = output != 0
+        fired[call] = spikes != 0
         return None if replaced is None else replaced.get(call)
 
-    with hooked(_neurons(network), record):
+    with _watched(network, record):
         yield fired
 
 
 @contextmanager
 def measure_firing(network: nn.Module) -> Iterator[Tally]:
-    """Count the spikes of all neurons; ``share`` is the firing rate, per neuron and timestep."""
+    """Count the spikes of all neurons; ``share`` is the firing rate, per neuron and timestep.
+
+    Raises:
+        StructureError: Neurons return something else than a tensor.
+    """
     tally = Tally()
-    with hooked(_neurons(network), lambda _name, _module, _args, spikes: tally.add(spikes)):
+    with _watched(network, lambda _name, spikes: tally.add(spikes)):
         yield tally
 
 
@@ -136,10 +144,18 @@ def firing_rate(network: nn.Module, inputs: Tensor) -> float | None:
     return firing.share
 
 
-def _neurons(network: nn.Module) -> list[tuple[str, nn.Module]]:
-    return [
-        (name, module) for name, module in network.named_modules() if isinstance(module, Neuron)
-    ]
+@contextmanager
+def _watched(network: nn.Module, watch: Callable[[str, Tensor], Tensor | None]) -> Iterator[None]:
+    """Let ``watch(name, spikes)`` see every call of a layer of neurons."""
+
+    def hook(name: str, _module: object, _args: object, spikes: Any) -> Tensor | None:
+        if not isinstance(spikes, Tensor):
+            msg = f"'{name}' returns a {type(spikes).__name__}: a Neuron returns its spikes alone"
+            raise StructureError(msg)
+        return watch(name, spikes)
+
+    with hooked(neurons_in(network).items(), hook):
+        yield
 
 
 def _weighted(network: nn.Module) -> list[nn.Module]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -49,6 +50,20 @@ class Neuron(nn.Module):
     def twin(self) -> nn.Module:
         """What takes the place of these neurons in the ANN twin of a network."""
         return nn.ReLU()
+
+
+def neurons_in(network: nn.Module) -> dict[str, Neuron]:
+    """The layers of neurons of a network by name, without those that other neurons consist of."""
+    found: dict[str, Neuron] = {}
+    for name, module in network.named_modules():
+        if isinstance(module, Neuron) and not name.startswith(parts_of(found)):
+            found[name] = module
+    return found
+
+
+def parts_of(names: Iterable[str]) -> tuple[str, ...]:
+    """What the names of the parts of modules begin with."""
+    return tuple(f"{name}." if name else "" for name in names)
 
 
 class LIF(Neuron):

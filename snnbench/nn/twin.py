@@ -8,7 +8,7 @@ from collections.abc import Callable
 from torch import nn
 
 from snnbench.core.errors import StructureError
-from snnbench.nn.neuron import Neuron
+from snnbench.nn.neuron import Neuron, neurons_in, parts_of
 from snnbench.nn.norm import ThresholdDependentBatchNorm2d
 from snnbench.results.run import Check
 
@@ -88,16 +88,21 @@ def check_twin(snn: nn.Module, twin: nn.Module) -> tuple[Check, ...]:
         Three checks: parameters outside neurons equal one to one in name and shape, as many
         activations as neurons, no neuron and no tdBN left.
     """
-    neurons = {name: m for name, m in snn.named_modules() if isinstance(m, Neuron)}
-    inside = tuple(f"{name}." for name in neurons)
+    neurons = neurons_in(snn)
+    inside = parts_of(neurons)
     ours, theirs = (
         {n: tuple(p.shape) for n, p in model.named_parameters() if not n.startswith(inside)}
         for model in (snn, twin)
     )
     unequal = sorted(n for n in ours.keys() | theirs.keys() if ours.get(n) != theirs.get(n))
-    kinds = {type(neuron.twin()) for neuron in neurons.values()}
-    activations = _count(twin, *kinds) - _count(snn, *kinds)
-    left = _count(twin, Neuron, ThresholdDependentBatchNorm2d)
+    kinds = tuple({type(neuron.twin()) for neuron in neurons.values()})
+    ours_at, theirs_at = (
+        {n for n, m in model.named_modules() if isinstance(m, kinds) and not n.startswith(inside)}
+        for model in (snn, twin)
+    )
+    activations = len(theirs_at) - len(ours_at)
+    spiking = Neuron, ThresholdDependentBatchNorm2d
+    left = sum(isinstance(module, spiking) for module in twin.modules())
     return (
         Check(
             name="twin parameter shapes",
@@ -114,7 +119,3 @@ def check_twin(snn: nn.Module, twin: nn.Module) -> tuple[Check, ...]:
         ),
         Check(name="twin spiking layers left", expected=0, measured=left, ok=left == 0),
     )
-
-
-def _count(model: nn.Module, *types: type[nn.Module]) -> int:
-    return sum(isinstance(module, types) for module in model.modules())

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from snnbench.core.errors import StructureError
 from snnbench.nn.meters import (
     Tally,
     evaluating,
@@ -13,7 +14,7 @@ from snnbench.nn.meters import (
     tick,
     ticks,
 )
-from snnbench.nn.neuron import LIF
+from snnbench.nn.neuron import LIF, Neuron
 
 X = torch.tensor([2.0, 0.0, 0.0, 2.0]).view(2, 1, 2)  # T = 2, N = 1
 
@@ -92,6 +93,34 @@ def test_spikes_are_recorded_call_by_call_and_replaced_where_asked():
     assert torch.equal(output, torch.ones_like(X))
     with record_spikes(network, {"neurons#2": torch.zeros_like(X)}):
         assert not network(X).any()
+
+
+def test_neurons_that_return_more_than_spikes_are_refused():
+    class Talkative(LIF):
+        def forward(self, x: Tensor) -> tuple[Tensor, None]:
+            return super().forward(x), None
+
+    network = nn.Sequential(Talkative())
+    for watched in (record_spikes, measure_firing):
+        with pytest.raises(StructureError, match="'0' returns a tuple"), watched(network):
+            network(X)
+
+
+def test_neurons_of_neurons_fire_once():
+    class Twofold(Neuron):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = LIF()
+
+        def forward(self, x: Tensor) -> Tensor:
+            spikes: Tensor = self.inner(x)
+            return spikes
+
+    network = nn.Sequential(Twofold())
+    with record_spikes(network) as fired, measure_firing(network) as firing:
+        network(X)
+    assert list(fired) == ["0"]
+    assert firing.total == X.numel()
 
 
 def test_inputs_are_measured_over_all_calls():

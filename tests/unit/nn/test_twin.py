@@ -1,11 +1,11 @@
 import pytest
 import torch
 from support.neurons import SoftReset
-from torch import nn
+from torch import Tensor, nn
 
 from snnbench.core.errors import StructureError
 from snnbench.nn.blocks import PerTimestep, SpikingBlock
-from snnbench.nn.neuron import IF, LIF
+from snnbench.nn.neuron import IF, LIF, Neuron, neurons_in
 from snnbench.nn.norm import ThresholdDependentBatchNorm2d
 from snnbench.nn.twin import ann_twin, check_twin
 from snnbench.zoo import registry
@@ -89,6 +89,29 @@ def test_neurons_say_what_their_twin_has_instead():
     assert [check.ok for check in check_twin(snn, twin)] == [True] * 3
     shapes, activations, left = check_twin(snn, nn.Sequential(twin[0], snn[1], twin[2]))
     assert (shapes.ok, activations.measured, left.measured) == (True, 1, 1)
+
+
+class Delayed(Neuron):
+    """Consists of other neurons, and of a module like the twin's."""
+
+    threshold = 1.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Sequential(nn.ReLU(), LIF()), LIF()
+
+    def forward(self, x: Tensor) -> Tensor:
+        spikes: Tensor = self.last(2 * self.first(x))
+        return spikes
+
+
+def test_checks_take_neurons_as_a_whole():
+    snn = nn.Sequential(Delayed(), nn.ReLU(), LIF())
+    assert list(neurons_in(snn)) == ["0", "2"]
+    assert list(neurons_in(snn[0])) == [""]
+    checks = check_twin(snn, ann_twin(snn))
+    assert [check.ok for check in checks] == [True] * 3
+    assert checks[1].expected == 2
 
 
 def test_checks_hold_for_a_twin():

@@ -12,6 +12,7 @@ import click
 
 from snnbench.cli import options, output
 from snnbench.core.errors import UsageError
+from snnbench.core.files import ensure_writable_folder
 
 if TYPE_CHECKING:
     from snnbench.compare.ab.revisions import Revision
@@ -87,7 +88,7 @@ def ab_command(
     rules, keys = verdict.rules(asked, smallest, exact=exact), check_allowed(allowed)
     top = revisions.top_of(repo)
     old, new = revisions.resolve(top, base), revisions.resolve(top, head)
-    folder = output.writable(_new_folder(out, old, new))
+    folder = ensure_writable_folder(_new_folder(out, old, new))
     with RichReporter() as reporter:
         if old.commit == new.commit and not (old.changed or new.changed):
             reporter.note(f"base and head are both {old}: what differs in time is noise")
@@ -123,7 +124,7 @@ def ab_command(
 
 
 def _benchmark(command: tuple[str, ...]) -> str:
-    """The benchmark's name in ``run NAME ...``."""
+    """Check the command ``run NAME ...``, and return the benchmark's name."""
     if command[0] != "run" or len(command) < 2 or command[1].startswith("-"):
         msg = f"write the command as `-- run NAME ...`, not `{' '.join(command)}`"
         raise UsageError(msg)
@@ -135,10 +136,10 @@ def _benchmark(command: tuple[str, ...]) -> str:
 
 
 def with_fixed_batches(command: tuple[str, ...]) -> tuple[str, ...]:
-    """The command, with batches of one sample if it names none and times anything.
+    """Time batches of one sample, unless the command says otherwise or times nothing.
 
-    Else every run would decide by an estimate of its own whether to time a large batch too, and
-    runs with other times do not compare.
+    By default each run would decide by its own estimate whether to time a large batch too, and
+    runs with different timings cannot be compared.
     """
     named = {word.partition("=")[0] for word in command}
     if named & {"--latency-batches", "--no-latency"}:
@@ -176,10 +177,10 @@ def _new_folder(out: Path | None, base: Revision, head: Revision) -> Path:
 
 
 def absent(name: str, both: tuple[Side, Side]) -> Report | None:
-    """What there is to say if a side does not have the benchmark; ``None`` if both have it.
+    """Report a benchmark that only one side has; ``None`` if both have it.
 
     Raises:
-        UsageError: Neither has it.
+        UsageError: Neither side has the benchmark.
     """
     from snnbench.compare.compare import Report
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snnbench.cli import options, output
+from snnbench.cli import options
 from snnbench.cli.card_options import BenchmarkCommand
 from snnbench.core.errors import UsageError
+from snnbench.core.files import ensure_writable_folder, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +43,7 @@ def evaluate_command(benchmark: Benchmark, out: Path | None, **given: Any) -> No
         if out.is_dir():
             msg = f"--out {out} is a folder; name a file such as {out / 'evaluation.json'}"
             raise UsageError(msg)
-        output.writable(out.parent)
+        ensure_writable_folder(out.parent)
     from snnbench.train.evaluate_weights import evaluate_weights
 
     machine = options.take_machine(given)
@@ -50,8 +51,6 @@ def evaluate_command(benchmark: Benchmark, out: Path | None, **given: Any) -> No
     if not tested.writes:
         return
     if out is not None:
-        from snnbench.core.files import write_atomically
-
         text = json.dumps(tested.facts, indent=2, ensure_ascii=False)
         write_atomically(out, text.encode(errors="backslashreplace"))
     _print(tested)

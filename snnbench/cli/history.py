@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from snnbench.cli import options, output
+from snnbench.cli import options
+from snnbench.core.files import ensure_writable_folder
 
 
 @click.command("history")
@@ -33,7 +34,7 @@ def history_command(
     from snnbench.compare.history.tables import print_tracks
 
     chosen = choose(asked)
-    target = None if out is None else output.writable(out)
+    target = None if out is None else ensure_writable_folder(out)
     files = read_folder(folder, skip_unreadable=skip_unreadable)
     for reason in files.skipped:
         click.echo(f"snnbench: warning: skipped: {reason}", err=True)

@@ -57,8 +57,8 @@ def print_cards(
     """Print one row per benchmark card, with its size where the card states it.
 
     Args:
-        cards: By name: the card, and the names of the trained weights that come with it.
-        console: Standard output by default.
+        cards: Card and names of the shipped weights of each benchmark, by its name.
+        console: Console to print on; standard output by default.
     """
     from rich import box
     from rich.console import Console

@@ -9,6 +9,7 @@ import click
 
 from snnbench.cli import options, output
 from snnbench.cli.card_options import BenchmarkCommand
+from snnbench.core.files import ensure_writable_folder
 
 if TYPE_CHECKING:
     from snnbench.zoo.registry import Benchmark
@@ -58,7 +59,7 @@ def latency_command(
     rates = check_rates(rates)
     samples = max(_SAMPLES, given["batch_size"])
     config = configure(benchmark, samples=samples, with_latency=True, **given)
-    folder = output.writable(out or output.RESULTS / benchmark.card.name)
+    folder = ensure_writable_folder(out or output.RESULTS / benchmark.card.name)
     with RichReporter() as reporter:
         result = measure_layers(benchmark, config, rates, layers, reporter)
         with reporter.stage("drawing", 1):

@@ -34,10 +34,10 @@ def option(names: str, text: str, *, otherwise: str = "", **details: Any) -> Opt
     """An option, which shows its default.
 
     Args:
-        names: Separated by spaces.
-        text: Its help.
-        otherwise: In words, what holds if the option is not given and has no fixed default.
-        **details: As in ``click.option``.
+        names: Names of the option, separated by spaces.
+        text: Help text.
+        otherwise: The default in words, for an option without a fixed one.
+        **details: Arguments of ``click.option``.
     """
     text += f"  [default: {otherwise}]" if otherwise else ""
     details.setdefault("show_default", details.get("default") is not None)
@@ -51,7 +51,7 @@ repeated = partial(option, multiple=True)
 
 
 def choice(names: str, text: str, *values: str, **details: Any) -> Option:
-    """An option that takes one of some values."""
+    """An option that takes one of several values."""
     return option(names, text, type=click.Choice(values), **details)
 
 
@@ -74,7 +74,7 @@ def numbers(
 
 
 def _benchmark(_: click.Context, _name: click.Parameter, name: str) -> Benchmark:
-    """What NAME names: found before torch loads, so that a wrong name is reported at once."""
+    """Find the benchmark NAME before torch loads, so that a wrong name is reported at once."""
     from snnbench.zoo import registry
 
     return registry.get(name)
@@ -101,7 +101,7 @@ weights_dtype = partial(choice, "--weights-dtype", default="float32")
 
 # its input
 def data(text: str) -> Option:
-    """``--data``."""
+    """The option ``--data``; ``text`` says what the data is for."""
     *kinds, last = FORMATS
     text += f" KIND is {', '.join(kinds)} or {last}; without it, the files decide."
     included = "a small data set embedded in snnbench"
@@ -126,7 +126,7 @@ def machine(command: _Command) -> _Command:
 
 
 def take_machine(given: dict[str, Any]) -> Machine:
-    """The machine that the options of ``machine`` describe, which leave ``given``."""
+    """Move the values of the options of ``machine`` from ``given`` into a ``Machine``."""
     from snnbench.train.machine import Machine
 
     keys = ("device", "devices", "num_nodes", "threads")

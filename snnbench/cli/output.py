@@ -1,4 +1,4 @@
-"""What happens to a result or a comparison: where it goes, how it is saved, shown and reported."""
+"""Saving, printing and reporting of results and comparisons."""
 
 from __future__ import annotations
 
@@ -9,26 +9,20 @@ from typing import TYPE_CHECKING
 import click
 
 from snnbench.core.errors import OutputError
+from snnbench.core.files import write_atomically
 
 if TYPE_CHECKING:
     from snnbench.compare.compare import Report
     from snnbench.results.run import RunResult
 
 RESULTS = Path("results")
-"""Where results go by default, a folder per benchmark."""
+"""Default folder of results, with a folder per benchmark."""
 
 _SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
 
 
-def writable(folder: Path) -> Path:
-    """The folder to write to, made if needed and proved writable before any work is done."""
-    from snnbench.core.files import ensure_writable_folder
-
-    return ensure_writable_folder(folder)
-
-
 def save(result: RunResult, folder: Path) -> RunResult:
-    """Save a result and return what ``snnbench report`` will read back, to the last digit."""
+    """Save a result, and return it as ``snnbench report`` will read it, to the last digit."""
     from snnbench.results import files
 
     path = folder / "result.json"
@@ -37,7 +31,7 @@ def save(result: RunResult, folder: Path) -> RunResult:
 
 
 def report(result: RunResult, folder: Path | None) -> None:
-    """Print a result and write its report, which comes first: a closed pipe must not stop it."""
+    """Write the report of a result, then print it; a closed pipe must not stop the report."""
     from snnbench.cli.progress import RichReporter
     from snnbench.render import terminal
 
@@ -65,8 +59,6 @@ def show_comparison(comparison: Report, format_name: str, out: Path | None) -> N
     if out is None:
         click.echo(text, nl=False)
     else:
-        from snnbench.core.files import write_atomically
-
         write_atomically(out, text.encode())
         click.echo(f"{out}: exit code {comparison.exit_code}")
     summary = os.environ.get(_SUMMARY_VARIABLE)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from snnbench.cli import options, output
+from snnbench.core.files import ensure_writable_folder
 
 
 @click.command("profile")
@@ -50,6 +51,6 @@ def profile_command(target: str, out: Path | None, **given: Any) -> None:
     """
     from snnbench.run import single
 
-    folder = None if out is None else output.writable(out)
+    folder = None if out is None else ensure_writable_folder(out)
     result = single.profile_target(target, **given)
     output.report(result if folder is None else output.save(result, folder), folder)

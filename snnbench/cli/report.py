@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from snnbench.cli import options, output
+from snnbench.core.files import ensure_writable_folder
 
 
 @click.command("report")
@@ -20,4 +21,4 @@ def report_command(result_path: Path, out: Path | None) -> None:
     from snnbench.results.files import load
 
     result = load(result_path)
-    output.report(result, result_path.parent if out is None else output.writable(out))
+    output.report(result, result_path.parent if out is None else ensure_writable_folder(out))

@@ -9,6 +9,7 @@ import click
 
 from snnbench.cli import options, output
 from snnbench.cli.card_options import BenchmarkCommand
+from snnbench.core.files import ensure_writable_folder
 
 if TYPE_CHECKING:
     from snnbench.zoo.registry import Benchmark
@@ -61,7 +62,7 @@ def run_command(benchmark: Benchmark, out: Path | None, *, no_latency: bool, **g
     from snnbench.run.config import configure
 
     config = configure(benchmark, with_latency=not no_latency, **given)
-    folder = output.writable(out or output.RESULTS / benchmark.card.name)
+    folder = ensure_writable_folder(out or output.RESULTS / benchmark.card.name)
     from snnbench.cli.progress import RichReporter
 
     with RichReporter() as reporter:

@@ -12,9 +12,9 @@ import click
 
 from snnbench.cli import options, output
 from snnbench.cli.card_options import BenchmarkCommand
+from snnbench.core.files import ensure_writable_folder
 
 if TYPE_CHECKING:
-    from snnbench.train.recipe import Recipe
     from snnbench.train.training import Outcome
     from snnbench.zoo.registry import Benchmark
 
@@ -95,7 +95,7 @@ _SPINS = ("GOMP_SPINCOUNT", "20000")
     default=300.0,
     metavar="SECONDS",
 )
-@options.flag("--tensorboard", "Write event files for TensorBoard as well.")
+@options.flag("--tensorboard with_tensorboard", "Write event files for TensorBoard as well.")
 @options.out("Folder for weights, log and checkpoints.", otherwise="results/NAME/train")
 def train_command(
     benchmark: Benchmark, recipe_path: Path | None, out: Path | None, **given: Any
@@ -105,13 +105,18 @@ def train_command(
     Trains the spiking network directly, by backpropagation through time. Ctrl-C saves a
     checkpoint, from which --resume continues. `snnbench list` shows the names.
     """
-    running = {key: given.pop(key) for key in ("resume", "checkpoint_every_s", "tensorboard")}
+    keys = ("resume", "checkpoint_every_s", "with_tensorboard")
+    running = {key: given.pop(key) for key in keys}
     machine = options.take_machine(given)
     folder = out or output.RESULTS / benchmark.card.name / "train"
     asked = given.pop("options") | given
-    recipe = _recipe(benchmark.card, recipe_path, folder, asked, resume=running["resume"])
-    output.writable(folder)
-    if running["tensorboard"]:
+    from snnbench.train.recipe import FILE, resolve
+
+    if running["resume"] and recipe_path is None and (folder / FILE).is_file():
+        recipe_path = folder / FILE
+    recipe = resolve(benchmark.card, recipe_path, **asked)
+    ensure_writable_folder(folder)
+    if running["with_tensorboard"]:
         from snnbench.train.log import check_tensorboard
 
         check_tensorboard()
@@ -122,17 +127,6 @@ def train_command(
     outcome = train(recipe, machine, folder, command=command, **running)
     if outcome.writes:
         _print(outcome, folder, command)
-
-
-def _recipe(
-    card: Any, path: Path | None, folder: Path, given: dict[str, Any], *, resume: bool
-) -> Recipe:
-    """The recipe as options and files say; to resume, the folder's own recipe is enough."""
-    from snnbench.train.recipe import FILE, resolve
-
-    if resume and path is None and (folder / FILE).is_file():
-        path = folder / FILE
-    return resolve(card, path, **given)
 
 
 def _print(outcome: Outcome, folder: Path, command: list[str]) -> None:

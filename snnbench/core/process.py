@@ -9,8 +9,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from snnbench.core.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
 
 _STAT = Path("/proc/stat")
 _IDLE = slice(3, 5)  # idle, and waiting for a disk
@@ -74,21 +78,35 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def device_label(device: str) -> str:
-    """Add the model's name to a GPU ``device``: times on different models do not compare.
+def check_device(name: str) -> torch.device:
+    """The device that ``--device`` names.
+
+    Raises:
+        UsageError: The name is not ``cpu``, ``cuda`` or ``cuda:N``, or there is no such GPU.
+    """
+    import torch
+
+    if not re.fullmatch(r"cpu|cuda(:\d{1,2})?", name, re.ASCII):
+        msg = f"unknown device {name!r}; use cpu, cuda or cuda:N"
+        raise UsageError(msg)
+    device, gpus = torch.device(name), torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= gpus:
+        msg = f"device {name} is not available: torch sees {gpus} GPUs; choose another or cpu"
+        raise UsageError(msg)
+    return device
+
+
+def device_label(name: str) -> str:
+    """Add the model's name to a GPU: times on different models do not compare.
 
     Raises:
         UsageError: There is no such GPU.
     """
-    if not device.startswith("cuda"):
-        return device
+    if not name.startswith("cuda"):
+        return name
     import torch
 
-    gpus = torch.cuda.device_count()
-    if (torch.device(device).index or 0) >= gpus:
-        msg = f"device {device} does not exist: torch sees {gpus} GPUs; choose another or cpu"
-        raise UsageError(msg)
-    return f"{device} {torch.cuda.get_device_name(device)}"
+    return f"{name} {torch.cuda.get_device_name(check_device(name))}"
 
 
 class OtherLoad:

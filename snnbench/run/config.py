@@ -1,4 +1,4 @@
-"""What a run does by default, and which arguments make sense."""
+"""Defaults of a run, and checks of its arguments."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Literal
 
-import torch
-
 from snnbench.core.errors import UsageError
-from snnbench.core.process import available_cores
+from snnbench.core.process import available_cores, check_device
 from snnbench.data.open import kind_of
 from snnbench.results.run import RunConfig, option_fields
 from snnbench.zoo.card import Card
-from snnbench.zoo.choice import check_range, choose
+from snnbench.zoo.choice import MOST_THREADS, check_range, choose
 from snnbench.zoo.registry import Benchmark
 from snnbench.zoo.shipped import find
 
@@ -23,7 +21,6 @@ WeightsDtype = Literal["float32", "int16", "bfloat16"]
 # dense MACs that a default run counts: some ten seconds of counting on two slow cores
 _DEFAULT_WORK_MACS = 1.8e11
 _DEFAULT_SAMPLES = range(2, 65)
-_MOST_THREADS = 1024
 
 
 def configure(
@@ -50,19 +47,20 @@ def configure(
     """Fill in the defaults of a run.
 
     Args:
-        benchmark: What is to run.
-        timesteps: T; by default as the weights were trained, else the card's.
+        benchmark: Benchmark to run.
+        timesteps: T; by default that of the weights, else the card's.
         samples: Samples to count; by default what some ten seconds of counting allow, 2 to 64.
-        batch_size: Samples at once; 1 for large images, else up to 16.
+        batch_size: Samples per forward pass; by default 1 for large images, else up to 16.
         seed: Seed of weights, data and everything else.
-        threads: PyTorch threads; all cores this process may use by default.
+        threads: PyTorch threads; by default all cores this process may use.
         device: ``cpu`` or a CUDA device.
-        width: Channel multiplier; by default that of the weights, given or shipped, else 1.
+        width: Factor on all channel numbers; by default that of the weights, else 1.
         options: Options of the card; by default those of the weights, else the card's.
         data: Path or ``KIND=PATH`` of the user's data; embedded data by default.
         weights: File of trained weights, or ``shipped:NAME``; by default those that come with the
             benchmark and fit data, width and options, if there are any.
-        twin_weights: The same for the ANN twin, which else has the SNN's.
+        twin_weights: File or ``shipped:NAME`` of the ANN twin's weights; by default shipped ones
+            that fit, else those of the SNN.
         untrained: Use random weights even if trained ones come with the benchmark.
         strict: Stop at the first operation without a counting rule.
         with_latency: Time the networks as well.
@@ -72,8 +70,8 @@ def configure(
         weights_dtype: Number format of the engine's weights.
 
     Raises:
-        UsageError: A value is out of range, an option for timing without timing, or
-            weights of another network.
+        UsageError: A value is out of range, an option for timing is given without timing, or
+            the weights are for another network.
         WeightsError: The file of weights cannot be read.
         DataError: The data's path cannot be read.
     """
@@ -106,7 +104,7 @@ def configure(
     threads = available_cores() if threads is None else threads
     check_range("samples", samples)
     check_range("batch-size", batch_size)
-    check_range("threads", threads, most=_MOST_THREADS)
+    check_range("threads", threads, most=MOST_THREADS)
     for batch in latency_batches or ():
         check_range("latency-batches", batch)
     unused = {"engine": engine != "auto", "weights-dtype": weights_dtype != "float32"}
@@ -114,7 +112,7 @@ def configure(
         named = ", ".join(f"--{option}" for option, given in unused.items() if given)
         msg = f"{named} have no effect with --no-latency, which only counts; leave one out"
         raise UsageError(msg)
-    _check_device(device)
+    check_device(device)
     return RunConfig(
         benchmark=card.name,
         timesteps=timesteps,
@@ -147,16 +145,3 @@ def _default_samples(card: Card, timesteps: int, width: float) -> int:
 def _default_batch(card: Card, samples: int) -> int:
     _, height, width = card.input.shape
     return 1 if height * width > 64 * 64 else min(samples, 16)
-
-
-def _check_device(device: str) -> None:
-    try:
-        kind = torch.device(device).type
-    except RuntimeError:
-        kind = ""
-    if kind not in {"cpu", "cuda"}:
-        msg = f"unknown device {device!r}; use cpu, cuda or cuda:N"
-        raise UsageError(msg)
-    if kind == "cuda" and not torch.cuda.is_available():
-        msg = f"device {device} is not available: this PyTorch sees no CUDA GPU; use --device cpu"
-        raise UsageError(msg)

@@ -1,27 +1,30 @@
-"""What a network sees of a batch, and whether it has an output for every class."""
+"""Labelled data for a network: opened for training or testing, and batches as it takes them."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from snnbench.core.errors import DataError
-from snnbench.data.dataset import DataSet, normalise
+from snnbench.data.dataset import DataSet, Part, normalise
+from snnbench.data.open import open_set
 from snnbench.nn.layout import layout_of
 from snnbench.zoo.registry import Benchmark
 
 
 def network_input(values: Tensor, data: DataSet, device: torch.device, *, twin: bool) -> Tensor:
-    """What a network sees of a batch, normalised on its device.
+    """A batch as a network takes it, normalised on its device.
 
     Args:
         values: Images, uint8 [N, C, H, W], or frames of events [T, N, C, H, W].
-        data: Where they come from.
-        device: The network's.
+        data: Data set that the batch is from.
+        device: Device of the network.
         twin: Whether the network is an ANN twin, which takes the mean over time.
 
     Returns:
-        float32, images in channels_last.
+        float32 of the same shape, or [N, C, H, W] for a twin; images in channels_last.
     """
     inputs = normalise(values.to(device, non_blocking=True), data)
     inputs = layout_of(inputs).twin_input(inputs) if twin else inputs
@@ -30,16 +33,20 @@ def network_input(values: Tensor, data: DataSet, device: torch.device, *, twin: 
     return inputs
 
 
-def check_classes(benchmark: Benchmark, data: DataSet) -> None:
-    """Prove that a network has an output for every class.
+def open_labelled(
+    benchmark: Benchmark, data: str | None, part: Part, timesteps: int, cache: Path | None
+) -> DataSet:
+    """Open a part of a labelled data set, each class of which is an output of the network.
 
     Raises:
-        DataError: It has too few.
+        DataError: The data is missing, damaged or unlabelled, or has too many classes.
     """
-    outputs = benchmark.card.classes
-    if data.classes > outputs:
+    card = benchmark.card
+    opened = open_set(card.input, data=data, part=part, timesteps=timesteps, cache=cache)
+    if opened.classes > card.classes:
         msg = (
-            f"{data.info.name} has {data.classes} classes, but {benchmark.card.name} has {outputs} "
+            f"{opened.info.name} has {opened.classes} classes, but {card.name} has {card.classes} "
             "outputs; choose other data or another benchmark"
         )
         raise DataError(msg)
+    return opened

@@ -35,13 +35,13 @@ class Sums(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Running sums of an epoch, over all processes.
 
     Attributes:
-        loss: Sum over the samples.
-        correct: Correct answers.
-        samples: Trained on.
-        seconds: Spent.
-        loading_s: Spent by the input pipeline, its threads together at work.
+        loss: Sum of the samples' losses.
+        correct: Number of correct answers.
+        samples: Number of samples trained on.
+        seconds: Time so far.
+        loading_s: Time the input pipeline would need for these samples at full speed.
         rate: Sum of the sampled firing rates.
-        rates: How many were sampled.
+        rates: Number of sampled firing rates.
     """
 
     loss: float = 0.0
@@ -54,18 +54,18 @@ class Sums(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A training's place and what it must agree with.
+    """How far a training is, and all that must be the same when it is resumed.
 
     Attributes:
-        recipe: Its recipe.
+        recipe: Recipe of the training.
         benchmark_version: Hash of the card and of the network's source.
         train_sha256: Hash of the training data.
-        test_sha256: Hash of the test data.
-        processes: That share a step.
-        epoch: The next step's, from 0.
-        step: The next one of that epoch, from 0.
-        sums: Sums over that epoch's steps before it.
-        history: The epochs done.
+        test_sha256: Hash of the test data; ``None`` without a test part.
+        processes: Number of processes that share a step.
+        epoch: Epoch of the next step, from 0.
+        step: Next step within that epoch, from 0.
+        sums: Sums over the steps of that epoch so far.
+        history: Records of the epochs that are done.
         best: Test accuracy, or minus the training loss, of the best epoch.
         scaler: State of the gradient scaler of ``16-mixed``, whose counts must stay integers.
         versions: Versions of snnbench and torch, to explain a difference.
@@ -125,10 +125,10 @@ def load(folder: Path) -> tuple[State, dict[str, Tensor], dict[str, Tensor]]:
     """Read the newest checkpoint.
 
     Returns:
-        State, weights, and the optimiser's state by parameter.
+        The training's state, its weights, and the optimiser's state by parameter.
 
     Raises:
-        UsageError: There is none, or it is damaged.
+        UsageError: There is no checkpoint, or it is damaged.
     """
     if not exists(folder):
         msg = f"there is no checkpoint in {folder} to resume; train without --resume"
@@ -137,29 +137,33 @@ def load(folder: Path) -> tuple[State, dict[str, Tensor], dict[str, Tensor]]:
     state = _read_state(newest)
     for name in (_WEIGHTS, _OPTIMISER):
         try:
-            found = _sha256(newest / name)
+            sha256 = _sha256(newest / name)
         except OSError as error:
             _refuse(newest, name, str(error.strerror))
-        if found != state.files.get(name):
+        if sha256 != state.files.get(name):
             _refuse(newest, name, "its SHA-256 differs")
     optimiser = safetensors.torch.load_file(newest / _OPTIMISER)
     return state, weight_files.load_state(newest / _WEIGHTS), optimiser
 
 
 def check_same(state: State, ours: State) -> None:
-    """Prove that a checkpoint belongs to this training; only its epochs may grow.
+    """Check that a checkpoint belongs to this training.
 
-    Data may have moved: its content decides.
+    The number of epochs may differ, and so may the place of the data, but not its content.
+
+    Args:
+        state: State in the checkpoint.
+        ours: State with which this training would begin.
 
     Raises:
-        UsageError: Says what differs.
+        UsageError: Something else differs; the message says what.
     """
     theirs = state.recipe
     same = msgspec.structs.replace(ours.recipe, epochs=theirs.epochs, data=theirs.data)
-    found = [f"recipe: {text}" for text in differences(theirs, same)]
+    differing = [f"recipe: {text}" for text in differences(theirs, same)]
     begun = len(state.history) + (state.step > 0)
     if ours.recipe.epochs < begun:
-        found.append(f"recipe: epochs {ours.recipe.epochs}, but {begun} are done or begun")
+        differing.append(f"recipe: epochs {ours.recipe.epochs}, but {begun} are done or begun")
     labels = {
         "benchmark_version": "card or source of the network (SHA-256)",
         "train_sha256": "training data (SHA-256)",
@@ -169,9 +173,10 @@ def check_same(state: State, ours: State) -> None:
     for name, label in labels.items():
         before, now = getattr(state, name), getattr(ours, name)
         if before != now:
-            found.append(f"{label} {str(before)[:12]}, not {str(now)[:12]}")
-    if found:
-        msg = f"the checkpoint is from another training ({'; '.join(found)}); choose another --out"
+            differing.append(f"{label} {str(before)[:12]}, not {str(now)[:12]}")
+    if differing:
+        reasons = "; ".join(differing)
+        msg = f"the checkpoint is from another training ({reasons}); choose another --out"
         raise UsageError(msg)
 
 
@@ -201,10 +206,10 @@ def _sha256(path: Path) -> str:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Context in which no other training has ``folder``; it ends with the process at the latest.
+    """Lock a folder against other trainings, until the process ends at the latest.
 
     Raises:
-        UsageError: Another one has it.
+        UsageError: Another training has locked it.
     """
     with ExitStack() as stack:
         try:

@@ -1,4 +1,4 @@
-"""Where a network's numbers stop being finite."""
+"""Search for the first value of a network that is not finite."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ from snnbench.nn.meters import hooked
 
 @torch.no_grad()
 def first_not_finite(network: nn.Module, inputs: Tensor) -> str | None:
-    """What is not finite first, in the order in which a forward pass meets it.
+    """Find the first value that is not finite in a forward pass.
 
     Args:
-        network: As it trains; its running statistics are updated once more.
-        inputs: The batch that went bad.
+        network: Network in training mode; its running statistics are updated once more.
+        inputs: Batch that diverged.
 
     Returns:
-        A few words, such as ``the output of layer 'block1.0.synapses.0.conv'``.
+        The place in words, such as ``the output of layer 'block1.0.synapses.0.conv'``; ``None`` if
+        all values are finite.
     """
     if not bool(inputs.isfinite().all()):
         return "the input"
-    found: list[str] = []
+    places: list[str] = []
     leaves = [(n, m) for n, m in network.named_modules() if n and not list(m.children())]
-    with hooked(leaves, partial(_look, found)):
+    with hooked(leaves, partial(_look, places)):
         network(inputs)
-    return found[0] if found else None
+    return places[0] if places else None
 
 
 def bad_gradient(network: nn.Module) -> str | None:
-    """The last parameter, in the network's order, whose gradient is not finite, in a few words.
+    """Find the first gradient that is not finite in backpropagation, in words.
 
-    Backpropagation meets the last one first.
+    Backpropagation meets the last parameters first.
     """
     bad = [
         name
@@ -44,8 +45,8 @@ def bad_gradient(network: nn.Module) -> str | None:
     return f"the gradient of '{bad[-1]}'" if bad else None
 
 
-def _look(found: list[str], name: str, module: nn.Module, _inputs: object, output: Any) -> None:
-    if found or not isinstance(output, Tensor) or bool(output.isfinite().all()):
+def _look(places: list[str], name: str, module: nn.Module, _inputs: object, output: Any) -> None:
+    if places or not isinstance(output, Tensor) or bool(output.isfinite().all()):
         return
     bad = [key for key, value in module.named_parameters() if not bool(value.isfinite().all())]
-    found.append(f"the {bad[0]} of layer '{name}'" if bad else f"the output of layer '{name}'")
+    places.append(f"the {bad[0]} of layer '{name}'" if bad else f"the output of layer '{name}'")

@@ -1,4 +1,4 @@
-"""Trained weights, tested: what a file says of itself, and its accuracy for each T."""
+"""Accuracy of a file of trained weights on a test part, for each T."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from lightning_fabric import Fabric
 from snnbench.core.errors import UsageError
 from snnbench.core.process import memory_shortage_explained
 from snnbench.data.dataset import DataSet
-from snnbench.data.open import open_set
 from snnbench.results.environment import capture
-from snnbench.train.batches import check_classes
+from snnbench.train.batches import open_labelled
 from snnbench.train.evaluation import Scores, evaluate
 from snnbench.train.machine import Machine, launch, lost_processes_explained
 from snnbench.zoo import networks, shipped, weight_files
@@ -28,11 +27,11 @@ _FETCHING_THREADS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tested:
-    """What a test of weights found.
+    """Results of testing weights.
 
     Attributes:
-        facts: As JSON values.
-        writes: Whether this is the process that writes and speaks.
+        facts: Accuracy for each T, and what the weights, data and machine were, as JSON values.
+        writes: Whether this is the process that writes and prints.
     """
 
     facts: dict[str, Any]
@@ -57,26 +56,24 @@ def evaluate_weights(
     """Test weights on the whole test part, or on ``samples`` of it, for each T.
 
     Args:
-        benchmark: Whose network to test.
-        source: File of weights, or ``shipped:NAME``; what it says of itself is used where nothing
-            is asked.
-        machine: Where to run.
+        benchmark: Benchmark whose network is tested.
+        source: File of weights, or ``shipped:NAME``; its metadata give the defaults of
+            ``timesteps``, ``width`` and ``options``.
+        machine: Hardware to run on.
         data: ``KIND=PATH``; embedded data by default, for weights that were trained on it.
         timesteps: One test for each T; that of the weights by default, else the card's.
-        width: Channel multiplier.
+        width: Factor on all channel numbers.
         options: Options of the card.
-        batch_size: Samples at once in each process.
-        samples: How many, evenly spread; all by default.
-        cache: Where framed events are kept.
+        batch_size: Samples per forward pass in each process.
+        samples: How many samples to test, evenly spread; all by default.
+        cache: Folder in which framed events are kept.
 
     Raises:
-        UsageError: A value is out of range, or the weights say otherwise.
+        UsageError: A value is out of range, or contradicts the metadata of the weights.
     """
     choice = choose(benchmark, source, width=width, options=options)
-    state, twin = (
-        weight_files.load_state(shipped.locate(benchmark, source)),
-        bool(choice.stated.twin),
-    )
+    state = weight_files.load_state(shipped.locate(benchmark, source))
+    twin = bool(choice.stated.twin)
     steps = tuple(timesteps or (choice.timesteps,))
     counts = {"timesteps": min(steps), "batch-size": batch_size, "samples": samples}
     for option, value in counts.items():
@@ -112,8 +109,7 @@ def evaluate_weights(
 def _test_set(
     benchmark: Benchmark, data: str | None, T: int, cache: Path | None, stated: Facts
 ) -> DataSet:
-    test = open_set(benchmark.card.input, data=data, part="test", timesteps=T, cache=cache)
-    check_classes(benchmark, test)
+    test = open_labelled(benchmark, data, "test", T, cache)
     if data is None and stated.data not in (None, test.info.name):
         msg = (
             f"the weights were trained on {stated.data}, not on the embedded {test.info.name}; "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -22,10 +22,10 @@ _MANY_CLASSES = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """What a test found.
+    """Result of testing a network.
 
     Attributes:
-        samples: Tested.
+        samples: Number of samples tested.
         correct: Samples whose class has the largest output.
         correct_top5: Samples whose class is among the five largest; ``None`` up to ten classes.
         firing_rate: Spikes per neuron and timestep, of all neurons; ``None`` for an ANN.
@@ -71,14 +71,14 @@ def evaluate(
     The processes share the batches between them, and their counts are added up exactly.
 
     Args:
-        network: On the device of ``fabric``, not wrapped; left in the mode it is in.
+        network: On the device of ``fabric``, not wrapped; keeps its mode.
         data: Labelled samples.
         fabric: Device and processes.
-        batch_size: Samples at once in each process.
-        threads: Threads that fetch.
-        twin: Whether it is an ANN twin.
-        samples: Test so many only, evenly spread.
-        tick: Told the samples this process has done.
+        batch_size: Samples per forward pass in each process.
+        threads: Threads that fetch samples.
+        twin: Whether the network is an ANN twin.
+        samples: How many samples to test, evenly spread; ``None`` tests all.
+        tick: Called after each batch with the number of its samples in this process.
 
     Raises:
         DataError: A sample cannot be read.
@@ -86,14 +86,17 @@ def evaluate(
     dtype = next(network.parameters()).dtype
     sums = torch.zeros(5, dtype=torch.int64, device=fabric.device)
     indices = spread(len(data), samples)
-    batches = list(_share(indices, batch_size, fabric.global_rank, fabric.world_size))
+    starts = range(fabric.global_rank * batch_size, len(indices), fabric.world_size * batch_size)
+    batches = [indices[first : first + batch_size] for first in starts]
     with evaluating(network), measure_firing(network) as firing:
         for values, labels in Feed(data, [(batch, None) for batch in batches], threads=threads):
             inputs = network_input(values, data, fabric.device, twin=twin).to(dtype)
             sums[:3] += _count(network(inputs), labels.to(fabric.device))
             tick(len(labels))
     sums[3], sums[4] = firing.nonzero, firing.total
-    tested, correct, top5, spikes, sites = _added(sums, fabric).tolist()
+    if fabric.world_size > 1:
+        sums = cast("Tensor", fabric.all_reduce(sums, reduce_op="sum"))
+    tested, correct, top5, spikes, sites = sums.tolist()
     return Scores(
         samples=tested,
         correct=correct,
@@ -102,19 +105,8 @@ def evaluate(
     )
 
 
-def _share(indices: list[int], batch_size: int, rank: int, world: int) -> Iterator[list[int]]:
-    for first in range(rank * batch_size, len(indices), world * batch_size):
-        yield indices[first : first + batch_size]
-
-
 def _count(logits: Tensor, labels: Tensor) -> Tensor:
     best = logits.topk(min(_TOP, logits.shape[1])).indices == labels[:, None]
     # of equal outputs topk may put any first; argmax decides for the first, as everywhere
     first = (logits.argmax(1) == labels).sum()
     return torch.stack([torch.tensor(len(labels), device=labels.device), first, best.sum()])
-
-
-def _added(sums: Tensor, fabric: Fabric) -> Tensor:
-    if fabric.world_size == 1:
-        return sums
-    return cast("Tensor", fabric.all_reduce(sums, reduce_op="sum"))

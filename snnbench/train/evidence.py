@@ -1,22 +1,22 @@
-"""What goes with trained weights: where they come from and what they are worth."""
+"""Trained weights, and the record of their training: data, recipe, accuracy and machine."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from torch import nn
+import torch
 
 from snnbench.core.files import write_atomically
 from snnbench.core.statistics import wilson
-from snnbench.data.dataset import DataSet
-from snnbench.results.run import Environment
+from snnbench.results.environment import capture
 from snnbench.train.checkpoint import State
+from snnbench.train.loop import Job
 from snnbench.train.recipe import as_dict
 from snnbench.zoo import weight_files
 from snnbench.zoo.card import Card
@@ -25,18 +25,38 @@ WEIGHTS = "weights.safetensors"
 REPORT = "training.json"
 
 
-def evidence(
-    state: State,
-    network: nn.Module,
-    *,
-    card: Card,
-    train: DataSet,
-    test: DataSet | None,
-    command: Sequence[str],
-    environment: Environment,
-) -> dict[str, Any]:
-    """The facts of a finished training, as JSON values; what is not known is ``None``."""
-    recipe, last = state.recipe, state.history[-1]
+def write(folder: Path, job: Job, state: State, card: Card, command: Sequence[str]) -> None:
+    """Write the weights after the last epoch with their record, and a report of every epoch.
+
+    Choosing the epoch that did best on the test data would be selection on the test data, and its
+    accuracy no honest estimate any more.
+
+    Args:
+        folder: Folder of the training.
+        job: The finished training.
+        state: State of the training after its last step.
+        card: Card of the benchmark.
+        command: Command line to record.
+
+    Raises:
+        OutputError: A file cannot be written.
+    """
+    facts = _facts(job, state, card, command)
+    texts = {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in facts.items()
+        if value is not None
+    }
+    weight_files.save_state(job.network, folder / WEIGHTS, texts)
+    report = {**facts, "log": [msgspec.to_builtins(record) for record in state.history]}
+    text = json.dumps(report, indent=2, ensure_ascii=False)
+    # a file name may not be Unicode; what replaces its bytes is JSON's own escape
+    write_atomically(folder / REPORT, text.encode(errors="backslashreplace"))
+
+
+def _facts(job: Job, state: State, card: Card, command: Sequence[str]) -> dict[str, Any]:
+    """Facts of a finished training, as JSON values; what is not known is ``None``."""
+    recipe, last, train, test = state.recipe, state.history[-1], job.train, job.test
     interval = None
     if last.test_correct is not None and last.test_samples is not None:
         interval = wilson(last.test_correct, last.test_samples)
@@ -49,12 +69,12 @@ def evidence(
         "timesteps": recipe.timesteps,
         "twin": recipe.twin,
         "neuron": card.neuron,
-        "weights_sha256": weight_files.state_sha256(network.state_dict()),
+        "weights_sha256": weight_files.state_sha256(job.network.state_dict()),
         "data": train.info.name,
         "data_description": train.info.description,
         "data_sha256": state.train_sha256,
         "data_samples": train.info.samples,
-        "samples": min(recipe.limit_train or len(train), len(train)),
+        "samples": len(job.indices),
         "test_data_description": test and test.info.description,
         "test_data_sha256": state.test_sha256,
         "test_samples": last.test_samples,
@@ -70,15 +90,15 @@ def evidence(
         "training_seconds": sum(record.seconds for record in state.history),
         "recipe": as_dict(recipe) | {"data": recipe.data and without_folders(recipe.data)},
         "command": [without_folders(word) for word in command],
-        "environment": asdict(environment),
+        "environment": asdict(capture(torch.get_num_threads(), str(job.fabric.device))),
         "created_utc": datetime.now(tz=UTC).isoformat(timespec="seconds"),
     }
 
 
 def without_folders(word: str) -> str:
-    """A word of a command without the folders of an absolute path.
+    """Leave the folders of an absolute path out of a word of a command.
 
-    Weights are passed on, and where files lay on a machine is nobody's business.
+    Weights are passed on, and their users need not see how a machine is organised.
 
     >>> [without_folders(word) for word in ("cifar10=/home/a=b/cifar10", "/a=b/c", "results/own")]
     ['cifar10=cifar10', 'c', 'results/own']
@@ -88,24 +108,3 @@ def without_folders(word: str) -> str:
         option, path = "", word
     absolute = Path(path).is_absolute() or path.startswith("~")
     return f"{option}{separator if option else ''}{Path(path).name}" if absolute else word
-
-
-def write(folder: Path, network: nn.Module, facts: Mapping[str, Any], state: State) -> None:
-    """Write the weights with their evidence, and the evidence with every epoch's record.
-
-    The weights are those after the last epoch. Choosing the epoch that did best on the test data
-    would be selection on the test data, and its accuracy no honest estimate any more.
-
-    Raises:
-        OutputError: A file cannot be written.
-    """
-    texts = {
-        name: value if isinstance(value, str) else json.dumps(value)
-        for name, value in facts.items()
-        if value is not None
-    }
-    weight_files.save_state(network, folder / WEIGHTS, texts)
-    report = {**facts, "log": [msgspec.to_builtins(record) for record in state.history]}
-    text = json.dumps(report, indent=2, ensure_ascii=False)
-    # of a file name that is no Unicode; what replaces it is JSON's own escape
-    write_atomically(folder / REPORT, text.encode(errors="backslashreplace"))

@@ -1,40 +1,37 @@
-"""What is written about every epoch: log.jsonl, log.csv and, if wanted, TensorBoard's files."""
+"""The record of every epoch: ``log.jsonl``, ``log.csv`` and, on demand, TensorBoard's files."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from snnbench.core.errors import UsageError
 from snnbench.core.files import write_atomically
 
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
-
 
 class EpochRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One epoch.
+    """The measurements of one epoch; those of the test are ``None`` without a test part.
 
     Attributes:
-        epoch: From 1.
-        lr: Learning rate of its last step.
-        loss: Mean over the samples, each with the weights of its own step.
-        train_accuracy: Likewise, a share.
+        epoch: Number of the epoch, from 1.
+        lr: Learning rate of the last step.
+        loss: Mean loss over the training samples, each with the weights of its own step.
+        train_accuracy: Share of training samples classified right, likewise.
         firing_rate: Spikes per neuron and timestep, sampled; ``None`` for an ANN.
-        samples: Trained on.
+        samples: Number of training samples.
         seconds: Time of training, without the test.
         images_per_s: Samples per second of training.
         pipeline_images_per_s: Samples per second that the input pipeline could have delivered.
-        test_correct: ``None`` without a test.
-        test_samples: Likewise.
-        test_accuracy: A share.
-        test_firing_rate: Over the whole test part.
+        test_correct: Number of test samples classified right.
+        test_samples: Number of test samples.
+        test_accuracy: Share of test samples classified right.
+        test_firing_rate: Spikes per neuron and timestep, over the whole test part.
     """
 
     epoch: int
@@ -53,7 +50,9 @@ class EpochRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 def write_log(history: Sequence[EpochRecord], folder: Path) -> None:
-    """Write all epochs so far. Whole files, so that a resumed training leaves no line twice.
+    """Write the records of all epochs so far.
+
+    Whole files are written, so that a resumed training leaves no line twice.
 
     Raises:
         OutputError: A file cannot be written.
@@ -68,38 +67,32 @@ def write_log(history: Sequence[EpochRecord], folder: Path) -> None:
 
 
 def check_tensorboard() -> None:
-    """Prove that TensorBoard is there.
+    """Check that TensorBoard is installed.
 
     Raises:
-        UsageError: It is not installed.
+        UsageError: TensorBoard is not installed.
     """
     if find_spec("tensorboard") is None:
         msg = "--tensorboard needs the package tensorboard; install it: pip install tensorboard"
         raise UsageError(msg)
 
 
-class Board:
-    """TensorBoard's view of the epochs, in ``folder/tensorboard``.
+@contextmanager
+def tensorboard(folder: Path, start: int) -> Iterator[Callable[[EpochRecord], None]]:
+    """Write epochs to ``folder/tensorboard``, each by a call of what is yielded.
 
     Args:
         folder: Folder of the training.
         start: Epochs already there that stay; later ones of an earlier attempt are hidden.
     """
+    from torch.utils.tensorboard import SummaryWriter
 
-    def __init__(self, folder: Path, start: int) -> None:
-        from torch.utils.tensorboard import SummaryWriter
+    with SummaryWriter(str(folder / "tensorboard"), purge_step=start + 1) as writer:
 
-        self._writer: SummaryWriter = SummaryWriter(
-            str(folder / "tensorboard"), purge_step=start + 1
-        )
+        def add(record: EpochRecord) -> None:
+            for name, value in msgspec.to_builtins(record).items():
+                if name != "epoch" and value is not None:
+                    writer.add_scalar(name, value, record.epoch)
+            writer.flush()
 
-    def add(self, record: EpochRecord) -> None:
-        """Write one epoch."""
-        for name, value in msgspec.to_builtins(record).items():
-            if name != "epoch" and value is not None:
-                self._writer.add_scalar(name, value, record.epoch)
-        self._writer.flush()
-
-    def close(self) -> None:
-        """Close the files."""
-        self._writer.close()
+        yield add

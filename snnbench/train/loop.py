@@ -41,17 +41,19 @@ _FETCHING_THREADS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What a training consists of.
+    """Network, optimiser and data of a training, on their device.
 
     Attributes:
         fabric: Device, precision and processes.
         network: The plain network, which is saved and tested.
-        model: What trains: ``network``, made fast, and wrapped by ``fabric``.
-        plain_optimizer: Optimiser of its parameters; ``optimizer`` is it, wrapped by ``fabric``.
-        train: Training part.
-        indices: Samples of it to train on.
+        model: The network that trains: ``network``, made fast, and wrapped by ``fabric``.
+        plain_optimizer: Optimiser of the network's parameters.
+        optimizer: The same optimiser, wrapped by ``fabric``.
+        train: Training part of the data.
+        indices: Indices of the training samples in it.
         test: Test part, if there is one.
-        folder: Folder of checkpoints, which are made every ``checkpoint_every_s`` within an epoch.
+        folder: Folder of checkpoints.
+        checkpoint_every_s: Seconds between checkpoints within an epoch.
     """
 
     fabric: Fabric
@@ -67,13 +69,13 @@ class Job:
 
 
 class Loop:
-    """Trains from a state on; the randomness of a step depends on its place alone.
+    """A training from a given state on; what is random in a step depends on its place alone.
 
     Args:
-        job: What to train.
-        state: Where to start.
-        progress: Is shown what happens.
-        epoch_done: Called after every epoch, on the process that writes.
+        job: Network, optimiser and data.
+        state: State to start from.
+        progress: Shows steps, tests and epochs.
+        epoch_done: Called with all records after every epoch, on the process that writes.
     """
 
     def __init__(
@@ -96,7 +98,7 @@ class Loop:
             Whether the last epoch is done. If not, a checkpoint was made.
 
         Raises:
-            SnnbenchError: The loss is not finite; says where that came from.
+            SnnbenchError: The loss is not finite; the message says what became infinite first.
             OutputError: A checkpoint cannot be written.
             DataError: A sample cannot be read.
         """
@@ -110,10 +112,10 @@ class Loop:
         return self.state.epoch >= self.state.recipe.epochs
 
     def _steps(self, stop: StopRequest) -> tuple[bool, bool]:
-        """The steps left of an epoch.
+        """Do the remaining steps of an epoch.
 
         Returns:
-            Whether it is complete, and whether any process was asked to stop.
+            Whether the epoch is complete, and whether any process was asked to stop.
         """
         job, recipe, fabric = self._job, self.state.recipe, self._job.fabric
         epoch, first = self.state.epoch, self.state.step
@@ -161,7 +163,7 @@ class Loop:
         sums: Sums,
         flags: tuple[bool, bool],
     ) -> list[bool]:
-        """One step; what any process flagged."""
+        """Do one step; return each flag as set if any process has set it."""
         job, fabric = self._job, self._job.fabric
         labels = labels.to(fabric.device, non_blocking=True)
         for group in job.plain_optimizer.param_groups:
@@ -192,15 +194,15 @@ class Loop:
         if self.state.recipe.precision != "16-mixed":  # there infinite gradients are skipped
             gradients = [p.grad for p in self._job.network.parameters() if p.grad is not None]
             norm = torch.nn.utils.get_total_norm(gradients)
-        told = torch.tensor(flags, dtype=torch.float64).to(fabric.device)
-        numbers = torch.cat([torch.stack([x.double() for x in (loss, correct, norm)]), told])
+        flagged = torch.tensor(flags, dtype=torch.float64).to(fabric.device)
+        numbers = torch.cat([torch.stack([x.double() for x in (loss, correct, norm)]), flagged])
         if fabric.world_size > 1:
             numbers = cast("Tensor", fabric.all_reduce(numbers, reduce_op="sum"))
         values: list[float] = numbers.tolist()
         return values
 
     def _probe(self, inputs: Tensor, sums: Sums) -> None:
-        """Sample the firing rate on a few images; every process on its own, the first tells."""
+        """Sample the firing rate on a few images; each process has its own, the first reports."""
         layout = layout_of(inputs)
         few = layout.first_samples(inputs, max(1, layout.samples(inputs) // _PROBE_SHARE))
         rate = firing_rate(self._job.network, self._cast(few))
@@ -214,7 +216,8 @@ class Loop:
     def _end_epoch(self) -> None:
         state = self.state
         scores = self._test()
-        record = _record(state, self._rate_at_end(), scores)
+        rate = learning_rate(state.recipe, state.epoch, state.step - 1, state.step)
+        record = _record(state, rate, scores)
         value = -record.loss if record.test_accuracy is None else record.test_accuracy
         better = state.best is None or value > state.best
         self.state = msgspec.structs.replace(
@@ -235,10 +238,6 @@ class Loop:
             self._epoch_done(self.state.history)
         self._progress.epoch_done(record)
         self._save()
-
-    def _rate_at_end(self) -> float:
-        state = self.state
-        return learning_rate(state.recipe, state.epoch, state.step - 1, state.step)
 
     def _test(self) -> Scores | None:
         job, recipe = self._job, self.state.recipe
@@ -263,7 +262,7 @@ class Loop:
         )
 
     def _save(self) -> None:
-        """Make a checkpoint; the other processes wait, so that none goes on without one."""
+        """Save a checkpoint; the other processes wait, so that none goes on without one."""
         job = self._job
         if job.fabric.is_global_zero:
             scaler = job.fabric.strategy.precision.state_dict()

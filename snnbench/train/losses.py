@@ -16,11 +16,11 @@ def mean_squared_error(outputs: Tensor, labels: Tensor) -> Tensor:
     For outputs that are rates, such as votes of groups of neurons (WU19).
 
     Args:
-        outputs: [N, classes].
-        labels: Classes, [N].
+        outputs: Outputs of the network, [N, classes].
+        labels: Indices of the classes, [N].
     """
-    wanted = F.one_hot(labels, outputs.shape[1]).to(outputs.dtype)
-    return F.mse_loss(outputs, wanted)
+    targets = F.one_hot(labels, outputs.shape[1]).to(outputs.dtype)
+    return F.mse_loss(outputs, targets)
 
 
 LOSSES: dict[Loss, Callable[[Tensor, Tensor], Tensor]] = {

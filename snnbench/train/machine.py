@@ -1,4 +1,4 @@
-"""Where a training or an evaluation runs: device, processes and threads, through Fabric."""
+"""Device, processes and threads of a training or an evaluation, through Lightning Fabric."""
 
 from __future__ import annotations
 
@@ -9,25 +9,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import torch
 from lightning_fabric import Fabric
 
 from snnbench.core.errors import SnnbenchError, UsageError
-from snnbench.core.process import available_cores, set_threads
+from snnbench.core.process import available_cores, check_device, set_threads
 from snnbench.train.recipe import Precision
+from snnbench.zoo.choice import MOST_THREADS, check_range
 
-_MOST_THREADS = 1024
 _LOST = re.compile("gloo|NCCL|TCPStore|[Cc]onnection closed by peer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """What runs a training; the result does not depend on it, but for rounding.
+    """Hardware that runs a training; apart from rounding, the result does not depend on it.
 
     Attributes:
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         devices: Processes on this node; ``None`` is 1, or as many as ``torchrun`` started.
-        num_nodes: Nodes; ``None`` is 1, or as many as ``torchrun`` knows.
+        num_nodes: Number of nodes; ``None`` is 1, or as many as ``torchrun`` knows.
         threads: PyTorch threads in each process; ``None`` shares the cores between the processes.
     """
 
@@ -44,15 +43,14 @@ def launch(machine: Machine, precision: Precision = "32-true") -> Fabric:
         UsageError: There is no such device, or Fabric cannot do what is asked.
     """
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    device = _device(machine.device)
+    device = check_device(machine.device)
     if precision == "16-mixed" and device.type == "cpu":
         msg = "--precision 16-mixed needs a GPU; on a CPU use bf16-mixed or 32-true"
         raise UsageError(msg)
-    if machine.threads is not None and not 1 <= machine.threads <= _MOST_THREADS:
-        msg = f"--threads must be from 1 to {_MOST_THREADS}, got {machine.threads}"
-        raise UsageError(msg)
-    local = _number("--devices", machine.devices, "LOCAL_WORLD_SIZE")
-    nodes = _number("--num-nodes", machine.num_nodes, "GROUP_WORLD_SIZE")
+    if machine.threads is not None:
+        check_range("threads", machine.threads, most=MOST_THREADS)
+    local = _number("devices", machine.devices, "LOCAL_WORLD_SIZE")
+    nodes = _number("num-nodes", machine.num_nodes, "GROUP_WORLD_SIZE")
     several = local * nodes > 1
     if several and device.index is not None:
         msg = f"--device {machine.device} is one GPU, but {local * nodes} are asked for; use cuda"
@@ -76,10 +74,10 @@ def launch(machine: Machine, precision: Precision = "32-true") -> Fabric:
 
 @contextmanager
 def lost_processes_explained() -> Iterator[None]:
-    """Turn what torch raises when another process is gone into a line that points to it.
+    """Turn torch's error about a lost connection into one line that says what happened.
 
     Raises:
-        SnnbenchError: A process that this one waited for has ended.
+        SnnbenchError: Another process, which this one waited for, has ended.
     """
     try:
         yield
@@ -94,23 +92,7 @@ def _number(option: str, asked: int | None, variable: str) -> int:
     started = os.environ.get(variable)  # by torchrun
     value = int(started or 1) if asked is None else asked
     if started is not None and value != int(started):
-        msg = f"{option} is {value}, but {variable} of torchrun is {started}; leave the option out"
+        msg = f"--{option} is {value}, but torchrun's {variable} is {started}; leave the option out"
         raise UsageError(msg)
-    if value < 1:
-        msg = f"{option} must be at least 1, got {value}"
-        raise UsageError(msg)
+    check_range(option, value)
     return value
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = torch.device("meta")
-    if device.type not in {"cpu", "cuda"} or (device.type == "cpu" and device.index is not None):
-        msg = f"unknown device {name!r}; use cpu, cuda or cuda:N"
-        raise UsageError(msg)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        msg = f"device {name} is not available: torch sees {torch.cuda.device_count()} GPUs"
-        raise UsageError(f"{msg}; choose another or cpu")
-    return device

@@ -13,7 +13,7 @@ from snnbench.train.recipe import Recipe
 
 
 def make_optimiser(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
-    """The optimiser of a recipe for the parameters of a network."""
+    """Make the optimiser of a recipe for the parameters of a network."""
     groups = _groups(network, recipe.weight_decay)
     if recipe.optimizer == "Adam":
         return torch.optim.Adam(groups, lr=recipe.lr, betas=(recipe.momentum, 0.999))
@@ -21,17 +21,17 @@ def make_optimiser(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
 
 
 def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Parameters with their decay: weights only, or it would pull neurons below their threshold."""
-    decaying = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]  # tdBN's scale and shift, biases
+    """Split parameters into weights, which decay, and others, whose decay would silence neurons."""
+    weights = [p for p in network.parameters() if p.ndim > 1]
+    norms_and_biases = [p for p in network.parameters() if p.ndim <= 1]
     return [
-        {"params": decaying, "weight_decay": weight_decay},
-        {"params": others, "weight_decay": 0.0},
+        {"params": weights, "weight_decay": weight_decay},
+        {"params": norms_and_biases, "weight_decay": 0.0},
     ]
 
 
 def state_of(optimiser: torch.optim.Optimizer, network: nn.Module) -> dict[str, Tensor]:
-    """State of an optimiser as ``PARAMETER:KEY``, such as momentum; none before the first step."""
+    """State of an optimiser, such as momentum, by ``PARAMETER:KEY``; empty before any step."""
     return {
         f"{name}:{key}": value
         for name, parameter in network.named_parameters()
@@ -43,10 +43,10 @@ def state_of(optimiser: torch.optim.Optimizer, network: nn.Module) -> dict[str, 
 def set_state(
     optimiser: torch.optim.Optimizer, network: nn.Module, state: Mapping[str, Tensor]
 ) -> None:
-    """Give an optimiser its state back, in the memory layout of the parameters.
+    """Restore the state of an optimiser, in the memory layout of the parameters.
 
     Raises:
-        UsageError: There is state for other parameters than the network's.
+        UsageError: The state belongs to other parameters than the network's.
     """
     parameters = dict(network.named_parameters())
     for name, value in state.items():

@@ -1,10 +1,8 @@
-"""What a training shows on the terminal; to a pipe, one line per epoch."""
+"""Progress of a training on the terminal; in a pipe, one line per epoch."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -13,40 +11,28 @@ from snnbench.train.checkpoint import Sums
 from snnbench.train.log import EpochRecord
 
 
-class TrainingProgress:
-    """A bar per epoch with what is known so far.
+class TrainingProgress(Progress):
+    """A progress bar per epoch, with loss, accuracy, firing rate, speed and time left.
 
     Args:
-        epochs: In all.
+        epochs: Number of epochs in all.
         samples: Samples per epoch.
-        shown: Whether this process is the one that speaks.
+        shown: Whether this process prints; one of several does.
     """
 
     def __init__(self, *, epochs: int, samples: int, shown: bool = True) -> None:
         self._epochs = epochs
         self._samples = samples
-        self._console = Console(stderr=True, quiet=not shown)
-        self._progress = Progress(
+        console = Console(stderr=True, quiet=not shown)
+        super().__init__(
             TextColumn("{task.description:14}"),
             BarColumn(bar_width=24),
             TextColumn("{task.percentage:>3.0f} %  {task.fields[words]}"),
-            console=self._console,
-            disable=not (shown and self._console.is_terminal),
+            console=console,
+            disable=not (shown and console.is_terminal),
             transient=True,
         )
-        self._task = self._progress.add_task("", total=samples, words="")
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
+        self._task = self.add_task("", total=samples, words="")
 
     def training(self, epoch: int, sums: Sums) -> None:
         """Show the epoch (from 0) after a step."""
@@ -59,7 +45,7 @@ class TrainingProgress:
             f"{speed:.1f} images/s",
             *([f"{timedelta(seconds=round(left / speed))} left"] if speed else []),
         ]
-        self._progress.update(
+        self.update(
             self._task,
             description=f"epoch {epoch + 1}/{self._epochs}",
             total=self._samples,
@@ -68,11 +54,11 @@ class TrainingProgress:
         )
 
     def testing(self, done: int, total: int) -> None:
-        """Show how far a test is."""
-        self._progress.update(self._task, description="test", total=total, completed=done, words="")
+        """Show how many of the test samples are done."""
+        self.update(self._task, description="test", total=total, completed=done, words="")
 
     def epoch_done(self, record: EpochRecord) -> None:
-        """Print the line that stays."""
+        """Print the summary of an epoch, a line that stays."""
         words = [
             f"epoch {record.epoch}/{self._epochs}: loss {record.loss:.4f}",
             f"accuracy {record.train_accuracy:.2%}",
@@ -85,4 +71,4 @@ class TrainingProgress:
         if record.pipeline_images_per_s is not None:
             words.append(f"the input pipeline could deliver {record.pipeline_images_per_s:.0f}")
         words.append(f"{record.seconds:.1f} s")
-        self._console.print(", ".join(words), highlight=False, soft_wrap=True)
+        self.console.print(", ".join(words), highlight=False, soft_wrap=True)

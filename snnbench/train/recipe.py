@@ -1,4 +1,4 @@
-"""Recipes: everything that decides what a training arrives at, as one flat TOML table.
+"""Recipes: everything that decides the outcome of a training, as one flat TOML table.
 
 What the paper prints comes from the card (ZH21 supplement C, table 5). It prints neither a number
 of epochs nor a weight decay: 100 epochs and no decay are defaults of our own, and so is the whole
@@ -17,7 +17,6 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from snnbench.core.errors import UsageError
-from snnbench.core.files import write_atomically
 from snnbench.zoo.card import Card
 from snnbench.zoo.choice import WIDTH
 
@@ -45,31 +44,31 @@ _PATH = re.compile(r" - at `\$\.?(.*)`$")
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A training, but for the machine it runs on.
+    """Everything about a training except the machine it runs on.
 
     Attributes:
-        benchmark: Card.
+        benchmark: Name of the benchmark.
         data: ``KIND=PATH``; ``None`` is the card's embedded data.
         timesteps: T. The ANN twin has T = 1, and sees the mean of the T frames of events.
-        width: Channel multiplier.
+        width: Factor on all channel numbers.
         options: Options of the card, by name; in files they stand beside the other fields.
-        twin: Train the ANN twin.
+        twin: Train the ANN twin instead of the spiking network.
         epochs: Passes over the training part.
         batch_size: Samples per process and step.
         loss: ``cross-entropy`` of the outputs, or their ``mse`` (mean squared error).
         optimizer: ``SGD`` or ``Adam``.
-        lr: First learning rate.
+        lr: Initial learning rate.
         momentum: Momentum of SGD, or beta_1 of Adam.
         weight_decay: Decay of weights; tdBN and biases are spared.
-        schedule: ``step`` multiplies the rate by ``lr_factor`` every ``lr_step_epochs``; ``cosine``
-            lets it fall to zero, step by step, along half a cosine.
-        lr_step_epochs: See ``schedule``.
-        lr_factor: See ``schedule``.
-        precision: Number format of steps, as Lightning Fabric names it; tests are in the type
-            of the weights.
-        seed: Seed of the first weights, the order and the augmentation.
-        limit_train: Train on so many samples, evenly spread over the training part.
-        test: Test after every epoch; ``False`` where there is no test part.
+        schedule: ``step`` multiplies the learning rate by ``lr_factor`` every ``lr_step_epochs``;
+            ``cosine`` lets it fall to zero, step by step, along half a cosine.
+        lr_step_epochs: Epochs between two steps of the ``step`` schedule.
+        lr_factor: Factor on the learning rate at each of these steps.
+        precision: Number format of training steps, as Lightning Fabric names it; tests are in the
+            type of the weights.
+        seed: Seed of the initial weights, the order of samples and the augmentation.
+        limit_train: Number of training samples, spread evenly; ``None`` takes all.
+        test: Measure the accuracy on the test part after every epoch.
     """
 
     benchmark: str
@@ -95,19 +94,19 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 def resolve(card: Card, path: Path | None = None, **options: Any) -> Recipe:
-    """Join what the card, a file and the options say; each overrides the one before.
+    """Make a recipe of a card, a file and options, each of which overrides the one before.
 
     Args:
         card: Gives T, loss and optimiser, and the paper's recipe where data is given.
         path: A TOML file with any fields of ``Recipe``.
-        **options: Fields of ``Recipe``, and options of the card; ``None`` says nothing.
+        **options: Fields of ``Recipe``, and options of the card; ``None`` leaves one out.
 
     Raises:
         UsageError: The file cannot be read, is for another benchmark, or a value is out of range.
     """
-    told = {} if path is None else _read(path)
-    asked = {name: value for name, value in options.items() if value is not None}
-    values = {"benchmark": card.name, **told, **asked}
+    stored = {} if path is None else _read(path)
+    given = {name: value for name, value in options.items() if value is not None}
+    values = {"benchmark": card.name, **stored, **given}
     if values["benchmark"] != card.name:
         msg = f"recipe {path} is for {values['benchmark']}, not {card.name}; train that one"
         raise UsageError(msg)
@@ -116,17 +115,8 @@ def resolve(card: Card, path: Path | None = None, **options: Any) -> Recipe:
     return _checked(card, values, "recipe" if path is None else f"recipe {path}")
 
 
-def write(recipe: Recipe, path: Path) -> None:
-    """Write a recipe as TOML, atomically.
-
-    Raises:
-        OutputError: The file cannot be written.
-    """
-    write_atomically(path, as_toml(recipe))
-
-
 def as_toml(recipe: Recipe) -> bytes:
-    """A recipe as a flat TOML table, without what is ``None``."""
+    """A recipe as a flat TOML table; values that are ``None`` are left out."""
     values = {name: value for name, value in as_dict(recipe).items() if value is not None}
     # a JSON scalar is a TOML scalar, but for one character, and the table is flat
     lines = (f"{name} = {json.dumps(v, ensure_ascii=False)}\n" for name, v in values.items())
@@ -134,7 +124,7 @@ def as_toml(recipe: Recipe) -> bytes:
 
 
 def as_dict(recipe: Recipe) -> dict[str, Any]:
-    """Fields and values, in order, as a flat table."""
+    """A recipe as a flat table of fields and options, in order."""
     values: dict[str, Any] = {}
     for name in recipe.__struct_fields__:
         values |= recipe.options if name == "options" else {name: getattr(recipe, name)}
@@ -142,7 +132,7 @@ def as_dict(recipe: Recipe) -> dict[str, Any]:
 
 
 def from_dict(values: Mapping[str, Any]) -> Recipe:
-    """A recipe from a flat table: what is no field of ``Recipe`` is an option of the card.
+    """A recipe from a flat table, in which other names than fields are options of the card.
 
     Raises:
         msgspec.ValidationError: A value is missing or out of range.
@@ -153,7 +143,7 @@ def from_dict(values: Mapping[str, Any]) -> Recipe:
 
 
 def differences(ours: Recipe, theirs: Recipe) -> list[str]:
-    """What differs, field by field, e.g. ``lr 0.1, not 0.2``."""
+    """Differing fields of two recipes in words, e.g. ``lr 0.1, not 0.2``."""
     mine, yours = as_dict(ours), as_dict(theirs)
     return [
         f"{name} {mine.get(name)}, not {yours.get(name)}"
@@ -193,7 +183,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _checked(card: Card, values: Mapping[str, Any], where: str) -> Recipe:
     fields = [name for name in Recipe.__struct_fields__ if name != "options"]
     for name in values.keys() - {*fields, *card.options}:
-        msg = f"{where}: there is no field {name}; known: {', '.join([*fields, *card.options])}"
+        msg = f"{where}: unknown field {name}; known: {', '.join([*fields, *card.options])}"
         raise UsageError(msg)
     options = card.fill_options({name: values[name] for name in card.options if name in values})
     try:
@@ -204,8 +194,8 @@ def _checked(card: Card, values: Mapping[str, Any], where: str) -> Recipe:
         raise UsageError(msg) from None
     except msgspec.ValidationError as error:
         text = str(error)
-        found = _PATH.search(text)
-        name = found[1] if found else ""
+        match = _PATH.search(text)
+        name = match[1] if match else ""
         problem = _PATH.sub("", text).replace("`", "")
         option = f"{name} (--{name.replace('_', '-')})"
         msg = f"{where}: {option}: {problem}, got {values.get(name)!r}"
@@ -214,13 +204,13 @@ def _checked(card: Card, values: Mapping[str, Any], where: str) -> Recipe:
 
 
 def learning_rate(recipe: Recipe, epoch: int, step: int, steps: int) -> float:
-    """The rate of one step; a function of its place alone, so that resuming needs no memory.
+    """Learning rate of one step, which depends on its place alone, so that it can be resumed.
 
     Args:
-        recipe: Its schedule, see ``Recipe``.
-        epoch: From 0.
-        step: Within the epoch, from 0.
-        steps: Per epoch.
+        recipe: Recipe with the schedule.
+        epoch: Number of the epoch, from 0.
+        step: Number of the step within the epoch, from 0.
+        steps: Number of steps per epoch.
     """
     if recipe.schedule == "step":
         return recipe.lr * recipe.lr_factor ** (epoch // recipe.lr_step_epochs)

@@ -9,28 +9,26 @@ from importlib import metadata
 from pathlib import Path
 
 import msgspec
-import torch
 from lightning_fabric import Fabric
 from torch import nn
 
 from snnbench.core.errors import UsageError
+from snnbench.core.files import write_atomically
 from snnbench.core.process import memory_shortage_explained, seed_everything
 from snnbench.core.version import __version__
-from snnbench.data.dataset import DataSet
-from snnbench.data.open import open_set
-from snnbench.results.environment import capture
+from snnbench.data.dataset import DataSet, Part
 from snnbench.train import checkpoint, evidence
-from snnbench.train.batches import check_classes
+from snnbench.train.batches import open_labelled
 from snnbench.train.checkpoint import State, Sums, alone
 from snnbench.train.evaluation import spread
 from snnbench.train.fast.optimise import optimise
 from snnbench.train.fast.sync import synchronise
-from snnbench.train.log import Board, EpochRecord, write_log
+from snnbench.train.log import EpochRecord, tensorboard, write_log
 from snnbench.train.loop import Job, Loop
 from snnbench.train.machine import Machine, launch, lost_processes_explained
 from snnbench.train.optimisers import make_optimiser, set_state
 from snnbench.train.progress import TrainingProgress
-from snnbench.train.recipe import FILE, Recipe, write
+from snnbench.train.recipe import FILE, Recipe, as_toml
 from snnbench.zoo import networks, registry, weight_files
 from snnbench.zoo.registry import Benchmark
 
@@ -41,8 +39,8 @@ class Outcome:
 
     Attributes:
         finished: Whether the last epoch is done; if not, a checkpoint was made.
-        writes: Whether this is the process that writes and speaks.
-        state: The last one.
+        writes: Whether this is the process that writes and prints.
+        state: State of the training after its last step.
     """
 
     finished: bool
@@ -59,7 +57,7 @@ def train(
     *,
     resume: bool = False,
     checkpoint_every_s: float = 300.0,
-    tensorboard: bool = False,
+    with_tensorboard: bool = False,
     cache: Path | None = None,
     command: Sequence[str] = (),
 ) -> Outcome:
@@ -71,25 +69,28 @@ def train(
     uninterrupted one.
 
     Args:
-        recipe: What to train.
-        machine: Where.
-        folder: Existing and writable.
-        resume: Go on from the newest checkpoint in ``folder``.
+        recipe: Everything that decides the result.
+        machine: Hardware to run on.
+        folder: Folder for what the training writes; it must exist.
+        resume: Continue from the newest checkpoint in ``folder``.
         checkpoint_every_s: Seconds between checkpoints within an epoch.
-        tensorboard: Write TensorBoard's files too.
-        cache: Where framed events are kept.
-        command: What to record as the command that was given.
+        with_tensorboard: Write TensorBoard's files too.
+        cache: Folder in which framed events are kept.
+        command: Command line to record in ``training.json``.
 
     Raises:
-        UsageError: Something cannot be as asked.
+        UsageError: An argument does not fit the data, the machine or the checkpoint.
         SnnbenchError: The loss is not finite.
     """
-    kept = folder / checkpoint.FOLDER
-    if checkpoint.exists(kept) and not resume:
+    checkpoints = folder / checkpoint.FOLDER
+    if checkpoint.exists(checkpoints) and not resume:
         msg = f"{folder} already holds a training; continue it with --resume or change --out"
         raise UsageError(msg)
     benchmark = registry.get(recipe.benchmark)
-    data = _open(benchmark, recipe, cache)
+    parts: tuple[Part, ...] = ("train", "test") if recipe.test else ("train",)
+    opened = {
+        part: open_labelled(benchmark, recipe.data, part, recipe.timesteps, cache) for part in parts
+    }
     fabric = launch(machine, recipe.precision)
     with alone(folder) if fabric.is_global_zero else nullcontext():
         seed_everything(recipe.seed)
@@ -105,9 +106,9 @@ def train(
             recipe,
             fabric,
             network,
-            train=data[0],
-            test=data[1],
-            kept=kept,
+            train=opened["train"],
+            test=opened.get("test"),
+            checkpoints=checkpoints,
             checkpoint_every_s=checkpoint_every_s,
         )
         state = _state(benchmark, recipe, job)
@@ -115,35 +116,13 @@ def train(
             state = _resumed(job, state, recipe)
         fabric.barrier()  # every process has looked at the folder before one writes to it
         if fabric.is_global_zero:
-            kept.mkdir(exist_ok=True)
-            write(recipe, folder / FILE)
-        finished, state = _run(job, state, folder, tensorboard=tensorboard)
+            checkpoints.mkdir(exist_ok=True)
+            write_atomically(folder / FILE, as_toml(recipe))
+        finished, state = _run(job, state, folder, with_tensorboard=with_tensorboard)
         if finished and fabric.is_global_zero:
-            facts = evidence.evidence(
-                state,
-                job.network,
-                card=benchmark.card,
-                train=job.train,
-                test=job.test,
-                command=command,
-                environment=capture(torch.get_num_threads(), str(fabric.device)),
-            )
-            evidence.write(folder, job.network, facts, state)
+            evidence.write(folder, job, state, benchmark.card, command)
         fabric.barrier()
     return Outcome(finished=finished, writes=fabric.is_global_zero, state=state)
-
-
-def _open(
-    benchmark: Benchmark, recipe: Recipe, cache: Path | None
-) -> tuple[DataSet, DataSet | None]:
-    spec, T = benchmark.card.input, recipe.timesteps
-    train = open_set(spec, data=recipe.data, part="train", timesteps=T, cache=cache)
-    check_classes(benchmark, train)
-    if not recipe.test:
-        return train, None
-    test = open_set(spec, data=recipe.data, part="test", timesteps=T, cache=cache)
-    check_classes(benchmark, test)
-    return train, test
 
 
 def make_job(
@@ -153,13 +132,14 @@ def make_job(
     *,
     train: DataSet,
     test: DataSet | None,
-    kept: Path,
+    checkpoints: Path,
     checkpoint_every_s: float = 300.0,
 ) -> Job:
-    """Put a network and data on the device, with the optimiser of a recipe.
+    """Put a network on the device, with the optimiser of a recipe.
 
     Raises:
-        UsageError: There are fewer samples than a batch needs, or a twin in several processes.
+        UsageError: There are fewer samples than a batch needs, or a twin is to be trained in
+            several processes.
     """
     indices = spread(len(train), recipe.limit_train)
     together = recipe.batch_size * fabric.world_size
@@ -187,7 +167,7 @@ def make_job(
         train=train,
         indices=indices,
         test=test,
-        folder=kept,
+        folder=checkpoints,
         checkpoint_every_s=checkpoint_every_s,
     )
 
@@ -217,24 +197,19 @@ def _resumed(job: Job, ours: State, recipe: Recipe) -> State:
     return msgspec.structs.replace(state, recipe=recipe, versions=ours.versions, files={})
 
 
-def _run(job: Job, state: State, folder: Path, *, tensorboard: bool) -> tuple[bool, State]:
+def _run(job: Job, state: State, folder: Path, *, with_tensorboard: bool) -> tuple[bool, State]:
     writes = job.fabric.is_global_zero
-    board = Board(folder, state.epoch) if tensorboard and writes else None
     size = state.recipe.batch_size * state.processes
     samples = len(job.indices) // size * size
 
     def epoch_done(history: Sequence[EpochRecord]) -> None:
         write_log(history, folder)
-        if board is not None:
-            board.add(history[-1])
+        if add is not None:
+            add(history[-1])
 
-    try:
-        with TrainingProgress(
-            epochs=state.recipe.epochs, samples=samples, shown=writes
-        ) as progress:
-            loop = Loop(job, state, progress, epoch_done)
-            finished = loop.run()
-    finally:
-        if board is not None:
-            board.close()
+    board = tensorboard(folder, state.epoch) if with_tensorboard and writes else nullcontext()
+    progress = TrainingProgress(epochs=state.recipe.epochs, samples=samples, shown=writes)
+    with board as add, progress:
+        loop = Loop(job, state, progress, epoch_done)
+        finished = loop.run()
     return finished, loop.state

@@ -17,6 +17,7 @@ WIDTH = 1.0
 # beyond these a value is a typing error that torch would answer with a crash
 _MOST = 10**9
 _MOST_WIDTH = 1000
+MOST_THREADS = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -221,7 +221,7 @@ def test_epochs_may_grow_and_nothing_else(invoke: Invoke, trained: Path, tmp_pat
         (("resnet19", "--resume"), "no checkpoint in"),
         (("resnet34",), "label"),  # photographs without labels
         (("resnet17-nmnist", "-T", "1000000000"), "memory ran out"),
-        (("resnet19", "--threads", "1000000000000"), "--threads must be from 1 to 1024"),
+        (("resnet19", "--threads", "1000000000000"), "--threads must be at most 1024"),
     ],
 )
 def test_a_wrong_training_is_one_line(

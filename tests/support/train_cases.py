@@ -138,7 +138,7 @@ def make_loop(
         network or small_network(twin=recipe.twin),
         train=train,
         test=test,
-        kept=folder,
+        checkpoints=folder,
         checkpoint_every_s=every_s,
     )
     progress = TrainingProgress(epochs=recipe.epochs, samples=len(train), shown=False)

@@ -128,5 +128,5 @@ def test_a_gpu_is_recorded_by_its_model(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    with pytest.raises(UsageError, match="device cuda does not exist: torch sees 0 GPUs; choose"):
+    with pytest.raises(UsageError, match="device cuda is not available: torch sees 0 GPUs"):
         environment.capture(1, "cuda")

@@ -238,8 +238,8 @@ def test_the_view_that_trains_shares_every_tensor(tmp_path: Path) -> None:
         (Machine(devices=0), "--devices must be at least 1"),
         (Machine(num_nodes=-1), "--num-nodes must be at least 1"),
         (Machine(device="cpu:1"), "unknown device 'cpu:1'"),
-        (Machine(threads=0), "--threads must be from 1 to 1024, got 0"),
-        (Machine(threads=10**12), "--threads must be from 1 to 1024"),
+        (Machine(threads=0), "--threads must be at least 1, got 0"),
+        (Machine(threads=10**12), "--threads must be at most 1024"),
     ],
 )
 def test_a_machine_that_cannot_be_is_one_line(machine: Machine, message: str) -> None:
@@ -252,7 +252,7 @@ def test_a_number_of_processes_that_torchrun_contradicts_is_refused(
 ) -> None:
     # else each process would train alone, all of them into one folder
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    with pytest.raises(UsageError, match="--devices is 1, but LOCAL_WORLD_SIZE of torchrun is 2"):
+    with pytest.raises(UsageError, match="--devices is 1, but torchrun's LOCAL_WORLD_SIZE is 2"):
         launch(Machine(devices=1))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from snnbench.core.errors import OutputError, UsageError
+from snnbench.core.errors import UsageError
 from snnbench.train.recipe import (
     Recipe,
     as_dict,
@@ -18,7 +18,6 @@ from snnbench.train.recipe import (
     from_dict,
     learning_rate,
     resolve,
-    write,
 )
 from snnbench.zoo import registry
 from snnbench.zoo.card import Card, TrainingSpec, read_table
@@ -70,7 +69,7 @@ def test_options_override_the_file_and_the_file_the_card(tmp_path: Path) -> None
 @pytest.mark.parametrize("data", [None, "images=/a b", 'images="\\n\t', "images=größe 😀\x7f"])
 def test_a_written_recipe_is_read_as_the_same(tmp_path: Path, data: str | None) -> None:
     recipe = resolve(CARD, data=data, lr=1e-7, width=1 / 3, twin=True, limit_train=5, test=False)
-    write(recipe, tmp_path / "recipe.toml")
+    (tmp_path / "recipe.toml").write_bytes(as_toml(recipe))
     assert resolve(CARD, tmp_path / "recipe.toml") == recipe
 
 
@@ -140,8 +139,6 @@ def test_a_path_that_is_no_unicode_is_refused() -> None:
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read: No such file"):
         resolve(CARD, tmp_path / "none.toml")
-    with pytest.raises(OutputError):
-        write(resolve(CARD), tmp_path / "no folder" / "recipe.toml")
 
 
 def test_differences_name_the_field_and_both_values() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from functools import partial
 
 import torch
@@ -76,7 +77,7 @@ class ThresholdDependentBatchNorm2d(nn.BatchNorm2d):
             running.lerp_(new.to(running.dtype), momentum)
 
     def _next_momentum(self) -> float:
-        """Count a batch; the weight of its statistics in the running ones."""
+        """Count a batch, and return the weight of its statistics in the running ones."""
         batches = self.get_buffer("num_batches_tracked").add_(1)
         return 1.0 / float(batches) if self.momentum is None else self.momentum
 
@@ -89,7 +90,7 @@ class ThresholdDependentBatchNorm2d(nn.BatchNorm2d):
 
 
 class ChannelAffine(nn.Module):
-    """Per-channel scale and shift: what is left of a batch norm that no convolution precedes.
+    """Per-channel scale and shift, in place of a batch norm that no convolution precedes.
 
     On spikes it costs one accumulation of a per-channel constant per spike; the shift belongs to
     the neuron's current at every timestep.
@@ -118,7 +119,7 @@ class ChannelAffine(nn.Module):
 def calibrate_batch_norm(model: nn.Module, inputs: Tensor) -> int:
     """Set the running statistics of every batch norm to those of one batch.
 
-    One forward in evaluation mode in which each batch norm takes over the mean and the (biased)
+    Runs the model once in evaluation mode; each batch norm takes over the mean and the (biased)
     variance of its own input just before it runs. A later evaluation on the same batch therefore
     repeats this forward bit by bit, and equals a forward in training mode up to rounding. Modes,
     momentum and everything else stay as they were; ``num_batches_tracked`` becomes 1.
@@ -128,7 +129,7 @@ def calibrate_batch_norm(model: nn.Module, inputs: Tensor) -> int:
         inputs: One batch, as the network takes it.
 
     Returns:
-        How many layers were calibrated.
+        The number of layers calibrated.
 
     Raises:
         StructureError: A batch norm runs more than once per forward (a loop over timesteps), so
@@ -140,16 +141,11 @@ def calibrate_batch_norm(model: nn.Module, inputs: Tensor) -> int:
         if isinstance(module, _BatchNorm) and module.running_mean is not None
     }
     seen: set[str] = set()
-    handles = [
-        module.register_forward_pre_hook(partial(_take_statistics, name, seen))
-        for name, module in layers.items()
-    ]
-    try:
-        with evaluating(model):
-            model(inputs)
-    finally:
-        for handle in handles:
-            handle.remove()
+    with ExitStack() as undo, evaluating(model):
+        for name, module in layers.items():
+            hook = partial(_take_statistics, name, seen)
+            undo.callback(module.register_forward_pre_hook(hook).remove)
+        model(inputs)
     return len(seen)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 
 from torch import nn
 
@@ -35,7 +34,7 @@ def ann_twin(snn: nn.Module) -> nn.Module:
             "pass a twin of your own"
         )
         raise StructureError(msg)
-    twin = _replace(twin, _to_ann, {})
+    twin = _replace(twin, {})
     run_one_timestep(twin)
     return twin
 
@@ -47,17 +46,13 @@ def run_one_timestep(network: nn.Module) -> None:
             module.timesteps = 1  # type: ignore[assignment]
 
 
-def _replace(
-    module: nn.Module,
-    convert: Callable[[nn.Module], nn.Module],
-    done: dict[nn.Module, nn.Module],
-) -> nn.Module:
-    """Apply ``convert`` to every module, a module that is used twice once only."""
+def _replace(module: nn.Module, done: dict[nn.Module, nn.Module]) -> nn.Module:
+    """Make a module and all in it layers of an ANN; a module used twice is made once."""
     if module not in done:
-        done[module] = convert(module)
+        done[module] = _to_ann(module)
         for name, child in list(module._modules.items()):
             if child is not None:
-                setattr(module, name, _replace(child, convert, done))
+                setattr(module, name, _replace(child, done))
     return done[module]
 
 
@@ -82,11 +77,11 @@ def check_twin(snn: nn.Module, twin: nn.Module) -> tuple[Check, ...]:
 
     Args:
         snn: The spiking network.
-        twin: What is to be compared with it.
+        twin: Its ANN twin.
 
     Returns:
-        Three checks: parameters outside neurons equal one to one in name and shape, as many
-        activations as neurons, no neuron and no tdBN left.
+        Three checks: parameters outside neurons have equal names and shapes, there are as many
+        activations as neurons, and no neuron and no tdBN is left.
     """
     neurons = neurons_in(snn)
     inside = parts_of(neurons)

@@ -24,12 +24,12 @@ class Prepared:
     Attributes:
         network: The spiking network, in evaluation mode.
         twin: Its ANN twin.
-        samples: What they are fed.
-        layout: Where time and samples stand in the input.
+        samples: Input of both networks, and its labels.
+        layout: Axes of time and samples in the input.
         one: The first sample, on the networks' device.
-        weights: Provenance.
+        weights: Provenance of the spiking network's weights.
         twin_weights: Provenance of the twin's own weights, if it has any.
-        checks: Structural cross-checks.
+        checks: Cross-checks of the twin's structure.
     """
 
     network: nn.Module
@@ -57,7 +57,9 @@ def prepare(benchmark: Benchmark, config: RunConfig, reporter: Reporter) -> Prep
         if config.twin_weights is not None:
             networks.load(twin, benchmark, config.twin_weights)
         samples = draw(benchmark, config, config.samples)
-    layout, size = layout_of(samples.inputs), _calibration_size(config)
+    layout = layout_of(samples.inputs)
+    # a batch, but two samples where a batch is one large image
+    size = min(config.samples, max(config.batch_size, 2))
     calibration = layout.first_samples(samples.inputs, size).to(config.device)
     with (
         reporter.stage("calibrating batch norm", ticks(network, twin)) as show,
@@ -102,11 +104,6 @@ def draw(benchmark: Benchmark, config: RunConfig, samples: int) -> Samples:
         seed=config.seed,
         classes=benchmark.card.classes,
     )
-
-
-def _calibration_size(config: RunConfig) -> int:
-    """Samples for batch statistics: a batch, and two where a batch is one large image."""
-    return min(config.samples, max(config.batch_size, 2))
 
 
 def _note_untrained(benchmark: Benchmark, reporter: Reporter) -> None:

@@ -25,9 +25,9 @@ class Fold:
     """A spiking network without batch norms, and what folding them changed.
 
     Attributes:
-        network: For inference.
-        effect: Measured in the network's precision.
-        check: Measured in double precision.
+        network: The network, in evaluation mode.
+        effect: What folding changed, in the network's precision.
+        check: Whether folding changed anything in double precision.
         seconds: Rough time of one call for one sample.
     """
 
@@ -38,7 +38,7 @@ class Fold:
 
 
 def check_fold(prepared: Prepared, reporter: Reporter) -> Fold:
-    """Fold the batch norms of the network, and measure what that changes."""
+    """Fold the batch norms of the spiking network, and measure what that changes."""
     network, one = prepared.network, prepared.one
     folded = fold_batch_norm(network)
     layers = 3 * ticks(network)  # copies made below tick as well
@@ -73,7 +73,7 @@ def check_folding(network: nn.Module, one: Tensor, layout: Layout) -> Check:
 def check_counts(
     card: Card, config: RunConfig, prepared: Prepared, counts: Counted, reporter: Reporter
 ) -> tuple[Check, ...]:
-    """Dense operations of network and twin against each other, fvcore and the card."""
+    """Compare the dense operations of network and twin with each other, fvcore and the card."""
     snn, twin = counts.snn, counts.twin
     per_sample = twin.dense.synops // config.samples
     with reporter.stage("checking", 1):
@@ -106,15 +106,15 @@ def _equal(name: str, expected: int, measured: int, note: str = "") -> Check:
 
 
 def fvcore_macs(twin: nn.Module, example: Tensor) -> tuple[int, dict[str, int]]:
-    """Dense MACs of one forward as fvcore counts them: a second opinion.
+    """Count the dense MACs of one forward with fvcore, which shares no code with the profiler.
 
     Args:
         twin: Network without spiking neurons, in evaluation mode.
-        example: Its input; the count is that of the whole batch.
+        example: Input of the network; MACs are counted for the whole batch.
 
     Returns:
-        MACs (normalisation and pooling left out), and the operations fvcore has no rule for with
-        the number of their calls.
+        MACs without normalisation and pooling, and the calls of each operation that fvcore has no
+        rule for.
     """
     with warnings.catch_warnings():
         # fvcore scripts functions of its own when imported
@@ -124,10 +124,7 @@ def fvcore_macs(twin: nn.Module, example: Tensor) -> tuple[int, dict[str, int]]:
     analysis = FlopCountAnalysis(twin, example)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     analysis.tracer_warnings("none")
-    # not None: fvcore ignores that for operations it has a rule of its own for
-    analysis.set_op_handle("aten::batch_norm", _free, "aten::adaptive_avg_pool2d", _free)
+    for operation in ("aten::batch_norm", "aten::adaptive_avg_pool2d"):
+        # a rule, because None would not replace the one that fvcore has
+        analysis.set_op_handle(operation, lambda _inputs, _outputs: 0)
     return int(analysis.total()), dict(analysis.unsupported_ops())
-
-
-def _free(_inputs: object, _outputs: object) -> int:
-    return 0

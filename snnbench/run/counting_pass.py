@@ -1,4 +1,4 @@
-"""Pass 1: the network and its twin, counted; an interrupted run goes on where it stopped."""
+"""Pass 1: count the network and its twin; an interrupted run goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SAVE_INTERVAL_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counted:
-    """What pass 1 found.
+    """Results of pass 1.
 
     Attributes:
         snn: Counts of the spiking network.
@@ -47,10 +47,10 @@ class Counts(msgspec.Struct, kw_only=True, frozen=True):
     """Counts of the first ``done`` samples.
 
     Attributes:
-        key: Hash of all that the counts depend on; another run does not resume from them.
-        done: Samples counted.
-        correct: Counted samples that the spiking network classified right.
-        twin_correct: And its twin.
+        key: Hash of all that the counts depend on; a run with another key starts anew.
+        done: Number of samples counted.
+        correct: How many of them the spiking network classified right.
+        twin_correct: How many of them the twin classified right.
         snn: Counts of the spiking network.
         twin: Counts of the twin.
     """
@@ -62,29 +62,16 @@ class Counts(msgspec.Struct, kw_only=True, frozen=True):
     snn: Profile | None = None
     twin: Profile | None = None
 
-    def plus(
-        self, snn: Profile, twin: Profile, *, samples: int, correct: tuple[int, int]
-    ) -> Counts:
-        """Add the counts of further samples, of which SNN and twin classified ``correct`` right."""
-        return Counts(
-            key=self.key,
-            done=self.done + samples,
-            correct=self.correct + correct[0],
-            twin_correct=self.twin_correct + correct[1],
-            snn=snn if self.snn is None else self.snn.merge(snn),
-            twin=twin if self.twin is None else self.twin.merge(twin),
-        )
-
 
 class Partial:
     """Counts that survive the process, in a file of the output folder.
 
     Args:
-        folder: Where the file is; ``None`` keeps nothing.
-        key: All that the counts depend on; counts that a run with an equal key left are taken up.
+        folder: Folder of the file; ``None`` keeps nothing.
+        key: All that the counts depend on; a run with an equal key goes on from them.
 
     Attributes:
-        counts: So far.
+        counts: Counts so far.
     """
 
     def __init__(self, folder: Path | None, key: object) -> None:
@@ -95,9 +82,24 @@ class Partial:
         self._saved_at = time.monotonic()
 
     def add(self, snn: Profile, twin: Profile, *, samples: int, correct: tuple[int, int]) -> None:
-        """Add the counts of further samples; every few seconds they reach the disk."""
+        """Add the counts of a batch, and every few seconds write them to the file.
+
+        Args:
+            snn: Counts of the spiking network.
+            twin: Counts of its ANN twin.
+            samples: Number of samples in the batch.
+            correct: How many of them the spiking network and the twin classified right.
+        """
+        before = self.counts
         # in one assignment, so that Ctrl-C finds either all of the batch or nothing of it
-        self.counts = self.counts.plus(snn, twin, samples=samples, correct=correct)
+        self.counts = Counts(
+            key=before.key,
+            done=before.done + samples,
+            correct=before.correct + correct[0],
+            twin_correct=before.twin_correct + correct[1],
+            snn=snn if before.snn is None else before.snn.merge(snn),
+            twin=twin if before.twin is None else before.twin.merge(twin),
+        )
         if time.monotonic() - self._saved_at > _SAVE_INTERVAL_S:
             self._save()
 
@@ -184,17 +186,17 @@ def _correct(output: Tensor, labels: Tensor | None) -> int:
 
 
 def discard(folder: Path) -> None:
-    """Remove the file from ``folder``: the result is safe."""
+    """Remove the file of counts from ``folder``, once the result is saved."""
     (folder / FILE_NAME).unlink(missing_ok=True)
 
 
 def _read(path: Path | None, key: str) -> Counts:
-    """What ``path`` holds for ``key``; nothing there, or nothing usable, counts from the start."""
+    """Counts in the file ``path``; none if they are unreadable or for another key."""
     fresh = Counts(key=key)
     if path is None:
         return fresh
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=Counts)
+        counts = msgspec.json.decode(path.read_bytes(), type=Counts)
     except (OSError, msgspec.MsgspecError):
         return fresh
-    return found if found.key == key else fresh
+    return counts if counts.key == key else fresh

@@ -36,9 +36,9 @@ def compile_events(
 
     Args:
         folded: The spiking network without batch norms.
-        one: Its input of one sample.
+        one: Input of one sample.
         layout: Axes of the input.
-        config: What the run was asked for.
+        config: Configuration of the run.
         reporter: Shows why the engine is left out, if it is.
 
     Raises:
@@ -62,17 +62,16 @@ def compile_events(
 def run_engine(
     folded: nn.Module, batch: Tensor, layout: Layout, config: RunConfig
 ) -> tuple[EventModel, EngineRun]:
-    """Compile a folded network, run it on a batch, and set it against the network.
+    """Compile a folded network, run it on a batch, and compare it with the network.
 
     Args:
         folded: The spiking network without batch norms, on the CPU.
-        batch: Its input.
+        batch: Input of the network.
         layout: Axes of the input.
-        config: What the run was asked for; ``engine`` is the mode and not ``off``.
+        config: Configuration of the run, with an ``engine`` other than ``off``.
 
     Returns:
-        The compiled network, its kernels to be made at the next call, and the record of what it
-        did.
+        The compiled network, whose kernels are made at the next call, and the record of its run.
 
     Raises:
         StructureError: The network cannot be lowered.
@@ -82,7 +81,9 @@ def run_engine(
     compile_s = time.perf_counter() - start
     samples = layout.samples(batch)
     output, spikes = model(batch), model.spikes(batch)
-    expected_output, flipped, sites = _compared(folded, batch, spikes)
+    with record_spikes(folded) as fired:
+        expected_output = folded(batch)
+    flipped, sites = _flips(spikes, fired)
     counted, rounding = _counted(folded, batch, spikes, timesteps=config.timesteps, samples=samples)
     run = EngineRun(
         mode=str(config.engine),
@@ -110,9 +111,10 @@ def run_engine(
 
 
 def check_engine(run: EngineRun | None) -> tuple[Check, ...]:
-    """Additions that event kernels executed against the profiler's effective accumulates.
+    """Compare the additions of event kernels with the profiler's effective accumulates.
 
-    None where no layer ran event-driven.
+    Returns:
+        One check, or none if no layer ran event-driven.
     """
     layers = [layer for step in run.steps for layer in step.layers] if run else []
     compared = [layer for layer in layers if layer.expected_adds is not None]
@@ -142,19 +144,14 @@ def _compiled(folded: nn.Module, batch: Tensor, config: RunConfig, mode: str) ->
     )
 
 
-def _compared(
-    folded: nn.Module, batch: Tensor, spikes: Mapping[str, Tensor]
-) -> tuple[Tensor, int, int]:
-    """The network's output, how many of its spikes are others, and neurons compared."""
-    with record_spikes(folded) as fired:
-        output: Tensor = folded(batch)
-    return output, *_flips(spikes, fired)
-
-
 def _counted(
     folded: nn.Module, batch: Tensor, spikes: Mapping[str, Tensor], *, timesteps: int, samples: int
 ) -> tuple[dict[str, LayerRecord], int]:
-    """Layers of the network fed with these spikes, by name, and how many others it fires."""
+    """Count the network with ``spikes`` put in for those of its neurons.
+
+    Returns:
+        Its layers by name, and how many spikes of its own would differ.
+    """
     numbers = {name: fired.to(batch.dtype) for name, fired in spikes.items()}
     with (
         profile(folded, timesteps=timesteps, batch_size=samples) as counts,
@@ -165,14 +162,19 @@ def _counted(
 
 
 def _flips(spikes: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> tuple[int, int]:
-    """Neurons, by timestep and sample, that fired in only one of two, and all that both hold."""
+    """Compare two records of spikes.
+
+    Returns:
+        How many neurons, per timestep and sample, fired in only one of them, and how many are in
+        both.
+    """
     both = spikes.keys() & others.keys()
     flipped = sum(int(torch.count_nonzero(spikes[name] != others[name])) for name in both)
     return flipped, sum(spikes[name].numel() for name in both)
 
 
 def _step_times(model: EventModel, batch: Tensor) -> dict[str, StepTime]:
-    """Times of each step, by name, as many as the budget allows."""
+    """Time every step as often as the budget allows, by name."""
     start = time.perf_counter()
     model(batch)
     affordable = int(_STEPS_BUDGET_S / (time.perf_counter() - start))
@@ -181,7 +183,7 @@ def _step_times(model: EventModel, batch: Tensor) -> dict[str, StepTime]:
 
 
 def _dense_times(folded: nn.Module, batch: Tensor, config: RunConfig) -> dict[str, StepTime]:
-    """Times of each step run densely, by name; none if all of them are anyway.
+    """Time every step as a dense one, by name; empty if ``config`` runs all of them so.
 
     The times that ``auto`` chose by are not reported: most are of a single run of one timestep.
     """
@@ -261,7 +263,7 @@ def _layers(
 
 
 def _input(step: NeuronStep | DenseStep, sources: Mapping[int, Tensor]) -> dict[str, int | None]:
-    """Spikes and sites of what a step's event currents read, each source once."""
+    """Spikes and neurons that the event currents of a step read, each source once."""
     read: set[int] = set()
     if isinstance(step, NeuronStep):
         read = {c.source for c in step.currents if isinstance(c, EventCurrent)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
@@ -12,10 +13,9 @@ from torch import Tensor, nn
 from snnbench.core.errors import StructureError, UsageError
 from snnbench.core.process import memory_shortage_explained, seed_everything, set_threads
 from snnbench.core.progress import Reporter
-from snnbench.data.draw import Samples
 from snnbench.engine.layer_latency import TimedLayer
 from snnbench.engine.lowering.lower import lower
-from snnbench.engine.plan import EventCurrent, Plan, Value
+from snnbench.engine.plan import EventCurrent, Value
 from snnbench.nn.meters import measure_inputs
 from snnbench.nn.norm import calibrate_batch_norm
 from snnbench.results.environment import capture
@@ -25,7 +25,7 @@ from snnbench.results.layer_latency import (
     LayerLatencyResult,
     LayerShape,
 )
-from snnbench.results.run import RunConfig, WeightsInfo
+from snnbench.results.run import RunConfig
 from snnbench.run.building_pass import draw
 from snnbench.zoo import networks
 from snnbench.zoo.registry import Benchmark
@@ -64,7 +64,12 @@ def measure_layers(
     set_threads(config.threads)
     seed_everything(config.seed)
     with reporter.stage("building the network", 1):
-        network, samples, info = _prepare(benchmark, config)
+        network = networks.configured(benchmark, config)
+        samples = draw(benchmark, config, max(config.samples, _FEWEST_SAMPLES))
+        if config.weights is None:
+            calibrate_batch_norm(network, samples.inputs)
+        untrained = f"kaiming initialisation, seed {config.seed}; tdBN calibrated on the samples"
+        info = networks.info(benchmark, network, config.weights, untrained)
     if info.status == "untrained":
         reporter.note("weights are UNTRAINED: marked rates say nothing about a trained network")
     with torch.inference_mode(), reporter.stage("finding the layers", 1):
@@ -124,22 +129,17 @@ def check_rates(rates: Sequence[float]) -> tuple[float, ...]:
     return tuple(sorted(set(rates)))
 
 
-def _prepare(benchmark: Benchmark, config: RunConfig) -> tuple[nn.Module, Samples, WeightsInfo]:
-    """The network, its input and where its weights come from."""
-    network = networks.configured(benchmark, config)
-    samples = draw(benchmark, config, max(config.samples, _FEWEST_SAMPLES))
-    if config.weights is None:
-        calibrate_batch_norm(network, samples.inputs)
-    description = f"kaiming initialisation, seed {config.seed}; tdBN calibrated on the samples"
-    return network, samples, networks.info(benchmark, network, config.weights, description)
-
-
 def _groups(
     network: nn.Module, inputs: Tensor, layers: Layers
 ) -> list[tuple[LayerShape, list[tuple[str, float | None]]]]:
-    """Shapes to measure, each with its layers and their firing rates."""
+    """Shapes to measure, each with the names and firing rates of its layers."""
     plan = lower(network, inputs)
-    currents = _event_currents(plan)
+    currents = [
+        current
+        for step in plan.neuron_steps
+        for current in step.currents
+        if isinstance(current, EventCurrent)
+    ]
     with measure_inputs(network, (current.layer for current in currents)) as rates:
         network(inputs)
     members = [
@@ -148,15 +148,10 @@ def _groups(
     ]
     if layers == "all":
         return [(shape, [member]) for shape, member in members]
-    grouped: dict[LayerShape, list[tuple[str, float | None]]] = {}
+    grouped = defaultdict(list)
     for shape, member in members:
-        grouped.setdefault(shape, []).append(member)
+        grouped[shape].append(member)
     return list(grouped.items())
-
-
-def _event_currents(plan: Plan) -> list[EventCurrent]:
-    currents = [current for step in plan.neuron_steps for current in step.currents]
-    return [current for current in currents if isinstance(current, EventCurrent)]
 
 
 def _shape(current: EventCurrent, source: Value) -> LayerShape:

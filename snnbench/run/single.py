@@ -1,4 +1,4 @@
-"""A module and an input to a result: the one way, for ``snnbench profile`` and for pytest."""
+"""Count one model on one input, for ``snnbench profile`` and the pytest fixture."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from snnbench.results.environment import capture
 from snnbench.results.run import (
     Accuracy,
     DataInfo,
-    Environment,
     RunConfig,
     RunResult,
     WeightsInfo,
@@ -33,7 +32,10 @@ from snnbench.run.target import (
     import_neuron,
     user_errors,
 )
+from snnbench.zoo.choice import check_range
 from snnbench.zoo.weight_files import is_dense, state_sha256
+
+_environment = cache(capture)
 
 # how a model takes its input -> the layout of what the profiler sees of a call
 _PROFILED: dict[str, clock.Layout] = {"step": "step", "loop": "step", "TN": "TN", "NT": "NT"}
@@ -62,26 +64,26 @@ def count_model(
 
     Args:
         model: Any module.
-        x: [T, N, ...] for ``step`` and ``TN``, [N, T, ...] for ``NT``, [N, ...] for ``loop``.
+        x: Input, [T, N, ...] (``step``, ``TN``), [N, T, ...] (``NT``) or [N, ...] (``loop``).
         benchmark: Name of the result.
-        weights: Where the weights come from, in words.
-        data: Where ``x`` comes from, for a number of samples.
+        weights: Origin of the weights, in words.
+        data: Makes the record of the data, given the number of samples.
         timesteps: T.
-        layout: ``step``: the model is called once per timestep; ``loop``: once, and loops over
-            time itself; ``TN``, ``NT``: once with all timesteps.
-        batch_size: N, where the shape of ``x`` leaves it open.
-        seed: What the caller seeded with; 0 if hashes of weights and data say more.
+        layout: How the model is called: once per timestep (``step``), once and loops over time
+            itself (``loop``), or once with all timesteps (``TN``, ``NT``).
+        batch_size: N, if it does not follow from the shape of ``x``.
+        seed: Seed that the caller used, if any.
         ann: Count every operation as a MAC.
         neurons: Further classes of spiking neurons.
-        accuracy: Correct answers and samples, to store with the counts.
-        strict: Stop at the first operation without a rule.
-        call: Calls the model; by default the model itself.
+        accuracy: Numbers of correct answers and samples, to store with the counts.
+        strict: Stop at the first operation that has no counting rule.
+        call: Function that calls the model; by default the model itself.
 
     Returns:
-        A result without twin and without times.
+        A result without twin and without timings.
 
     Raises:
-        UsageError: An argument is wrong, or N is not evident.
+        UsageError: An argument is wrong, or N is unknown.
         UncountedOperationError: An operation has no rule, under ``strict``.
     """
     if layout not in LAYOUTS:
@@ -165,16 +167,14 @@ def profile_target(
         seed: Seed of the model's initialisation and of the input.
         ann: Count every operation as a MAC.
         neurons: Further neuron classes, each ``module:Class``.
-        strict: Stop at the first operation without a rule.
+        strict: Stop at the first operation that has no counting rule.
 
     Raises:
         UsageError: The target, the shape or a value is wrong, or the model does not take the input.
         UncountedOperationError: An operation has no rule, under ``strict``.
     """
-    for label, number in (("timesteps", timesteps), ("batch-size", batch_size)):
-        if number < 1:
-            msg = f"--{label} must be at least 1, got {number}"
-            raise UsageError(msg)
+    check_range("timesteps", timesteps)
+    check_range("batch-size", batch_size)
     sample = _parse_shape(shape)
     seed_everything(seed)
     model = import_model(target)
@@ -259,11 +259,6 @@ def _sample_shape(x: Tensor, timesteps: int, samples: int, layout: Layout) -> tu
 def _device(model: nn.Module, x: Tensor) -> str:
     tensors = chain(model.parameters(), model.buffers(), [x])
     return str(next(iter(tensors)).device)
-
-
-@cache
-def _environment(threads: int, device: str) -> Environment:
-    return capture(threads, device)
 
 
 def _accuracy(correct: int, samples: int) -> Accuracy:

@@ -1,4 +1,4 @@
-"""Models and neurons of the user's own, imported by name: ``module:name``."""
+"""Import of a user's models and neurons by name, ``module:name``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 
 from snnbench.core.errors import UsageError
 
-# what code of the user's own may reasonably raise; a bug of another kind keeps its traceback
+# errors to expect from a user's code; others keep their traceback
 _USER_ERRORS = (
     ArithmeticError,
     AssertionError,
@@ -30,10 +30,13 @@ _USER_ERRORS = (
 
 @contextmanager
 def user_errors(what: str) -> Iterator[None]:
-    """Turn what the user's own code raises into one line that says what failed.
+    """Turn errors of a user's code into one line.
+
+    Args:
+        what: What failed; the type and the first line of the error follow.
 
     Raises:
-        UsageError: The block raised; ``what``, then the type of the error and its first line.
+        UsageError: The block raised an error.
     """
     try:
         yield

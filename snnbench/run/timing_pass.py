@@ -35,12 +35,15 @@ _S_PER_MIN = 60
 def fast_networks(
     event: nn.Module | None, folded: nn.Module, twin: nn.Module
 ) -> dict[str, nn.Module]:
-    """Networks to time, each as fast as it can be, by the name of their times.
+    """Prepare the networks to time, each as fast as it can be.
 
     Args:
-        event: The spiking network, compiled for events; ``None`` if it is not to be timed.
+        event: The spiking network, compiled for events; ``None`` leaves it out.
         folded: The spiking network without batch norms.
         twin: Its ANN twin.
+
+    Returns:
+        The networks, by the names of their timings.
     """
     networks = {} if event is None else {EVENT_TIMING: event}
     twin = fold_batch_norm(twin).model
@@ -56,67 +59,48 @@ def time_networks(
     *,
     round_s: float,
 ) -> tuple[Timing, ...]:
-    """Time networks for one sample at once, and for more.
+    """Time networks on a single sample, and on batches of several.
 
     Args:
-        networks: By name; ``ann-twin`` sees the twin's input.
+        networks: Networks by name; ``ann-twin`` is called with the twin's input.
         inputs: Samples; a larger batch repeats them.
         layout: Axes of the samples.
-        config: What the run was asked for. Batch sizes that the user did not ask for are timed
-            only if the estimate from one sample is affordable.
+        config: Configuration of the run. Without ``latency_batches`` the large batch is timed only
+            if the estimate from one sample is affordable.
         reporter: Shows progress and what is left out.
         round_s: Guess of the seconds that one call of every network takes, for one sample.
     """
-    asked = config.latency_batches
     timings: list[Timing] = []
-    for batch in asked or (1, _LARGE_BATCH):
+    for batch in config.latency_batches or (1, _LARGE_BATCH):
         if timings:
             round_s = _round_s(timings)
         batch_s = max(round_s * batch, _SHORTEST_RUN_S * len(networks))
-        estimate_s = batch_s * (_runs(batch_s) + 1)
-        if timings and asked is None and estimate_s > _LARGE_BATCH_BUDGET_S:
+        # rounds that the budget allows, but enough for a median and a spread
+        runs = min(max(int(_BUDGET_S / batch_s), _RUNS.start), _RUNS[-1])
+        estimate_s = batch_s * (runs + 1)
+        by_default = config.latency_batches is None
+        if timings and by_default and estimate_s > _LARGE_BATCH_BUDGET_S:
             reporter.note(
                 f"latency of batches of {batch} left out: it would take about "
                 f"{estimate_s / _S_PER_MIN:.1f} minutes; ask for it with "
                 f"--latency-batches 1,{batch}"
             )
             continue
-        runs = _runs(batch_s)
-        timings += _time_batch(
-            networks, layout.first_samples(inputs, batch), layout, config, reporter, runs=runs
-        )
+        x = layout.first_samples(inputs, batch)
+        with reporter.stage(f"timing, batch of {batch}", _PERCENT) as show:
+            timings += measure(
+                networks,
+                {name: layout.twin_input(x) if name == TWIN_TIMING else x for name in networks},
+                runs=runs,
+                warmup=1,
+                threads=config.threads,
+                device=config.device,
+                batch_size=batch,
+                min_run_seconds=_SHORTEST_RUN_S,
+                progress=lambda done, total: show(_PERCENT * done // total),
+                note=reporter.note,
+            )
     return tuple(timings)
-
-
-def _time_batch(
-    networks: Mapping[str, nn.Module],
-    batch: Tensor,
-    layout: Layout,
-    config: RunConfig,
-    reporter: Reporter,
-    *,
-    runs: int,
-) -> tuple[Timing, ...]:
-    samples = layout.samples(batch)
-    inputs = {name: layout.twin_input(batch) if name == TWIN_TIMING else batch for name in networks}
-    with reporter.stage(f"timing, batch of {samples}", _PERCENT) as show:
-        return measure(
-            networks,
-            inputs,
-            runs=runs,
-            warmup=1,
-            threads=config.threads,
-            device=config.device,
-            batch_size=samples,
-            min_run_seconds=_SHORTEST_RUN_S,
-            progress=lambda done, total: show(_PERCENT * done // total),
-            note=reporter.note,
-        )
-
-
-def _runs(round_s: float) -> int:
-    """Rounds that the budget allows, but enough for a median and a spread."""
-    return min(max(int(_BUDGET_S / max(round_s, 1e-3)), _RUNS.start), _RUNS[-1])
 
 
 def _round_s(timings: list[Timing]) -> float:

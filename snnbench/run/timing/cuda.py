@@ -1,4 +1,4 @@
-"""How the timing process runs and times a network on a GPU. Nothing here has been measured yet.
+"""Running and timing a network on a GPU. Nothing here has been measured yet.
 
 Convolutions keep PyTorch's default precision, which is TF32 where the GPU has it.
 """
@@ -20,7 +20,7 @@ _WARMUP_CALLS = 3
 _CHOICE_CALLS = 10
 _CHOICE_TRIALS = 5
 _NO_TRITON = (ImportError, OSError, RuntimeError, subprocess.SubprocessError)
-"""What Triton raises where it, a C compiler or the headers of Python are missing."""
+"""Errors if Triton, a C compiler or the headers of Python are missing."""
 
 
 def time_calls(call: Call, x: Tensor, number: int) -> float:
@@ -37,17 +37,18 @@ def time_calls(call: Call, x: Tensor, number: int) -> float:
 
 
 def prepare(network: nn.Module, x: Tensor) -> tuple[Call, str]:
-    """The fastest way found to run a network on the GPU that holds it.
+    """Find the fastest way to run a network on its GPU.
 
     Weights become channels last, cuDNN searches its algorithms, and a CUDA graph replays the calls
     where one can be captured. Neurons run in one Triton kernel if that is faster now.
 
     Args:
-        network: On the GPU, for inference; its weights are laid out anew.
-        x: Its input; later inputs have the same shape.
+        network: Network on the GPU, for inference; the layout of its weights is changed.
+        x: Input of the network; later inputs must have the same shape.
 
     Returns:
-        What to call, and how it runs, in words. An output may be overwritten by the next call.
+        A call of the network, and how it runs, in words. A call may overwrite the output of the
+        one before.
     """
     from snnbench.engine.dense.triton_lif import TritonLIF, fuse_lif_for_cuda
 
@@ -75,7 +76,7 @@ def fastest(calls: list[Call], timed: Callable[[Call], float]) -> int:
 
 
 def capture(network: nn.Module, x: Tensor) -> tuple[Call, str]:
-    """A call that replays the network as a CUDA graph, input copied first, or runs it eagerly.
+    """Make a call that replays the network as a CUDA graph, or else runs it eagerly.
 
     Returns:
         The call, and ``CUDA graph`` or ``eager`` with the reason.

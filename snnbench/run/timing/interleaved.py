@@ -14,7 +14,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,22 +27,6 @@ if TYPE_CHECKING:
 _WORKER = "snnbench.run.timing.worker"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Plan:
-    runs: int
-    warmup: int
-    threads: int
-    device: str
-    min_run_seconds: float
-    processes: int
-
-    def __post_init__(self) -> None:
-        for name in ("runs", "warmup", "threads", "processes"):
-            if getattr(self, name) < 1:
-                msg = f"{name} is {getattr(self, name)}: choose 1 or more"
-                raise UsageError(msg)
-
-
 def measure(
     networks: Mapping[str, nn.Module],
     inputs: Mapping[str, Tensor],
@@ -54,13 +37,12 @@ def measure(
     device: str,
     batch_size: int,
     min_run_seconds: float = 0.1,
-    processes: int = 1,
     progress: Callable[[int, int], None] | None = None,
     note: Callable[[str], None] | None = None,
 ) -> tuple[Timing, ...]:
     """Time networks against each other.
 
-    Each worker process warms every network up and then times them in turn: one run of each per
+    A worker process warms every network up and then times them in turn: one run of each per
     round, in an order that changes from round to round, so that drift of the machine meets all of
     them. A run is ``number_per_run`` calls, as many as fill ``min_run_seconds``; a raw time is the
     whole run's, so one call took ``raw_seconds[i] / number_per_run``. Round i of one network was
@@ -70,40 +52,35 @@ def measure(
     captured. That path is written, but has not been measured yet.
 
     Args:
-        networks: By name; copied, so the caller's stay as they are. They run as given, in
-            evaluation and inference mode: remove hooks before.
-        inputs: What each network is called with, by the same names.
-        runs: Raw times per network and process.
-        warmup: Calls before, whose times are kept apart.
+        networks: Networks by name; copies of them run in evaluation and inference mode, with
+            their hooks, so remove hooks before.
+        inputs: Input of each network, by the same names.
+        runs: Raw times per network.
+        warmup: Calls of each network before, whose times are kept apart.
         threads: Intra-operation threads of torch.
         device: ``cpu``, ``cuda`` or ``cuda:<index>``.
         batch_size: Samples in one call, recorded; an input may lead with time instead of samples.
         min_run_seconds: Shortest run, in seconds; a longer one hides the clock's granularity.
-        processes: Worker processes, one after another: memory layout differs between processes
-            more than between runs.
-        progress: Called with (timed runs and warm-up calls so far, all of them).
+        progress: Called with the number of timed runs and warm-up calls so far, and in all.
         note: Called with how each network ran on a GPU: as a CUDA graph or eagerly, and why.
 
     Returns:
-        One ``Timing`` per network and process, processes in order.
+        One ``Timing`` per network.
 
     Raises:
         UsageError: Names differ, a number is less than 1, or a network cannot be pickled.
         OutputError: The temporary folder has no room for the networks.
         SnnbenchError: The worker failed; carries its message.
     """
-    plan = _Plan(
-        runs=runs,
-        warmup=warmup,
-        threads=threads,
-        device=device,
-        min_run_seconds=min_run_seconds,
-        processes=processes,
-    )
+    counts = {"runs": runs, "warmup": warmup, "threads": threads}
+    for name, number in counts.items():
+        if number < 1:
+            msg = f"{name} is {number}: choose 1 or more"
+            raise UsageError(msg)
     if not networks or networks.keys() != inputs.keys():
         msg = f"networks {sorted(networks)} and inputs {sorted(inputs)} must have the same names"
         raise UsageError(msg)
-    total = processes * len(networks) * (warmup + runs)
+    total = len(networks) * (warmup + runs)
     done = 0
 
     def advance() -> None:
@@ -112,42 +89,41 @@ def measure(
         if progress is not None:
             progress(done, total)
 
-    timings = []
-    for process in range(processes):
-        times = _run_worker(networks, inputs, plan, advance)
-        for name, item in zip(networks, times, strict=True):
-            if note is not None and process == 0 and "execution" in item:
-                note(f"{name} on {device}, batch of {batch_size}: {item['execution']}")
-            timings.append(
-                Timing(
-                    name=name,
-                    device=device,
-                    batch_size=batch_size,
-                    number_per_run=item["number_per_run"],
-                    raw_seconds=tuple(item["raw_seconds"]),
-                    warmup_seconds=tuple(item["warmup_seconds"]),
-                    threads=threads,
-                    process=process,
-                    execution=item.get("execution"),
-                    other_load=item.get("other_load"),
-                )
-            )
-    return tuple(timings)
+    settings = counts | {"device": device, "min_run_seconds": min_run_seconds}
+    times = dict(zip(networks, _run_worker(networks, inputs, settings, advance), strict=True))
+    for name, item in times.items():
+        if note is not None and "execution" in item:
+            note(f"{name} on {device}, batch of {batch_size}: {item['execution']}")
+    return tuple(
+        Timing(
+            name=name,
+            device=device,
+            batch_size=batch_size,
+            number_per_run=item["number_per_run"],
+            raw_seconds=tuple(item["raw_seconds"]),
+            warmup_seconds=tuple(item["warmup_seconds"]),
+            threads=threads,
+            execution=item.get("execution"),
+            other_load=item.get("other_load"),
+        )
+        for name, item in times.items()
+    )
 
 
 def _run_worker(
     networks: Mapping[str, nn.Module],
     inputs: Mapping[str, Tensor],
-    plan: _Plan,
+    settings: Mapping[str, Any],
     advance: Callable[[], None],
 ) -> list[dict[str, Any]]:
     with temporary_folder("snnbench-") as folder:
         specification = folder / "networks.pt"
         log = folder / "worker.log"
-        _write_specification(specification, networks, inputs, plan)
+        _write_specification(specification, networks, inputs, settings)
         error = None
-        with log.open("wb") as stderr, _worker(specification, plan.threads, stderr) as process:
-            for message in _messages(process):
+        threads = settings["threads"]
+        with log.open("wb") as stderr, _worker(specification, threads, stderr) as process:
+            for message in map(json.loads, process.stdout or ()):
                 if "times" in message:
                     times: list[dict[str, Any]] = message["times"]
                     return times
@@ -162,7 +138,10 @@ def _run_worker(
 
 
 def _write_specification(
-    path: Path, networks: Mapping[str, nn.Module], inputs: Mapping[str, Tensor], plan: _Plan
+    path: Path,
+    networks: Mapping[str, nn.Module],
+    inputs: Mapping[str, Tensor],
+    settings: Mapping[str, Any],
 ) -> None:
     import torch
 
@@ -174,10 +153,8 @@ def _write_specification(
                     "in the running script; move it to a module that can be imported"
                 )
                 raise UsageError(msg)
-    content = asdict(plan) | {
-        "networks": list(networks.values()),
-        "inputs": [inputs[name] for name in networks],
-    }
+    ordered = [inputs[name] for name in networks]
+    content = {**settings, "networks": list(networks.values()), "inputs": ordered}
     try:
         torch.save(content, path)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
@@ -217,13 +194,6 @@ def _worker(specification: Path, threads: int, stderr: Any) -> Iterator[subproce
         process.wait()
         if process.stdout is not None:
             process.stdout.close()
-
-
-def _messages(process: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:
-    if process.stdout is None:
-        return
-    for line in process.stdout:
-        yield json.loads(line)
 
 
 def _death(status: int, last: str) -> str:

@@ -50,9 +50,9 @@ def calls_per_run(
     so the warm-up alone would give runs that are too short.
 
     Args:
-        timed: Seconds of that many calls.
-        fastest_call: Fastest call of the warm-up, in seconds.
-        min_run_seconds: Shortest run wanted.
+        timed: Function that makes a number of calls and returns their time in seconds.
+        fastest_call: Time of the fastest call of the warm-up, in seconds.
+        min_run_seconds: Shortest time of a run, in seconds.
     """
     number, seconds = 1, fastest_call
     while seconds < min_run_seconds and number < _MOST_CALLS:
@@ -89,11 +89,11 @@ def time_networks(
     """Warm every network up, then time them in turn, ``runs`` rounds.
 
     Args:
-        networks: In evaluation mode, on their device.
-        inputs: One for each.
-        runs: Raw times of each network.
-        warmup: Calls before.
-        min_run_seconds: Shortest run.
+        networks: Networks in evaluation mode, on their device.
+        inputs: Input of each network.
+        runs: Raw times to take of each network.
+        warmup: Calls of each network before.
+        min_run_seconds: Shortest time of a run, in seconds.
         done: Called after every warm-up call and every run.
 
     Returns:
@@ -158,8 +158,8 @@ def main(specification: Path) -> None:
             min_run_seconds=spec["min_run_seconds"],
             done=lambda: _send(channel, done=1),
         )
-    told = {"other_load": others.share()}
-    _send(channel, times=[item | how | told for item, how in zip(times, executions, strict=True)])
+    load = {"other_load": others.share()}
+    _send(channel, times=[item | how | load for item, how in zip(times, executions, strict=True)])
 
 
 if __name__ == "__main__":

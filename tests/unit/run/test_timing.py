@@ -82,7 +82,6 @@ def run(
     *,
     runs: int = 2,
     warmup: int = 1,
-    processes: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Timing, ...]:
     return measure(
@@ -94,7 +93,6 @@ def run(
         device="cpu",
         batch_size=3,
         min_run_seconds=0.0,
-        processes=processes,
         progress=progress,
     )
 
@@ -128,10 +126,10 @@ def test_networks_take_turns_in_a_process_of_their_own(
     assert no_children()
 
 
-def test_how_a_gpu_ran_a_network_is_told_once_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_how_a_gpu_ran_a_network_is_noted_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     item = {"number_per_run": 1, "raw_seconds": [0.1], "warmup_seconds": [0.2]}
-    told = [item | {"execution": "CUDA graph"}, item]
-    monkeypatch.setattr("snnbench.run.timing.interleaved._run_worker", lambda *_: told)
+    times = [item | {"execution": "CUDA graph"}, item]
+    monkeypatch.setattr("snnbench.run.timing.interleaved._run_worker", lambda *_: times)
     notes: list[str] = []
     timings = measure(
         {"a": nn.Identity(), "b": nn.Identity()},
@@ -141,14 +139,13 @@ def test_how_a_gpu_ran_a_network_is_told_once_and_kept(monkeypatch: pytest.Monke
         threads=1,
         device="cuda:0",
         batch_size=1,
-        processes=2,
         note=notes.append,
     )
-    assert [timing.execution for timing in timings] == ["CUDA graph", None] * 2
+    assert [timing.execution for timing in timings] == ["CUDA graph", None]
     assert notes == ["a on cuda:0, batch of 1: CUDA graph"]
 
 
-def test_every_process_gives_a_timing_per_network(
+def test_the_process_gives_a_timing_per_network(
     private_temp: Path, user_modules: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     times = [
@@ -163,13 +160,11 @@ def test_every_process_gives_a_timing_per_network(
     message = json.dumps({"times": times})
     (user_modules / "ready_worker.py").write_text(f"print({message!r})")
     monkeypatch.setattr(interleaved, "_WORKER", "ready_worker")
-    timings = run({"a": nn.Identity(), "b": nn.Identity()}, processes=2)
+    timings = run({"a": nn.Identity(), "b": nn.Identity()})
     assert {timing.other_load for timing in timings} == {0.25}
-    assert [(t.name, t.process, t.number_per_run, t.raw_seconds) for t in timings] == [
-        ("a", 0, 1, (0.5, 0.25)),
-        ("b", 0, 2, (1.0, 0.25)),
-        ("a", 1, 1, (0.5, 0.25)),
-        ("b", 1, 2, (1.0, 0.25)),
+    assert [(t.name, t.number_per_run, t.raw_seconds) for t in timings] == [
+        ("a", 1, (0.5, 0.25)),
+        ("b", 2, (1.0, 0.25)),
     ]
 
 

@@ -23,19 +23,19 @@ _SEED = {
     "weights": "seed the model (torch.manual_seed) before it is made",
     "data": "pass the same input in every run (torch.manual_seed, or a stored tensor)",
 }
-"""Key -> why it usually differs in a test."""
+"""Key -> what to do if it differs in a test."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baselines:
-    """A folder of baselines and how to judge against them.
+    """A folder of baselines, and the limits for comparing with them.
 
     Attributes:
-        folder: ``None``: nothing is compared.
-        update: Write instead of comparing.
-        limits: By metric.
+        folder: Folder of the baselines; with ``None`` nothing is compared.
+        update: Write baselines instead of comparing with them.
+        limits: Limits by metric.
         allowed: Keys that may differ.
-        notes: What the summary at the end will list is added here.
+        notes: Lines for the summary at the end; ``check`` adds to them.
     """
 
     folder: Path | None
@@ -81,7 +81,7 @@ class Baselines:
 
 
 def keep(result: RunResult, folder: Path) -> None:
-    """Write ``result`` to the file of its name in ``folder``."""
+    """Write ``result`` to a file in ``folder`` that is named after it."""
     save(result, _path(result, folder))
 
 
@@ -119,7 +119,7 @@ def _message(comparison: Comparison, verdict: str) -> list[str]:
     return [
         f"{verdict} {comparison.base}",
         *_moved(comparison),
-        *(f"  {told}" for told in sentences(comparison) if not told.startswith(Status.NOT_GATED)),
+        *(f"  {line}" for line in sentences(comparison) if not line.startswith(Status.NOT_GATED)),
         f"if this is meant, accept it with {_accept()}",
     ]
 
@@ -134,9 +134,9 @@ def _refusals(comparison: Comparison) -> Iterator[str]:
 
 def _moved(comparison: Comparison) -> Iterator[str]:
     """Layer, metric and the two numbers, aligned; the layers come first."""
-    found = rows(comparison, _SHOWN_LAYERS)
-    network = len(found) - min(_SHOWN_LAYERS, len(comparison.layer_moves))
-    cells = (*found[network:], *found[:network])
+    moved = rows(comparison, _SHOWN_LAYERS)
+    network = len(moved) - min(_SHOWN_LAYERS, len(comparison.layer_moves))
+    cells = (*moved[network:], *moved[:network])
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for layer, metric, base, head, change, verdict in cells:
         yield (

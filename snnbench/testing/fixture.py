@@ -1,4 +1,4 @@
-"""What the fixture ``snn_benchmark`` is: count, compare with the baseline, say what moved."""
+"""The fixture ``snn_benchmark``: count a model, compare it with its baseline, say what moved."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ EXTRA_INFO = "snnbench"
 
 
 class SnnBenchmark:
-    """Counts models of one test, and compares them with its baseline.
+    """Counts models in one test, and compares them with its baselines.
 
     Attributes:
-        results: What this test has counted, by name: the test's node id, with the name that a
-            call gave after a colon.
+        results: Results so far, by the test's node id, followed by a colon and the name of the
+            call if it has one.
     """
 
     def __init__(self, request: pytest.FixtureRequest, notes: list[str]) -> None:
@@ -70,15 +70,15 @@ class SnnBenchmark:
 
         Args:
             model: Any module.
-            x: [T, N, ...] for ``step`` and ``TN``, [N, T, ...] for ``NT``, [N, ...] for ``loop``.
+            x: Input, [T, N, ...] (``step``, ``TN``), [N, T, ...] (``NT``) or [N, ...] (``loop``).
             timesteps: T.
-            layout: ``step``: the model is called once per timestep; ``loop``: once, it loops
-                itself; ``TN``, ``NT``: once with all timesteps.
-            name: Tells several calls in one test apart.
-            batch_size: N, where the shape of ``x`` leaves it open.
+            layout: How the model is called: once per timestep (``step``), once and loops over time
+                itself (``loop``), or once with all timesteps (``TN``, ``NT``).
+            name: Name of this call, if a test has several.
+            batch_size: N, if it does not follow from the shape of ``x``.
             neurons: Further classes of spiking neurons.
-            accuracy: Correct answers and samples, to be gated with the counts.
-            strict: Stop at the first operation without a rule.
+            accuracy: Numbers of correct answers and samples, to be gated with the counts.
+            strict: Stop at the first operation that has no counting rule.
 
         Returns:
             The result, as ``snnbench.load`` reads it from the baseline.
@@ -114,14 +114,14 @@ class SnnBenchmark:
         self.results[benchmark] = result
         if not result.snn.neurons:
             self._notes.append(f"{printable(benchmark)}: {_NO_NEURON}")
-        self._tell_pytest_benchmark(result)
+        self._add_extra_info(result)
         if self._results_folder:
             keep(result, Path(self._results_folder))
         self._baselines.check(result)
         return result
 
-    def _tell_pytest_benchmark(self, result: RunResult) -> None:
-        """Leave the numbers in the file of pytest-benchmark, if the test uses its fixture."""
+    def _add_extra_info(self, result: RunResult) -> None:
+        """Add the numbers to the file of pytest-benchmark, if the test uses its fixture."""
         plugins = self._request.config.pluginmanager
         if not any(map(plugins.hasplugin, ("benchmark", "pytest_benchmark.plugin"))):
             return
@@ -131,7 +131,7 @@ class SnnBenchmark:
 
 
 def _rules(mark: pytest.Mark | None) -> dict[str, Any]:
-    """Limits and allowed keys, as the marker has them."""
+    """Limits and allowed keys that the marker of a test gives."""
     given = {} if mark is None else dict(mark.kwargs)
     lists = [given.get(key, ()) for key in ("fail_above", "allow")]
     wrong = given.keys() - _KEYWORDS

@@ -26,7 +26,7 @@ _REPORTED = "snnbench_notes"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options."""
+    """Add the options of the command line."""
     group = parser.getgroup("snnbench", "spiking networks (snnbench)")
     group.addoption(
         "--snnbench-baseline",
@@ -95,7 +95,7 @@ def snn_benchmark(request: pytest.FixtureRequest) -> SnnBenchmark:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Leave on a test's report what its fixture has to say."""
+    """Attach the notes of the fixture to the report of its test."""
     report = yield
     if report.when == "call" and _NOTES in item.stash:
         setattr(report, _REPORTED, item.stash[_NOTES])

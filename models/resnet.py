@@ -41,9 +41,9 @@ class ArchitectureSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Rows of ZH21 table 4.
 
     Attributes:
-        stem_kernel: Of the encoding convolution (padding keeps the size).
-        stem_channels: Its output channels.
-        stem_stride: Its stride.
+        stem_kernel: Kernel size of the encoding convolution (padding keeps the size).
+        stem_channels: Output channels of the encoding convolution.
+        stem_stride: Stride of the encoding convolution.
         stages: Series of blocks.
         pool: Average pool window and stride before the head; ``None`` is global.
         hidden: Width of the spiking fully connected layer, if there is one.
@@ -63,10 +63,10 @@ def build(
     """Build a card's network with fresh weights.
 
     Args:
-        card: Rows of table 4 and neuron constants.
+        card: Card with the rows of table 4 and the neurons.
         timesteps: T.
         width: Factor on all channel numbers and on the hidden layer.
-        shortcut: See ``SpikingBlock``.
+        shortcut: Kind of shortcut, as in ``SpikingBlock``.
 
     Raises:
         UsageError: The card's architecture or neurons are not valid.

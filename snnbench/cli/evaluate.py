@@ -14,8 +14,6 @@ from snnbench.core.errors import UsageError
 from snnbench.core.files import ensure_writable_folder, write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from snnbench.train.evaluate_weights import Tested
     from snnbench.zoo.registry import Benchmark
 
@@ -60,25 +58,21 @@ def _print(tested: Tested) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{tested.facts['benchmark']} on {tested.facts['data']}")
     rows = tested.facts["results"]
-    columns = ["T", "top-1", "95 % interval", "correct", "firing rate"]
-    top5 = any(row["top5"] is not None for row in rows)
-    for column in [*columns, *(["top-5"] if top5 else [])]:
-        table.add_column(column, justify="right")
-    for row in rows:
-        table.add_row(*_cells(row, top5=top5))
+    columns: dict[str, list[str]] = {
+        "T": [str(row["timesteps"]) for row in rows],
+        "top-1": [f"{row['top1']:.2%}" for row in rows],
+        "95 % interval": ["{:.2%} to {:.2%}".format(*row["interval_95"]) for row in rows],
+        "correct": [f"{row['correct']:,} of {row['samples']:,}" for row in rows],
+        "firing rate": [
+            "-" if row["firing_rate"] is None else f"{row['firing_rate']:.4f}" for row in rows
+        ],
+    }
+    if rows[0]["top5"] is not None:
+        columns["top-5"] = [f"{row['top5']:.2%}" for row in rows]
+    table = Table(title=f"{tested.facts['benchmark']} on {tested.facts['data']}")
+    for header in columns:
+        table.add_column(header, justify="right")
+    for cells in zip(*columns.values(), strict=True):
+        table.add_row(*cells)
     Console().print(table)
-
-
-def _cells(row: Mapping[str, Any], *, top5: bool) -> list[str]:
-    low, high = row["interval_95"]
-    rate = row["firing_rate"]
-    return [
-        str(row["timesteps"]),
-        f"{row['top1']:.2%}",
-        f"{low:.2%} to {high:.2%}",
-        f"{row['correct']:,} of {row['samples']:,}",
-        "-" if rate is None else f"{rate:.4f}",
-        *([f"{row['top5']:.2%}"] if top5 else []),
-    ]

@@ -1,4 +1,4 @@
-"""Files written completely or not at all, safe file names, and temporary folders."""
+"""Files written completely or not at all, safe file names, TOML, and temporary folders."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
+from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import TypeVar
 
-from snnbench.core.errors import OutputError
+from snnbench.core.errors import OutputError, UsageError
 from snnbench.core.signals import StopRequest
 
+_Content = TypeVar("_Content")
 _MOST_CHARACTERS = 80
 _HASH_DIGITS = 10
 _SAFE = re.compile(rf"[a-z0-9_-][a-z0-9._-]{{0,{_MOST_CHARACTERS - 1}}}", re.ASCII)
@@ -57,6 +60,29 @@ def _replace(path: Path, data: bytes) -> None:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_toml(path: Path | Traversable, what: str, kind: type[_Content]) -> _Content:
+    """Read and validate a TOML file.
+
+    Args:
+        path: The file.
+        what: What messages call it, such as ``card``.
+        kind: Type of the content, as msgspec takes it.
+
+    Raises:
+        UsageError: The file cannot be read, is not TOML, or does not fit; the message says where.
+    """
+    import msgspec
+
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=kind)
+    except OSError as error:
+        msg = f"{what} {path} cannot be read: {error.strerror}; name a TOML file"
+        raise UsageError(msg) from None
+    except (msgspec.MsgspecError, ValueError) as error:
+        msg = f"{what} {path} is not valid: {' '.join(str(error).split())}"
+        raise UsageError(msg) from error
 
 
 def ensure_writable_folder(folder: Path) -> Path:

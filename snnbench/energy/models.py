@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from snnbench.core.errors import UsageError, suggestion
+from snnbench.core.files import read_toml
 from snnbench.results.counts import LayerRecord, OpCount, Role, SideOps
 
 if TYPE_CHECKING:
@@ -178,14 +179,7 @@ def load_model(path: Path | Traversable) -> EnergyModel:
     Raises:
         UsageError: The file is missing, is not TOML, or does not fit; the message says where.
     """
-    try:
-        table = msgspec.toml.decode(path.read_bytes(), type=_Table)
-    except FileNotFoundError:
-        msg = f"cost table {path} does not exist"
-        raise UsageError(msg) from None
-    except (msgspec.MsgspecError, ValueError) as error:
-        msg = f"cost table {path} is not valid: {error}"
-        raise UsageError(msg) from error
+    table = read_toml(path, "cost table", _Table)
     operations = [cost.operation for cost in table.costs]
     for name in operations:
         if name not in OPERATIONS:

@@ -22,10 +22,10 @@ BOTTLENECK_EXPANSION = 4
 
 
 class PerTimestep(nn.Sequential):
-    """Layers that know no time: [T, N, ...] in, [T*N, ...] within, [T, N, ...] out.
+    """Layers without time, on all timesteps at once: [T, N, ...] in and out, [T*N, ...] within.
 
     Raises:
-        StructureError: There are neurons among them, which would take samples for timesteps.
+        StructureError: A layer has neurons, which would take samples for timesteps.
     """
 
     def __init__(self, *layers: Any) -> None:
@@ -69,7 +69,7 @@ def conv_norm(
 
 
 def output_channels(kind: BlockKind, channels: int) -> int:
-    """Channels a block of this kind puts out for the ``channels`` of its 3x3 convolution."""
+    """Output channels of a block of this kind, given those of its 3x3 convolution."""
     return channels * BOTTLENECK_EXPANSION if kind == "bottleneck" else channels
 
 

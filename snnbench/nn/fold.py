@@ -23,7 +23,7 @@ _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, ThresholdDependentBatc
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoldedNetwork:
-    """A copy of a network for inference and what became of its batch norms.
+    """A copy of a network for inference, with the numbers of its former batch norms.
 
     Attributes:
         model: The copy, in evaluation mode.
@@ -52,18 +52,20 @@ def fold_batch_norm(model: nn.Module) -> FoldedNetwork:
     """
     copied = copy.deepcopy(model).eval()
     shared = _shared(copied)
-    folded = affine = 0
+    norms, affines = _count(copied, _BatchNorm), _count(copied, ChannelAffine)
     for chain in [m for m in copied.modules() if _runs_in_order(m)]:
-        into_convolutions, into_affine = _fold_chain(chain, shared)
-        folded += into_convolutions
-        affine += into_affine
-    remaining = sum(isinstance(module, _BatchNorm) for module in copied.modules())
+        _fold_chain(chain, shared)
+    affine, remaining = _count(copied, ChannelAffine) - affines, _count(copied, _BatchNorm)
+    folded = norms - affine - remaining
     return FoldedNetwork(model=copied, folded=folded, affine=affine, remaining=remaining)
 
 
-def _fold_chain(chain: nn.Module, shared: set[nn.Module]) -> tuple[int, int]:
-    """Fold within one chain of layers; how many went into a convolution, how many did not."""
-    folded = affine = 0
+def _count(model: nn.Module, kind: type[nn.Module]) -> int:
+    return sum(isinstance(module, kind) for module in model.modules())
+
+
+def _fold_chain(chain: nn.Module, shared: set[nn.Module]) -> None:
+    """Fold every batch norm in a chain of layers that is not shared."""
     previous: nn.Module | None = None
     for name, module in list(chain.named_children()):
         if _is_foldable(module) and module not in shared:
@@ -71,15 +73,12 @@ def _fold_chain(chain: nn.Module, shared: set[nn.Module]) -> tuple[int, int]:
             if isinstance(previous, _ConvNd) and previous not in shared:
                 _fold(previous, scale, shift)
                 delattr(chain, name)
-                folded += 1
             else:
                 dtype = module.get_buffer("running_mean").dtype
                 setattr(chain, name, ChannelAffine(scale.to(dtype), shift.to(dtype)))
-                affine += 1
             previous = None
         else:
             previous = module if _owns_weights(module) else None
-    return folded, affine
 
 
 def _is_foldable(module: nn.Module) -> TypeGuard[_BatchNorm]:
@@ -87,7 +86,7 @@ def _is_foldable(module: nn.Module) -> TypeGuard[_BatchNorm]:
 
 
 def _owns_weights(module: nn.Module) -> TypeGuard[_ConvNd]:
-    """Whether it is a convolution whose weights no hook makes anew, as pruning does."""
+    """Return whether this is a convolution whose weights no hook recomputes, as pruning does."""
     if type(module) not in _CONVOLUTIONS:
         return False
     return all(isinstance(t, nn.Parameter | None) for t in (module.weight, module.bias))
@@ -101,7 +100,7 @@ def _runs_in_order(module: nn.Module) -> bool:
 
 
 def _shared(model: nn.Module) -> set[nn.Module]:
-    """Modules used at more than one place, or whose weight is."""
+    """Modules that are used at more than one place, or whose weight is."""
     modules = Counter(module for _, module in model.named_modules(remove_duplicate=False))
     owners = Counter(id(p) for m in modules for p in m.parameters(recurse=False))
     return {

@@ -1,4 +1,4 @@
-"""Where timesteps and samples stand in the input of a network, and how it is called."""
+"""Axes of time and samples in the input of a network, and how the network is called."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ class Layout:
 
     def first_samples(self, inputs: Tensor, samples: int) -> Tensor:
         """The first samples; if there are fewer, they repeat from the first on."""
-        found = self.samples(inputs)
-        if samples <= found:
+        available = self.samples(inputs)
+        if samples <= available:
             return self.batch(inputs, 0, samples)
-        repeated = torch.arange(samples, device=inputs.device) % found
+        repeated = torch.arange(samples, device=inputs.device) % available
         return inputs.index_select(self.sample, repeated)
 
     def first_timestep(self, inputs: Tensor) -> Tensor:
-        """An input of the first timestep alone, with as many axes."""
+        """Input of the first timestep alone, with the same number of axes."""
         return inputs if self.time is None else inputs.narrow(self.time, 0, 1)
 
     def twin_input(self, inputs: Tensor) -> Tensor:
-        """What the ANN twin sees of an input: its mean over time, [N, ...]."""
+        """The input of the ANN twin: the mean over time, [N, ...]."""
         return inputs if self.time is None else inputs.mean(dim=self.time)
 
     def arrange(self, steps: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ class Layout:
         return steps[0] if self.time is None else steps.movedim(0, self.time)
 
     def calls(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        """What the network is called with, in order."""
+        """Inputs of the calls of the network, in order."""
         if self.stepwise and self.time is not None:
             return inputs.unbind(self.time)
         return (inputs,)

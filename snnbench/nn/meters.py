@@ -20,11 +20,11 @@ Hook = Callable[[str, nn.Module, tuple[Any, ...], Any], Tensor | None]
 
 @contextmanager
 def hooked(modules: Iterable[tuple[str, nn.Module]], hook: Hook) -> Iterator[None]:
-    """Let ``hook(name, module, args, output)`` see every call of modules.
+    """Call ``hook(name, module, args, output)`` after every call of some modules.
 
     Args:
-        modules: With their names, as ``named_modules`` gives them.
-        hook: A tensor that it returns takes the place of the output.
+        modules: Modules with their names, as ``named_modules`` gives them.
+        hook: Function whose result, if it is a tensor, replaces the output.
     """
     with ExitStack() as undo:
         for name, module in modules:
@@ -45,10 +45,10 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 
 class Tally:
-    """How many elements of tensors are not zero; adding a tensor does not wait for its device.
+    """Number of elements of tensors that are not zero; adding does not wait for the device.
 
     Attributes:
-        total: Elements so far.
+        total: Number of elements so far.
     """
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class Tally:
 
     @property
     def nonzero(self) -> int:
-        """Elements so far that are not zero; waits for the device."""
+        """Number of elements so far that are not zero; waits for the device."""
         return int(self._nonzero)
 
     @property
@@ -79,7 +79,7 @@ def record_spikes(
 
     Args:
         network: Any network.
-        replaced: Outputs to pass on instead of those of some calls.
+        replaced: Outputs that replace those of some calls.
 
     Yields:
         A mask of [T, N, ...] for every call of a layer of neurons, by the layer's name; ``#2`` is
@@ -115,7 +115,7 @@ def measure_firing(network: nn.Module) -> Iterator[Tally]:
 
 @contextmanager
 def measure_inputs(network: nn.Module, names: Iterable[str]) -> Iterator[dict[str, Tally]]:
-    """Count what is not zero in the first argument of the named modules, by name."""
+    """Count the elements that are not zero in the first argument of modules, by name."""
     tallies = {name: Tally() for name in names}
     modules = [(name, module) for name, module in network.named_modules() if name in tallies]
     with hooked(modules, lambda name, _module, args, _output: tallies[name].add(args[0])):
@@ -124,7 +124,7 @@ def measure_inputs(network: nn.Module, names: Iterable[str]) -> Iterator[dict[st
 
 @contextmanager
 def tick(show: Callable[[int], None], *networks: nn.Module) -> Iterator[None]:
-    """Show how many layers with weights have run; ``ticks`` says how many a call runs."""
+    """Show the number of layers with weights that have run, of the ``ticks`` of each call."""
     done = count(1)
     modules = [("", module) for network in networks for module in _weighted(network)]
     with hooked(modules, lambda *_: show(next(done))):
@@ -132,7 +132,7 @@ def tick(show: Callable[[int], None], *networks: nn.Module) -> Iterator[None]:
 
 
 def ticks(*networks: nn.Module) -> int:
-    """Layers with weights that run if each network is called once."""
+    """Number of layers with weights that run if each network is called once."""
     return sum(len(_weighted(network)) for network in networks)
 
 

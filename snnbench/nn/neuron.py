@@ -14,7 +14,7 @@ from snnbench.nn.neuron_spec import NeuronSpec
 
 
 class Neuron(nn.Module):
-    """A layer of spiking neurons: the base of all that profiler, twin, engine and training know.
+    """Base of all layers of spiking neurons that profiler, twin, engine and training recognise.
 
     A subclass computes spikes of currents in its ``forward``, [T, N, ...] -> [T, N, ...], from
     potentials at rest, and keeps no state between calls. That is enough to count it, fold and
@@ -48,7 +48,7 @@ class Neuron(nn.Module):
         return None
 
     def twin(self) -> nn.Module:
-        """What takes the place of these neurons in the ANN twin of a network."""
+        """Make the module that replaces these neurons in the ANN twin of a network."""
         return nn.ReLU()
 
 

@@ -64,7 +64,7 @@ class NeuronSpec:
 
     @property
     def kind(self) -> str:
-        """What spikes follow from, without the constants: kernels are looked up by it."""
+        """The dynamics in words, without the constants; kernels are looked up by it."""
         zero = self.reset_value in (None, 0)
         resets = {
             "value": "reset to zero" if zero else "reset to a value",

@@ -46,16 +46,16 @@ def compile_events(
     """
     if config.engine == "off":
         return None, None
-    if one.device.type != "cpu":
-        reporter.note(f"the event engine is left out: it runs on a CPU, not on {config.device}")
-        return None, None
-    with reporter.stage("compiling for events", 1):
-        try:
-            return run_engine(folded, one, layout, config)
-        except StructureError as error:
-            if config.engine != "auto":
-                raise
-            reporter.note(f"the event engine is left out: {error}")
+    reason = f"it runs on a CPU, not on {config.device}"
+    if one.device.type == "cpu":
+        with reporter.stage("compiling for events", 1):
+            try:
+                return run_engine(folded, one, layout, config)
+            except StructureError as error:
+                if config.engine != "auto":
+                    raise
+                reason = str(error)
+    reporter.note(f"the event engine is left out: {reason}")
     return None, None
 
 

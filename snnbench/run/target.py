@@ -63,7 +63,17 @@ def import_model(target: str) -> nn.Module:
     Raises:
         UsageError: It cannot be imported, or makes no ``torch.nn.Module``.
     """
-    return _made_by(_import(target, "FACTORY, such as mynets:make_net"), target)
+    factory = _import(target, "FACTORY, such as mynets:make_net")
+    if not isinstance(factory, nn.Module):
+        if not callable(factory):
+            msg = f"{target} is a {type(factory).__name__}, neither a module nor a function"
+            raise UsageError(msg)
+        with user_errors(f"{target}() failed"):
+            factory = factory()
+    if not isinstance(factory, nn.Module):
+        msg = f"{target}() returned a {type(factory).__name__}, not a torch.nn.Module"
+        raise UsageError(msg)
+    return factory
 
 
 def import_neuron(target: str) -> type[nn.Module]:
@@ -92,16 +102,3 @@ def _import(target: str, expected: str) -> object:
         msg = f"module {module_name} has no {name!r}"
         raise UsageError(msg)
     return found
-
-
-def _made_by(factory: object, target: str) -> nn.Module:
-    if not isinstance(factory, nn.Module):
-        if not callable(factory):
-            msg = f"{target} is a {type(factory).__name__}, neither a module nor a function"
-            raise UsageError(msg)
-        with user_errors(f"{target}() failed"):
-            factory = factory()
-    if not isinstance(factory, nn.Module):
-        msg = f"{target}() returned a {type(factory).__name__}, not a torch.nn.Module"
-        raise UsageError(msg)
-    return factory

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from snnbench.core.errors import UsageError
+from snnbench.core.files import read_toml
 from snnbench.zoo.card import Card
 from snnbench.zoo.choice import WIDTH
 
@@ -104,7 +105,7 @@ def resolve(card: Card, path: Path | None = None, **options: Any) -> Recipe:
     Raises:
         UsageError: The file cannot be read, is for another benchmark, or a value is out of range.
     """
-    stored = {} if path is None else _read(path)
+    stored = {} if path is None else read_toml(path, "recipe", dict[str, Any])
     given = {name: value for name, value in options.items() if value is not None}
     values = {"benchmark": card.name, **stored, **given}
     if values["benchmark"] != card.name:
@@ -167,17 +168,6 @@ def _defaults(card: Card, *, embedded: bool) -> dict[str, Any]:
             "lr_factor": paper.lr_factor,
         }
     return values | {"loss": paper.loss, "optimizer": paper.optimizer}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return msgspec.toml.decode(path.read_bytes(), type=dict[str, Any])
-    except OSError as error:
-        msg = f"recipe {path} cannot be read: {error.strerror}; name a TOML file"
-        raise UsageError(msg) from None
-    except (msgspec.MsgspecError, ValueError) as error:
-        msg = f"recipe {path} is not valid TOML: {' '.join(str(error).split())}"
-        raise UsageError(msg) from None
 
 
 def _checked(card: Card, values: Mapping[str, Any], where: str) -> Recipe:

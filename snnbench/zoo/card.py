@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -29,15 +28,15 @@ _OTHERS = {
 
 
 class InputSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one sample looks like.
+    """Format of a sample.
 
     Attributes:
         kind: Static ``image`` shown at every timestep, or ``events`` framed per timestep.
         shape: (channels, height, width) of one frame.
         dataset: The data set of the paper, e.g. ``CIFAR-10``.
         embedded: The embedded data used by default.
-        mean: Per channel, for normalisation of images in [0, 1].
-        std: Per channel.
+        mean: Mean of each channel, which normalises images in [0, 1].
+        std: Standard deviation of each channel, which normalises them too.
         slice_us: Length of one frame of events in microseconds.
     """
 
@@ -54,8 +53,8 @@ class OptionSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """A choice between variants of a network, on the command line ``--NAME``.
 
     Attributes:
-        choices: Values, the first of which is the default.
-        help: What it chooses, for ``--help``.
+        choices: Possible values; the first is the default.
+        help: Text for ``--help``.
     """
 
     choices: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
@@ -101,21 +100,21 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One benchmark.
+    """Definition of a benchmark.
 
     Attributes:
-        name: On the command line.
-        title: For people.
-        source: Where the network is published.
-        timesteps: T by default.
-        classes: Outputs of the network.
-        input: What one sample looks like.
-        neuron: ``class`` of its neurons and their constants; see ``networks.neurons_of``.
-        architecture: Whatever the builder asks for; see ``architecture_as``.
+        name: Name on the command line.
+        title: Title in reports.
+        source: Publication of the network.
+        timesteps: Default T.
+        classes: Number of outputs of the network.
+        input: Format of a sample.
+        neuron: ``class`` of the neurons and their constants; see ``networks.neurons_of``.
+        architecture: Table for the builder; see ``architecture_as``.
         options: Variants by name.
-        training: How to train it.
+        training: The paper's recipe.
         expected: Closed-form numbers.
-        published: Numbers somebody printed.
+        published: Published numbers to compare with.
     """
 
     name: str
@@ -167,38 +166,3 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
                 msg = f"{self.name}: --{name} must be {' or '.join(choices)}, got {value!r}"
                 raise UsageError(msg)
         return {name: asked.get(name, spec.choices[0]) for name, spec in self.options.items()}
-
-
-def load_card(path: Path) -> Card:
-    """Read and validate a card.
-
-    Args:
-        path: A TOML file with the fields of ``Card``.
-
-    Raises:
-        UsageError: The file is missing, no TOML, or does not fit; says where.
-    """
-    try:
-        return msgspec.convert(read_table(path), Card)
-    except msgspec.ValidationError as error:
-        msg = f"card {path} is not valid: {error}"
-        raise UsageError(msg) from error
-
-
-def read_table(path: Path) -> dict[str, Any]:
-    """What a card's file says, before anything is checked.
-
-    Raises:
-        UsageError: The file is missing, cannot be read, or is not TOML.
-    """
-    try:
-        return msgspec.toml.decode(path.read_bytes(), type=dict[str, Any])
-    except FileNotFoundError:
-        msg = f"card {path} does not exist"
-        raise UsageError(msg) from None
-    except OSError as error:
-        msg = f"card {path} cannot be read: {error.strerror}"
-        raise UsageError(msg) from None
-    except (msgspec.MsgspecError, ValueError) as error:
-        msg = f"card {path} is not valid: {error}"
-        raise UsageError(msg) from error

@@ -1,4 +1,4 @@
-"""Which network is meant: what is asked, else what its weights say, else what the card says."""
+"""Choice of a network: by arguments, else by what its weights say, else by the card."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from snnbench.zoo.registry import Benchmark
 from snnbench.zoo.shipped import Facts, facts
 
 WIDTH = 1.0
-"""Width of a network if nothing else decides it."""
+"""Default width of a network."""
 
-# beyond these a value is a typing error that torch would answer with a crash
+# larger values are typing errors, on which torch would crash
 _MOST = 10**9
 _MOST_WIDTH = 1000
 MOST_THREADS = 1024
@@ -28,7 +28,7 @@ class Choice:
         timesteps: T.
         width: Factor on all channel numbers.
         options: Value of every option of the card.
-        stated: What the weights say about themselves; nothing without weights.
+        stated: Facts that the weights state about themselves; none without weights.
     """
 
     timesteps: int
@@ -46,12 +46,12 @@ def choose(
     width: float | None = None,
     options: Mapping[str, str] | None = None,
 ) -> Choice:
-    """Choose a network; ``None`` asks for nothing.
+    """Choose a network; arguments that are ``None`` are filled in.
 
     Args:
-        benchmark: Whose network it is.
+        benchmark: Benchmark of the network.
         weights: File of trained weights, or ``shipped:NAME``.
-        twin: Whether the weights must be those of the ANN twin; ``None`` takes either.
+        twin: Whether the weights must be those of the ANN twin; ``None`` accepts both.
         timesteps: T; weights may be run with another one than they were trained with.
         width: Factor on all channel numbers.
         options: Values of options of the card.
@@ -79,10 +79,16 @@ def choose(
 
 
 def check_range(option: str, value: float, *, least: int = 1, most: int = _MOST) -> None:
-    """Refuse a number that makes no sense.
+    """Refuse a number out of range.
+
+    Args:
+        option: Name of the option, without ``--``.
+        value: Number to check.
+        least: Smallest number accepted.
+        most: Largest number accepted.
 
     Raises:
-        UsageError: It is too small or too large.
+        UsageError: The number is too small or too large.
     """
     if value < least:
         msg = f"--{option} must be at least {least}, got {value}"
@@ -95,15 +101,15 @@ def check_range(option: str, value: float, *, least: int = 1, most: int = _MOST)
 def _check(
     stated: Facts, card: Card, source: str, *, twin: bool | None, asked: Mapping[str, object]
 ) -> None:
-    """Prove that weights are for the network that is asked for; what is unknown agrees."""
+    """Check that weights are for the chosen network, as far as they state it."""
     if stated.benchmark not in (None, card.name):
         msg = f"weights {source} are for {stated.benchmark}, not for {card.name}"
         raise UsageError(msg)
     theirs = {"width": stated.width, **stated.options}
     for option, value in asked.items():
         if None not in (value, theirs.get(option)) and value != theirs[option]:
-            found = theirs[option]
-            msg = f"weights {source} are for --{option} {found}, not {value}; leave the option out"
+            stored = theirs[option]
+            msg = f"weights {source} are for --{option} {stored}, not {value}; leave the option out"
             raise UsageError(msg)
     if None not in (twin, stated.twin) and twin != stated.twin:
         whose, option = "the spiking network", "weights"

@@ -1,4 +1,4 @@
-"""A benchmark's network or its ANN twin, with fresh or trained weights: the one builder."""
+"""Building a benchmark's network or its ANN twin, with fresh or trained weights."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def build(
     twin: bool = False,
     channels_last: bool = False,
 ) -> nn.Module:
-    """A network with fresh weights (those of torch's generator), or its ANN twin.
+    """Build a network with fresh weights, drawn from torch's generator, or its ANN twin.
 
     The twin's linear layers start from PyTorch's own, smaller weights. Those of the spiking network
     are so large that its hidden neurons fire; they drive ReLUs so far that the first steps silence
@@ -50,7 +50,7 @@ def build(
 
 
 def configured(benchmark: Benchmark, config: RunConfig) -> nn.Module:
-    """The spiking network of a run, in evaluation mode on its device, trained if weights are given.
+    """Build the spiking network of a run, with its weights, in evaluation mode on its device.
 
     Raises:
         UsageError: An argument is out of range, or no such weights come with the benchmark.
@@ -68,7 +68,7 @@ def configured(benchmark: Benchmark, config: RunConfig) -> nn.Module:
 
 
 def neurons_of(card: Card) -> Callable[[], Neuron]:
-    """What makes the neurons that a card names.
+    """Return a function that makes the layers of neurons that a card names.
 
     ``class`` is a class of ``snnbench.nn.neuron`` (``LIF`` by default) or, as ``module:Class``, one
     of your own; the other entries of the table are its constants.
@@ -113,13 +113,13 @@ def load(network: nn.Module, benchmark: Benchmark, source: str) -> None:
 def info(
     benchmark: Benchmark, network: nn.Module, source: str | None, untrained: str
 ) -> WeightsInfo:
-    """Provenance of the weights in a network.
+    """Record the provenance of the weights in a network.
 
     Args:
-        benchmark: The benchmark that the network belongs to.
-        network: Its state is hashed.
-        source: File or ``shipped:NAME``; ``None`` is untrained.
-        untrained: Description if so.
+        benchmark: Benchmark of the network.
+        network: Network whose state is hashed.
+        source: File or ``shipped:NAME``; ``None`` for untrained weights.
+        untrained: Description of untrained weights.
     """
     sha256 = weight_files.state_sha256(network.state_dict())
     if source is None:

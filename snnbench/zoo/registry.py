@@ -19,7 +19,7 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from snnbench.core.errors import UsageError
 
@@ -44,7 +44,7 @@ class Benchmark:
         builder: ``module:function``; called as
             ``function(card, timesteps=..., width=..., **options)`` with a value for every option
             of the card, returns the network.
-        weights: Folder of the trained weights that come with it, if any do.
+        weights: Folder of the trained weights shipped with it, if there are any.
     """
 
     path: Path
@@ -58,9 +58,10 @@ class Benchmark:
         Raises:
             UsageError: The card is missing or not valid.
         """
-        from snnbench.zoo.card import load_card
+        from snnbench.core.files import read_toml
+        from snnbench.zoo.card import Card
 
-        return load_card(self.path)
+        return read_toml(self.path, "card", Card)
 
     @cached_property
     def version(self) -> str:
@@ -74,9 +75,9 @@ class Benchmark:
         Raises:
             UsageError: The card is missing or not TOML, or one of the modules is missing.
         """
-        from snnbench.zoo.card import read_table
+        from snnbench.core.files import read_toml
 
-        table = read_table(self.path)
+        table = read_toml(self.path, "card", dict[str, Any])
         texts = [(self.path.name, json.dumps(table, sort_keys=True, default=str))]  # TOML has dates
         sources = [self._source("builder", self.builder), *(_NN / name for name in COUNTED)]
         neurons = table.get("neuron")

@@ -1,4 +1,4 @@
-"""Trained weights: those that come with a benchmark, and what a file says about itself."""
+"""Trained weights shipped with a benchmark, and facts that a file of weights states."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from snnbench.core.errors import UsageError
 from snnbench.zoo.registry import Benchmark
 
 SHIPPED = "shipped:"
-"""Before the name of a file that comes with a benchmark, where a path could stand."""
+"""Prefix of names of shipped weights, which can be given instead of a path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,12 +20,12 @@ class Facts:
     """What a file says about the network of its weights; what it does not say is ``None``.
 
     Attributes:
-        benchmark: Its name.
-        data: What they were trained on.
-        width: Channel multiplier; ``None`` is any.
-        options: Options of the card that it says something of.
+        benchmark: Name of the benchmark.
+        data: Data that the network was trained on.
+        width: Factor on all channel numbers.
+        options: Values of options of the card.
         timesteps: T.
-        twin: Whether it is an ANN twin.
+        twin: Whether the network is an ANN twin.
     """
 
     benchmark: str | None = None
@@ -37,7 +37,7 @@ class Facts:
 
 
 def facts(benchmark: Benchmark, weights: str) -> Facts:
-    """Read them from the metadata of a file, or of ``shipped:NAME``.
+    """Read facts from the metadata of a file, or of ``shipped:NAME``.
 
     Raises:
         UsageError: No such weights come with the benchmark.
@@ -60,10 +60,10 @@ def facts(benchmark: Benchmark, weights: str) -> Facts:
 
 
 def shipped(benchmark: Benchmark) -> dict[str, Path]:
-    """Files of trained weights that come with a benchmark, by name, sorted.
+    """Files of the weights shipped with a benchmark, by name, sorted.
 
-    They lie in its folder of weights and are called ``KIND-wWIDTH``, with ``-twin`` behind for
-    those of the ANN twin; KIND is the kind of the data.
+    A file is called ``KIND-wWIDTH``, or ``KIND-wWIDTH-twin`` for the ANN twin, where KIND is the
+    kind of the training data.
     """
     files = benchmark.weights.glob("*-w*.safetensors") if benchmark.weights else ()
     return dict(sorted((path.stem, path) for path in files))
@@ -78,15 +78,15 @@ def find(
     timesteps: int | None = None,
     twin: bool = False,
 ) -> str | None:
-    """The name, with ``shipped:`` before it, of the weights that fit a run.
+    """Find shipped weights that fit a run, as ``shipped:NAME``; ``None`` if none fit.
 
     Args:
-        benchmark: To run.
-        kind: Kind of the data; ``None`` is unknown, for which nothing fits.
-        width: Channel multiplier; ``None`` is any.
+        benchmark: Benchmark to run.
+        kind: Kind of the data; nothing fits an unknown one, ``None``.
+        width: Factor on all channel numbers; ``None`` accepts all.
         options: Value of every option of the card.
-        timesteps: T; among weights for several the same T is taken first.
-        twin: Whether weights of the ANN twin are wanted.
+        timesteps: T; weights trained with the same T are preferred.
+        twin: Whether weights of the ANN twin are needed.
     """
     fitting: list[tuple[bool, str]] = []
     for stem in shipped(benchmark):
@@ -117,7 +117,7 @@ def locate(benchmark: Benchmark, weights: str) -> Path:
 
 
 def evidence(path: Path) -> str | None:
-    """What a file says about the training, in a few sentences; ``None`` if nothing.
+    """Describe the training that a file of weights comes from; ``None`` if it states nothing.
 
     Raises:
         WeightsError: The file is missing, empty or damaged.
@@ -131,7 +131,7 @@ def evidence(path: Path) -> str | None:
 
 
 def _score(stated: Mapping[str, Any]) -> str | None:
-    """The accuracy in words; ``None`` if a file says none that makes sense."""
+    """The accuracy in words; ``None`` if a file states none, or an impossible one."""
     match stated.get("test_correct"), stated.get("test_samples"):
         case (int() as correct, int() as samples) if 0 <= correct <= samples > 0:
             score = f"test accuracy {100 * correct / samples:.2f} % ({correct:,} of {samples:,})"
@@ -169,7 +169,7 @@ def _metadata(path: Path) -> dict[str, str]:
 
 
 def _value(text: str) -> Any:
-    """JSON where it is, else the text itself."""
+    """The value of JSON, or the text itself if it is not JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):  # a file from elsewhere may say anything

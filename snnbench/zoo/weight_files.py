@@ -1,4 +1,4 @@
-"""Weights: safe reading and writing of files, checked assignment, and a hash of the values.
+"""Files of weights: safe reading and writing, checked assignment, and a hash of the values.
 
 Pickles are read only as plain tensors (``weights_only``), so a file cannot run code.
 """
@@ -12,7 +12,7 @@ import re
 import stat
 import struct
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -126,29 +126,24 @@ def apply_state(model: nn.Module, state: Mapping[str, Tensor], *, source: str = 
     """Put a state into a model, completely or, on an error, not at all.
 
     Args:
-        model: Its parameters and buffers keep their types and devices.
-        state: A finite tensor of the right shape for every one of them, and no other.
-        source: What the message calls the state.
+        model: Model whose parameters and buffers keep their types and devices.
+        state: Tensors by name: a finite one of the right shape for each parameter and buffer.
+        source: Name of the state in messages.
 
     Raises:
-        WeightsError: Names the first missing, unexpected, misshapen or non-finite tensors.
+        WeightsError: The state does not fit; the message names the first tensors that do not.
     """
     target = model.state_dict()
-    problems = [
-        _listed("missing", [name for name in target if name not in state]),
-        _listed("unexpected", [name for name in state if name not in target]),
-    ]
-    common = [(name, state[name], target[name]) for name in target if name in state]
-    problems += [
-        _listed("of another shape", _select(common, _shape_problem)),
-        _listed("of another kind", _select(common, _kind_problem)),
-        _listed("not finite", _select(common, _finite_problem)),
-    ]
-    found = [problem for problem in problems if problem]
-    if found:
+    problems: dict[str, list[str]] = {}
+    for name in {**target, **state}:
+        problem, details = _problem(state.get(name), target.get(name))
+        problems.setdefault(problem, []).append(f"{name}{details}")
+    problems.pop("", None)
+    if problems:
+        listed = "; ".join(_listed(problem, names) for problem, names in problems.items())
         msg = (
-            f"{source} do not fit {type(model).__name__}: {'; '.join(found)}; "
-            "use weights made for this network, width and shortcut"
+            f"{source} do not fit {type(model).__name__}: {listed}; "
+            "use weights made for this network, with its width and options"
         )
         raise WeightsError(msg)
     model.load_state_dict(state)
@@ -172,7 +167,7 @@ def state_sha256(state: Mapping[str, Tensor]) -> str:
 
 
 def is_dense(value: object) -> bool:
-    """Whether ``value`` is a tensor whose elements can be read one by one."""
+    """Return whether ``value`` is a tensor whose elements can be read one by one."""
     return (
         isinstance(value, Tensor)
         and not (is_lazy(value) or value.is_quantized or value.is_meta)
@@ -246,33 +241,21 @@ def _unwrap(value: Any) -> Any:
     return value
 
 
-def _select(
-    common: Iterable[tuple[str, Tensor, Tensor]], problem: Callable[[Tensor, Tensor], str | None]
-) -> list[str]:
-    described = ((name, problem(value, target)) for name, value, target in common)
-    return [f"{name}{text}" for name, text in described if text is not None]
-
-
-def _shape_problem(value: Tensor, target: Tensor) -> str | None:
-    if value.shape == target.shape:
-        return None
-    return f" {list(value.shape)} for {list(target.shape)}"
-
-
-def _kind_problem(value: Tensor, target: Tensor) -> str | None:
+def _problem(value: Tensor | None, target: Tensor | None) -> tuple[str, str]:
+    """Why ``value`` cannot take the place of ``target``, with details; empty if it can."""
+    if value is None:
+        return "missing", ""
+    if target is None:
+        return "unexpected", ""
+    if value.shape != target.shape:
+        return "of another shape", f" {list(value.shape)} for {list(target.shape)}"
     kinds = [(t.dtype.is_floating_point, t.dtype.is_complex) for t in (value, target)]
-    return None if kinds[0] == kinds[1] else f" {value.dtype} for {target.dtype}"
+    if kinds[0] != kinds[1]:
+        return "of another kind", f" {value.dtype} for {target.dtype}"
+    # in the model's own type, in which a finite float64 may overflow
+    return ("" if value.to(target.dtype).isfinite().all() else "not finite"), ""
 
 
-def _finite_problem(value: Tensor, target: Tensor) -> str | None:
-    if _kind_problem(value, target):
-        return None
-    # A finite float64 may overflow in the model's own type.
-    return None if value.to(target.dtype).isfinite().all() else ""
-
-
-def _listed(what: str, names: list[str]) -> str | None:
-    if not names:
-        return None
+def _listed(problem: str, names: list[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{len(names)} {what}: {', '.join(names[:_SHOWN])}{more}"
+    return f"{len(names)} {problem}: {', '.join(names[:_SHOWN])}{more}"

@@ -1,13 +1,12 @@
 """tdBN and LIF of all timesteps as one differentiable operation on a CPU.
 
-Neither the normalised currents nor the potentials are ever stored: the backward pass has the
-inputs, which are the convolutions' outputs, and computes the rest anew.
+Neither the normalised currents nor the potentials are stored: the backward pass keeps the inputs,
+which are the convolutions' outputs, and recomputes the rest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from snnbench.nn.neuron import Neuron
 from snnbench.nn.neuron_spec import LIF_KIND, NeuronSpec
 from snnbench.nn.norm import ThresholdDependentBatchNorm2d
 from snnbench.train.fast import kernels
-from snnbench.train.fast.sync import Moments, SynchronisedBatchNorm2d, input_gradient, joined
+from snnbench.train.fast.sync import Affine, Moments, SynchronisedBatchNorm2d, joined
 
 Norm = ThresholdDependentBatchNorm2d | None
 
@@ -33,15 +32,15 @@ _REAL: dict[torch.dtype, type[np.floating[Any]]] = {
 _TILE_BYTES = 16 * 1024
 """Memory of a tile's potentials at all timesteps."""
 _TILE_LENGTHS = (64, 1024)
-"""Least and most, before whole rows are made of them."""
+"""Shortest and longest tile in elements, before it is rounded to whole rows."""
 _SMALL = 1 << 15
-"""Elements that are not worth a second thread."""
+"""Number of elements up to which one thread is fastest."""
 
 
 def known_spec(neuron: Neuron) -> NeuronSpec | None:
     """The spec of neurons whose spikes and gradients the kernels compute; ``None`` for others.
 
-    Those are the dynamics of an ``LIF``, without parameters that gradients would have to reach.
+    Kernels know the dynamics of an ``LIF``, without trainable constants.
     """
     spec = neuron.spec
     if spec is None or spec.kind != LIF_KIND or neuron.state_dict():
@@ -50,7 +49,7 @@ def known_spec(neuron: Neuron) -> NeuronSpec | None:
 
 
 def is_supported(currents: Sequence[Tensor]) -> bool:
-    """Whether ``spikes_of`` takes these: gradients are wanted, of real numbers on a CPU."""
+    """Return whether ``spikes_of`` takes these currents: real, on a CPU, with gradients."""
     first = currents[0]
     return torch.is_grad_enabled() and all(
         x.device.type == "cpu"
@@ -64,15 +63,15 @@ def is_supported(currents: Sequence[Tensor]) -> bool:
 
 
 def spikes_of(currents: Sequence[Tensor], norms: Sequence[Norm], spec: NeuronSpec) -> Tensor:
-    """Spikes of neurons whose current is the sum of one or two normalised branches.
+    """Compute spikes of neurons whose current is the sum of one or two normalised branches.
 
-    Equal up to rounding to neurons of ``norm(x) + other_norm(other)``; so are its gradients and
-    what it does to the norms' running statistics.
+    Spikes, gradients and the norms' running statistics equal those of neurons fed with
+    ``norm(x) + other_norm(other)``, up to rounding.
 
     Args:
-        currents: One or two, [T, N, C, H, W]; see ``is_supported``. The first may be expanded
-            along T: what is the same at every timestep is then computed once.
-        norms: One for each, ``None`` for a current that is not normalised.
+        currents: One or two currents, [T, N, C, H, W], which ``is_supported`` accepts. If the
+            first is expanded along T, it is normalised once for all timesteps.
+        norms: Batch norm of each current, ``None`` for one that is not normalised.
         spec: Spec of the neurons; see ``known_spec``.
 
     Returns:
@@ -91,62 +90,12 @@ def spikes_of(currents: Sequence[Tensor], norms: Sequence[Norm], spec: NeuronSpe
     return spikes
 
 
-@dataclass(frozen=True, slots=True)
-class _Affine:
-    """What a branch's norm does to it: ``weight * (x - mean) * inverse + bias``, float64, [C].
-
-    Attributes:
-        weight: Scale, with tdBN's own factor.
-        bias: Shift.
-        mean: Subtracted.
-        inverse: One over the standard deviation.
-        count: Elements per channel that mean and inverse depend on, 0 if they are constants.
-        norm: Where they come from.
-    """
-
-    weight: Tensor
-    bias: Tensor
-    mean: Tensor
-    inverse: Tensor
-    count: float
-    norm: Norm
-
-    @property
-    def rows(self) -> tuple[Tensor, Tensor]:
-        """The same as ``scale * x + shift``."""
-        scale = self.weight * self.inverse
-        return scale, self.bias - self.mean * scale
-
-    def parameter_grads(self, sums: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """Gradients of weight and bias; ``sums`` as in ``input_rows``."""
-        if self.norm is None:
-            return None, None
-        dtype = self.norm.weight.dtype
-        return (sums[1] * self.inverse).to(dtype), sums[0].to(dtype)
-
-    def input_rows(self, sums: Tensor, repeats: int) -> tuple[Tensor, Tensor, Tensor]:
-        """p, q, r of the input's gradient ``p * grad + q * x + r``.
-
-        Args:
-            sums: Sums of grad and ``grad * (x - mean)``, [2, C].
-            repeats: How often each element of x is in the batch.
-        """
-        if not self.count:
-            p = self.weight * self.inverse
-            return p, torch.zeros_like(p), torch.zeros_like(p)
-        if isinstance(self.norm, SynchronisedBatchNorm2d) and dist.is_initialized():
-            sums = sums.clone()
-            dist.all_reduce(sums, group=self.norm.group)
-        p, q, r = input_gradient(sums / self.count, self.weight, self.mean, self.inverse)
-        return p, repeats * q, repeats * r
-
-
 class _Layout:
-    """How one call goes through memory.
+    """Tiles and threads of one call.
 
     Args:
         shape: Shape of the spikes, [T, N, C, H, W].
-        real: In which to compute.
+        real: Type to compute in.
     """
 
     def __init__(self, shape: torch.Size, real: type[np.floating[Any]]) -> None:
@@ -163,7 +112,7 @@ class _Layout:
         return np.tile(torch.stack(rows).numpy().astype(self.real), (1, self.repeats))
 
     def sums(self, rows: int, kernel: Callable[..., None], *arguments: Any) -> Tensor:
-        """What a kernel sums on all threads, per channel, [rows, C]."""
+        """Sums of a kernel over all threads, per channel, [rows, C]."""
         sums = np.zeros((self.threads, rows, self.tile))
         self.run(kernel, *arguments, sums)
         folded = sums.reshape(self.threads, rows, self.repeats, self.channels).sum((0, 2))
@@ -228,11 +177,11 @@ class _Fused(torch.autograd.Function):
 
 def _affine(
     x: Tensor, norm: Norm, parameters: tuple[Tensor | None, Tensor | None], T: int, layout: _Layout
-) -> _Affine:
+) -> Affine:
     weight, bias = parameters
     zero = torch.zeros(layout.channels, dtype=torch.float64)
     if norm is None or weight is None or bias is None:
-        return _Affine(zero + 1, zero, zero, zero + 1, 0, None)
+        return Affine(zero + 1, zero, zero, zero + 1, 0, None)
     count = 0.0
     if norm.training:
         moments = _moments(x, T, norm, layout)
@@ -240,7 +189,7 @@ def _affine(
         mean, var, count = moments.mean, moments.var, moments.count
     else:
         mean, var = (norm.get_buffer(f"running_{name}").double() for name in ("mean", "var"))
-    return _Affine(
+    return Affine(
         weight.detach().double(),
         bias.detach().double(),
         mean,
@@ -272,7 +221,7 @@ def _like_rows(x: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def _elements(x: Tensor) -> NDArray[Any]:
-    """What ``_by_rows`` gave, as the kernels take it: [T, M], bfloat16 as its bits."""
+    """A result of ``_by_rows`` as kernels take it: [T, M], bfloat16 as its bits."""
     rows = x.permute(0, 1, 3, 4, 2).reshape(len(x), -1)
     if rows.dtype is torch.bfloat16:
         return rows.view(torch.uint16).numpy()
@@ -280,6 +229,6 @@ def _elements(x: Tensor) -> NDArray[Any]:
 
 
 def _pair(branches: Sequence[Tensor]) -> list[NDArray[Any]]:
-    """Both branches' elements; a second one that is missing is empty."""
+    """Elements of two branches; those of a missing second one are empty."""
     pair = [_elements(branch) for branch in branches]
     return pair if len(pair) == 2 else [*pair, pair[0][:0, :0]]

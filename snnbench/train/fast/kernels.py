@@ -56,7 +56,7 @@ def _element(_context: Any, value: Any, array: Any) -> Any:
 
 @njit(**_COMPILED)
 def _share(size: int, tile: int, thread: int, threads: int) -> tuple[int, int]:
-    """First and last element of a thread: whole tiles, as many for each."""
+    """Range of elements of one thread: whole tiles, equally many for each."""
     tiles = (size + tile - 1) // tile
     return tiles * thread // threads * tile, min(size, tiles * (thread + 1) // threads * tile)
 
@@ -95,7 +95,7 @@ def _add_current(x: Elements, scale: Reals, shift: Reals, y: Reals) -> None:
 
 @njit(**_COMPILED)
 def _integrate(u: Reals, v: Reals, decay: float, threshold: float) -> None:
-    """Currents to potentials in place, and what the reset leaves of them."""
+    """Turn currents ``u`` into potentials in place; ``v`` becomes the potentials after reset."""
     one, zero = u.dtype.type(1), u.dtype.type(0)
     for i in range(u.size):
         u[i] += decay * v[i]
@@ -121,7 +121,7 @@ def _potential(
     u: Reals,
     v: Reals,
 ) -> None:
-    """One timestep of a tile: from both currents and what is left of the last one."""
+    """Potentials ``u`` of one timestep of a tile; ``v`` is left by the timestep before."""
     n = u.size
     here = 0 if x.shape[0] == 1 else t
     _current(x[here, start : start + n], affine[0], affine[1], u)
@@ -173,7 +173,7 @@ def _through_neuron(
     u: Reals,
     v: Reals,
 ) -> None:
-    """Gradients of a tile's currents, where its potentials were in ``u`` (ZH21 eq. 14-16)."""
+    """Gradients of a tile's currents, written to ``u`` (ZH21 eq. 14-16)."""
     T, n = len(u), v.size
     v[:] = 0
     for t in range(T):

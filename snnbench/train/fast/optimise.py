@@ -1,4 +1,4 @@
-"""Networks made fast for training on a CPU."""
+"""Faster views of networks, for training on a CPU."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def optimise(network: nn.Module) -> nn.Module:
     ``PerTimestep`` with a tdBN at its end, take over the tdBN before them
     (``snnbench.train.fast.fused``), if they have the dynamics of an ``LIF``. Convolutions before
     such neurons run with the channel fastest in memory, and once for all timesteps if their input
-    is the same at all of them. Results and gradients are those of the network up to rounding. What
-    is not float32, float64 or bfloat16 on a CPU, and what needs no gradients, is computed as the
-    network computes it.
+    is the same at all of them. Outputs and gradients equal those of the network up to rounding.
+    Inputs that are not float32, float64 or bfloat16 on a CPU, and calls without gradients, are
+    computed as in the network.
 
-    The network stays as it is. The view has its parameters and buffers, under the same names.
-    Hooks on convolutions run in both; the view has neurons and containers of its own, which can
-    have their own hooks; a tdBN that a neuron has taken over is not called.
+    The network itself is not changed. The view has its parameters and buffers, under the same
+    names. Hooks on convolutions run in both; the view has neurons and containers of its own, which
+    can have their own hooks; a tdBN that a neuron has taken over is not called.
 
     Args:
-        network: Any; what is not recognised is shared.
+        network: Any network; modules that are not recognised are shared with the view.
     """
     if isinstance(network, SpikingBlock) and type(network).forward is SpikingBlock.forward:
         return _block(network)
@@ -50,8 +50,8 @@ class FusedLIF(Neuron):
     """Neurons that normalise their own currents.
 
     Args:
-        neuron: Computes what kernels do not support. Like the norms, it keeps its place in the
-            network and is no child.
+        neuron: Layer of neurons, which computes what kernels do not support. Like the norms, it
+            stays a child of the network, and does not become one of this module.
         norms: Batch norms of the currents, in order.
     """
 
@@ -92,16 +92,19 @@ class _Synapse(PerTimestep):
         return y.expand(len(x), *y.shape[1:])
 
 
+_Fused = tuple[FusedLIF, list[nn.Module]]
+"""Neurons with the norms of their currents, and the branches before them without these norms."""
+
+
 class _Block(nn.Module):
     """A ``SpikingBlock`` whose neurons are ``FusedLIF``, under the same names."""
 
-    def __init__(
-        self, synapses: list[nn.Module], neurons: list[nn.Module], shortcut: nn.Module | None
-    ) -> None:
+    def __init__(self, layers: Sequence[_Fused]) -> None:
         super().__init__()
-        self.synapses = nn.ModuleList(synapses)
-        self.neurons = nn.ModuleList(neurons)
-        self.shortcut = shortcut
+        self.synapses = nn.ModuleList(branches[0] for _, branches in layers)
+        self.neurons = nn.ModuleList(neurons for neurons, _ in layers)
+        _, last_branches = layers[-1]
+        self.shortcut = last_branches[1] if len(last_branches) > 1 else None
 
     def forward(self, x: Tensor) -> Tensor:
         *inner, last = zip(self.synapses, self.neurons, strict=True)
@@ -117,24 +120,20 @@ class _Block(nn.Module):
 
 
 def _block(block: SpikingBlock) -> nn.Module:
-    synapses: list[nn.Module] = []
-    neurons: list[nn.Module] = []
     branches = [[synapse] for synapse in block.synapses]
     if block.shortcut is not None:
         branches[-1].append(block.shortcut)
-    shortcut: list[nn.Module] = []
+    layers: list[_Fused] = []
     for neuron, before in zip(block.neurons, branches, strict=True):
         fused = _fused(neuron, before)
         if fused is None:
             return block
-        synapse, *shortcut = fused[1]
-        synapses.append(synapse)
-        neurons.append(fused[0])
-    return _Block(synapses, neurons, shortcut[0] if shortcut else None)
+        layers.append(fused)
+    return _Block(layers)
 
 
 def _fused_pairs(layers: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
-    """What replaces synapses and the neurons that directly follow them."""
+    """Replacements, by name, for synapses and the neurons that directly follow them."""
     pairs: dict[str, nn.Module] = {}
     for (name, layer), (neuron_name, neuron) in pairwise(layers.items()):
         fused = _fused(neuron, [layer])
@@ -143,10 +142,8 @@ def _fused_pairs(layers: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
     return pairs
 
 
-def _fused(
-    neuron: nn.Module, branches: Sequence[nn.Module]
-) -> tuple[FusedLIF, list[nn.Module]] | None:
-    """A neuron with the norms at the ends of its branches, and the branches without them."""
+def _fused(neuron: nn.Module, branches: Sequence[nn.Module]) -> _Fused | None:
+    """Move the norms at the ends of a neuron's branches into the neuron, if it has kernels."""
     if not isinstance(neuron, Neuron) or known_spec(neuron) is None:
         return None
     norms: list[Norm] = []

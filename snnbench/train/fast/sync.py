@@ -14,7 +14,7 @@ from snnbench.nn.norm import ThresholdDependentBatchNorm2d
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Statistics per channel of a batch, or of what processes have of it.
+    """Statistics per channel of a batch, or of the part that a process has.
 
     Attributes:
         count: Elements per channel.
@@ -28,18 +28,18 @@ class Moments:
 
 
 def moments_of(x: Tensor) -> Moments:
-    """Moments over all dimensions of [B, C, H, W] but the second."""
+    """Moments of [B, C, H, W] per channel."""
     wide = x if x.dtype is torch.float64 else x.float()
     var, mean = torch.var_mean(wide, dim=(0, 2, 3), correction=0)
     return Moments(x.numel() / max(x.shape[1], 1), mean.double(), var.double())
 
 
 def joined(own: Moments, group: dist.ProcessGroup | None) -> Moments:
-    """Moments of the batches of all processes, in one collective call.
+    """Combine the moments of all processes, in one collective call.
 
     Args:
-        own: Statistics of this process; the numbers of elements may differ.
-        group: ``None`` for the default group.
+        own: Moments of this process's batch; batches may differ in size.
+        group: Group of processes, ``None`` for the default one.
     """
     C = len(own.mean)
     packed = torch.cat((own.mean.new_tensor([own.count]), own.mean, own.var))
@@ -54,10 +54,10 @@ def joined(own: Moments, group: dist.ProcessGroup | None) -> Moments:
 
 
 class SynchronisedBatchNorm2d(ThresholdDependentBatchNorm2d):
-    """tdBN whose statistics, in training mode, are those of the batches of all processes.
+    """tdBN with the statistics of all processes' batches in training mode.
 
-    Evaluation mode is that of plain tdBN. Gradients of ``weight`` and ``bias`` are those of this
-    process's batch, as other parameters' are; DistributedDataParallel averages them.
+    In evaluation mode it is a plain tdBN. Gradients of ``weight`` and ``bias`` are those of this
+    process's batch, as for other parameters; DistributedDataParallel averages them.
 
     Attributes:
         group: Processes that share the statistics, ``None`` for the default group.
@@ -79,7 +79,7 @@ class SynchronisedBatchNorm2d(ThresholdDependentBatchNorm2d):
 
 
 def synchronise(network: nn.Module, group: dist.ProcessGroup | None = None) -> nn.Module:
-    """Let every tdBN take its statistics over processes; parameters and buffers stay the objects.
+    """Make every tdBN take its statistics over processes; parameters and buffers are kept.
 
     Call it on every process, before ``snnbench.train.fast.optimise.optimise`` and before
     DistributedDataParallel. Without an initialised process group, training stays as it was.
@@ -101,6 +101,57 @@ def synchronise(network: nn.Module, group: dist.ProcessGroup | None = None) -> n
     return network
 
 
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """A batch norm as ``weight * (x - mean) * inverse + bias``, float64, [C] each.
+
+    Attributes:
+        weight: Scale, times tdBN's own factor.
+        bias: Shift.
+        mean: Mean of the input.
+        inverse: ``1 / sqrt(var + eps)`` of the input.
+        count: Elements per channel that mean and inverse depend on, 0 if they are constants.
+        norm: The batch norm; ``None`` for the identity.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    mean: Tensor
+    inverse: Tensor
+    count: float
+    norm: ThresholdDependentBatchNorm2d | None
+
+    @property
+    def rows(self) -> tuple[Tensor, Tensor]:
+        """Scale and shift of the same map as ``scale * x + shift``."""
+        scale = self.weight * self.inverse
+        return scale, self.bias - self.mean * scale
+
+    def parameter_grads(self, sums: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Gradients of weight and bias, from ``sums`` as in ``input_rows``."""
+        if self.norm is None:
+            return None, None
+        dtype = self.norm.weight.dtype
+        return (sums[1] * self.inverse).to(dtype), sums[0].to(dtype)
+
+    def input_rows(self, sums: Tensor, repeats: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Coefficients p, q, r of the input's gradient ``p * grad + q * x + r``, [C] each.
+
+        Args:
+            sums: Sums of grad and ``grad * (x - mean)``, [2, C].
+            repeats: How often each element of x is in the batch.
+        """
+        if not self.count:
+            p = self.weight * self.inverse
+            return p, torch.zeros_like(p), torch.zeros_like(p)
+        if isinstance(self.norm, SynchronisedBatchNorm2d) and dist.is_initialized():
+            sums = sums.clone()
+            dist.all_reduce(sums, group=self.norm.group)
+        means, p = sums / self.count, self.weight * self.inverse
+        q = -p * self.inverse**2 * means[1]
+        return p, repeats * q, repeats * (-p * means[0] - q * self.mean)
+
+
 class _Normalise(torch.autograd.Function):
     """``weight * (x - mean) / sqrt(var + eps) + bias`` with the moments of all processes."""
 
@@ -108,46 +159,22 @@ class _Normalise(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, norm: SynchronisedBatchNorm2d, moments: Moments, *parameters: Tensor
     ) -> Tensor:
-        weight, bias = parameters
+        weight, bias = (parameter.detach().double() for parameter in parameters)
         inverse = (moments.var + norm.eps).rsqrt()
-        ctx.save_for_backward(x, weight, moments.mean, inverse)
-        ctx.count, ctx.group = moments.count, norm.group
-        scale = weight * inverse
-        return _affine(x, scale, bias - moments.mean * scale)
+        ctx.affine = Affine(weight, bias, moments.mean, inverse, moments.count, norm)
+        ctx.save_for_backward(x)
+        return _affine(x, *ctx.affine.rows)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, mean, inverse = ctx.saved_tensors
+        (x,), affine = ctx.saved_tensors, ctx.affine
         wide = grad if grad.dtype is torch.float64 else grad.float()
-        own = torch.stack(
-            (
-                wide.sum((0, 2, 3), dtype=torch.float64),
-                (wide * (x - _per_channel(mean, wide))).sum((0, 2, 3), dtype=torch.float64),
-            )
-        )
-        total = own.clone()
-        dist.all_reduce(total, group=ctx.group)
-        p, q, r = input_gradient(total / ctx.count, weight.double(), mean, inverse)
+        centred = wide * (x - _per_channel(affine.mean, wide))
+        sums = torch.stack([y.sum((0, 2, 3), dtype=torch.float64) for y in (wide, centred)])
+        p, q, r = affine.input_rows(sums, 1)
         x_grad = _affine(grad, p, r) + _affine(x, q, torch.zeros_like(q))
-        weight_grad = (own[1] * inverse).to(weight.dtype)
-        return x_grad, None, None, weight_grad, own[0].to(weight.dtype)
-
-
-def input_gradient(
-    means: Tensor, weight: Tensor, mean: Tensor, inverse: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Batch norm's input gradient as ``p * grad + q * x + r``, p, q, r per channel.
-
-    Args:
-        means: Means of grad and of ``grad * (x - mean)`` over the batch, [2, C].
-        weight: [C].
-        mean: Mean of x, [C].
-        inverse: ``1 / sqrt(var + eps)``, [C].
-    """
-    p = weight * inverse
-    q = -p * inverse**2 * means[1]
-    return p, q, -p * means[0] - q * mean
+        return x_grad, None, None, *affine.parameter_grads(sums)
 
 
 def _per_channel(vector: Tensor, like: Tensor) -> Tensor:

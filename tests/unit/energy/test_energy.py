@@ -235,5 +235,5 @@ def test_a_wrong_table_is_refused(tmp_path: Path, text, message):
 
 
 def test_a_missing_table_is_refused(tmp_path: Path):
-    with pytest.raises(UsageError, match="does not exist"):
+    with pytest.raises(UsageError, match="cannot be read: No such file"):
         load_model(tmp_path / "none.toml")

@@ -116,11 +116,11 @@ def test_options_of_the_card_stand_beside_the_fields(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("epoch = 3", "no field epoch; known: benchmark, data, timesteps"),
+        ("epoch = 3", "unknown field epoch; known: benchmark, data, timesteps"),
         ('benchmark = "resnet34"', "is for resnet34, not resnet19"),
-        ("epochs = ", "is not valid TOML"),
+        ("epochs = ", "is not valid: "),
         ("epochs = 1.5", r"epochs \(--epochs\)"),
-        ("[training]\nepochs = 1", "no field training"),
+        ("[training]\nepochs = 1", "unknown field training"),
     ],
 )
 def test_a_wrong_file_is_one_line(tmp_path: Path, text: str, message: str) -> None:

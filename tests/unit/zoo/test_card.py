@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from snnbench.core.errors import UsageError
-from snnbench.zoo.card import Card, load_card
+from snnbench.core.files import read_toml
+from snnbench.zoo.card import Card
 
 TEXT = """
 name = "votes"
@@ -45,7 +46,7 @@ def card(folder: Path, old: str = "", new: str = "") -> Card:
     assert old in TEXT
     path = folder / "votes.toml"
     path.write_text(TEXT.replace(old, new, 1))
-    return load_card(path)
+    return read_toml(path, "card", Card)
 
 
 def test_a_builder_gets_its_own_struct(tmp_path: Path) -> None:

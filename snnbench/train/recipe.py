@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from snnbench.core.errors import UsageError
+from snnbench.core.errors import UsageError, suggestion
 from snnbench.core.files import read_toml
 from snnbench.zoo.card import Card
 from snnbench.zoo.choice import WIDTH
@@ -173,7 +173,7 @@ def _defaults(card: Card, *, embedded: bool) -> dict[str, Any]:
 def _checked(card: Card, values: Mapping[str, Any], where: str) -> Recipe:
     fields = [name for name in Recipe.__struct_fields__ if name != "options"]
     for name in values.keys() - {*fields, *card.options}:
-        msg = f"{where}: unknown field {name}; known: {', '.join([*fields, *card.options])}"
+        msg = f"{where}: unknown field {name}: {suggestion(name, [*fields, *card.options])}"
         raise UsageError(msg)
     options = card.fill_options({name: values[name] for name in card.options if name in values})
     try:

@@ -6,7 +6,6 @@ names a ``Benchmark``. The built-in zoo comes the same way.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import io
 import json
@@ -21,7 +20,7 @@ from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snnbench.core.errors import UsageError
+from snnbench.core.errors import UsageError, suggestion
 
 if TYPE_CHECKING:
     from torch import nn
@@ -149,7 +148,8 @@ def get(name: str) -> Benchmark:
     """
     points = {point.value: point for point in entry_points(group=GROUP, name=name)}
     if not points:
-        raise UsageError(_unknown(name))
+        msg = f"unknown benchmark {name!r}: {suggestion(name, names())}"
+        raise UsageError(msg)
     if len(points) > 1:
         providers = " and ".join(sorted(points))
         msg = f"model '{name}' is provided more than once, by {providers}; uninstall one of them"
@@ -189,10 +189,3 @@ def _load(point: EntryPoint) -> Benchmark:
         msg = f"{where} is a {type(benchmark).__name__}, not a snnbench.zoo.registry.Benchmark"
         raise UsageError(msg)
     return benchmark
-
-
-def _unknown(name: str) -> str:
-    known = names()
-    near = difflib.get_close_matches(name, known, n=3)
-    hint = f"nearest: {', '.join(near)}" if near else f"known: {', '.join(known)}"
-    return f"unknown model '{name}'; {hint} (see `snnbench list`)"

@@ -215,7 +215,11 @@ def write_truncated_image() -> None:
 
 
 BAD_INPUT = {
-    "unknown model": (None, ("run", "resnet43"), "unknown model 'resnet43'; nearest: resnet"),
+    "unknown benchmark": (
+        None,
+        ("run", "resnet43"),
+        "'resnet43': did you mean resnet34?",
+    ),
     "T = 0": (None, (*SMALL, "-T", "0"), "timesteps must be at least 1, got 0"),
     "latency batch 0": (
         None,

@@ -207,7 +207,7 @@ def test_epochs_may_grow_and_nothing_else(invoke: Invoke, trained: Path, tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("resnet91",), "unknown model 'resnet91'; nearest:"),
+        (("resnet91",), "unknown benchmark 'resnet91': did you mean resnet"),
         (("resnet19", "--width", "0"), "width"),
         (("resnet19", "-T", "0"), "timesteps"),
         (("resnet19", "--epochs", "0"), "epochs"),

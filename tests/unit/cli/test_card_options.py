@@ -87,7 +87,7 @@ def test_the_flags_are_those_of_the_card(others: Path, line: str, message: str) 
 
 @pytest.mark.parametrize("line", ["vgg --norm neuron", "--width 2 vgg --norm=neuron"])
 def test_an_unknown_benchmark_is_reported_before_its_flags(others: Path, line: str) -> None:
-    with pytest.raises(UsageError, match="unknown model 'vgg'"):
+    with pytest.raises(UsageError, match="unknown benchmark 'vgg'"):
         run(line)
 
 

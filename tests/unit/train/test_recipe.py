@@ -116,7 +116,10 @@ def test_options_of_the_card_stand_beside_the_fields(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("epoch = 3", "unknown field epoch; known: benchmark, data, timesteps"),
+        (
+            "epoch = 3",
+            r"unknown field epoch: did you mean epochs\? choose one of benchmark, data, ",
+        ),
         ('benchmark = "resnet34"', "is for resnet34, not resnet19"),
         ("epochs = ", "is not valid: "),
         ("epochs = 1.5", r"epochs \(--epochs\)"),

@@ -57,12 +57,16 @@ def test_listing_and_versions_load_no_torch():
 def test_unknown_name_says_what_is_near():
     with pytest.raises(UsageError) as caught:
         registry.get("resnet43")
-    assert str(caught.value).startswith("unknown model 'resnet43'; nearest: resnet34, ")
-    assert str(caught.value).endswith("(see `snnbench list`)")
+    assert str(caught.value).startswith(
+        "unknown benchmark 'resnet43': did you mean resnet34? choose one of "
+    )
+    assert str(caught.value).endswith(", ".join(registry.names()))
 
 
 def test_unknown_name_like_no_other_lists_all():
-    with pytest.raises(UsageError, match="unknown model 'vgg'; known: plain20, resnet17, "):
+    with pytest.raises(
+        UsageError, match="unknown benchmark 'vgg': choose one of plain20, resnet17, "
+    ):
         registry.get("vgg")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,6 @@ from snnbench.core.errors import UsageError
 from snnbench.core.files import ensure_writable_folder, write_atomically
 
 if TYPE_CHECKING:
-    from snnbench.train.evaluate_weights import Tested
     from snnbench.zoo.registry import Benchmark
 
 
@@ -45,20 +45,20 @@ def evaluate_command(benchmark: Benchmark, out: Path | None, **given: Any) -> No
     from snnbench.train.evaluate_weights import evaluate_weights
 
     machine = options.take_machine(given)
-    tested = evaluate_weights(benchmark, machine=machine, **given)
-    if not tested.writes:
+    facts = evaluate_weights(benchmark, machine=machine, **given)
+    if facts is None:
         return
     if out is not None:
-        text = json.dumps(tested.facts, indent=2, ensure_ascii=False)
+        text = json.dumps(facts, indent=2, ensure_ascii=False)
         write_atomically(out, text.encode(errors="backslashreplace"))
-    _print(tested)
+    _print(facts)
 
 
-def _print(tested: Tested) -> None:
+def _print(facts: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    rows = tested.facts["results"]
+    rows = facts["results"]
     columns: dict[str, list[str]] = {
         "T": [str(row["timesteps"]) for row in rows],
         "top-1": [f"{row['top1']:.2%}" for row in rows],
@@ -70,7 +70,7 @@ def _print(tested: Tested) -> None:
     }
     if rows[0]["top5"] is not None:
         columns["top-5"] = [f"{row['top5']:.2%}" for row in rows]
-    table = Table(title=f"{tested.facts['benchmark']} on {tested.facts['data']}")
+    table = Table(title=f"{facts['benchmark']} on {facts['data']}")
     for header in columns:
         table.add_column(header, justify="right")
     for cells in zip(*columns.values(), strict=True):

@@ -54,9 +54,8 @@ def latency_command(
     """
     from snnbench.cli.progress import RichReporter
     from snnbench.run.config import configure
-    from snnbench.run.layer_latency import check_rates, measure_layers
+    from snnbench.run.layer_latency import measure_layers
 
-    rates = check_rates(rates)
     samples = max(_SAMPLES, given["batch_size"])
     config = configure(benchmark, samples=samples, with_latency=True, **given)
     folder = ensure_writable_folder(out or output.RESULTS / benchmark.card.name)

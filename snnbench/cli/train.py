@@ -15,7 +15,7 @@ from snnbench.cli.card_options import BenchmarkCommand
 from snnbench.core.files import ensure_writable_folder
 
 if TYPE_CHECKING:
-    from snnbench.train.training import Outcome
+    from snnbench.train.checkpoint import State
     from snnbench.zoo.registry import Benchmark
 
 _INTERRUPTED = 130
@@ -124,14 +124,13 @@ def train_command(
     from snnbench.train.training import train
 
     command = ["snnbench", *sys.argv[1:]]
-    outcome = train(recipe, machine, folder, command=command, **running)
-    if outcome.writes:
-        _print(outcome, folder, command)
+    state = train(recipe, machine, folder, command=command, **running)
+    if state is not None:
+        _print(state, folder, command)
 
 
-def _print(outcome: Outcome, folder: Path, command: list[str]) -> None:
-    state = outcome.state
-    if not outcome.finished:
+def _print(state: State, folder: Path, command: list[str]) -> None:
+    if not state.finished:
         again = shlex.join([*(word for word in command if word != "--resume"), "--resume"])
         click.echo(
             f"stopped in epoch {state.epoch + 1} of {state.recipe.epochs} after {state.step} "

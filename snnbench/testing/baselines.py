@@ -19,6 +19,7 @@ from snnbench.results.files import load, save
 from snnbench.results.run import RunResult
 
 _SHOWN_LAYERS = 8
+_ACCEPT = "pytest --snnbench-update, and commit the file"
 _SEED = {
     "weights": "seed the model (torch.manual_seed) before it is made",
     "data": "pass the same input in every run (torch.manual_seed, or a stored tensor)",
@@ -63,7 +64,7 @@ class Baselines:
             self._fail(
                 result,
                 "no baseline",
-                [f"baseline {path} does not exist", f"make it with {_accept()}"],
+                [f"baseline {path} does not exist", f"make it with {_ACCEPT}"],
             )
         comparison = compare_runs(
             [load(path)], [result], self.limits, self.allowed, labels=(str(path), "this test")
@@ -72,7 +73,7 @@ class Baselines:
             verdict = "not comparable" if comparison.refused else "worse than the baseline"
             self._fail(result, verdict, _message(comparison, verdict))
         if comparison.moves or comparison.layer_moves:
-            self.notes.append(f"{name}: moved, within the limits; keep it with {_accept()}")
+            self.notes.append(f"{name}: moved, within the limits; keep it with {_ACCEPT}")
             self.notes.extend(_moved(comparison))
 
     def _fail(self, result: RunResult, verdict: str, lines: list[str]) -> None:
@@ -105,22 +106,18 @@ def _update(result: RunResult, path: Path) -> str:
     return "baseline replaced"
 
 
-def _accept() -> str:
-    return "pytest --snnbench-update, and commit the file"
-
-
 def _message(comparison: Comparison, verdict: str) -> list[str]:
     if comparison.refused:
         return [
             f"{verdict} with {comparison.base}",
             *_refusals(comparison),
-            f"if this is meant, make a new baseline with {_accept()}",
+            f"if this is meant, make a new baseline with {_ACCEPT}",
         ]
     return [
         f"{verdict} {comparison.base}",
         *_moved(comparison),
         *(f"  {line}" for line in sentences(comparison) if not line.startswith(Status.NOT_GATED)),
-        f"if this is meant, accept it with {_accept()}",
+        f"if this is meant, accept it with {_ACCEPT}",
     ]
 
 

@@ -7,7 +7,6 @@ here; torch comes with the first test that uses the fixture.
 from __future__ import annotations
 
 from collections.abc import Generator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +18,6 @@ _MARKER = (
     "snn_benchmark(fail_above=(), exact=False, allow=()): limits and keys for the fixture "
     "snn_benchmark, as `snnbench compare` has them"
 )
-_FOLDERS = ("snnbench_baseline", "snnbench_results")
 _NOTES = pytest.StashKey[list[str]]()
 _REPORTED = "snnbench_notes"
 """Attribute of a test's report; xdist brings it to the process that prints the summary."""
@@ -51,22 +49,20 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.snnbench_update and not config.option.snnbench_baseline:
         msg = "--snnbench-update needs --snnbench-baseline FOLDER, the folder to write to"
         raise pytest.UsageError(msg)
-    for name in _FOLDERS:
-        given = getattr(config.option, name)
-        if given:  # absolute, for workers of xdist and tests that change the folder
-            setattr(config.option, name, str(config.invocation_params.dir / given))
-    if config.option.snnbench_update:
-        _make_folder(config.option.snnbench_baseline, "--snnbench-baseline")
-    if config.option.snnbench_results:
-        _make_folder(config.option.snnbench_results, "--snnbench-results")
-
-
-def _make_folder(folder: str, option: str) -> None:
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"{option} {folder} cannot be made: {error.strerror}; choose a writable folder"
-        raise pytest.UsageError(msg) from error
+    for name in ("baseline", "results"):
+        given = getattr(config.option, f"snnbench_{name}")
+        if not given:
+            continue
+        # absolute, for workers of xdist and tests that change the folder
+        folder = config.invocation_params.dir / given
+        setattr(config.option, f"snnbench_{name}", str(folder))
+        try:
+            if name == "results" or config.option.snnbench_update:
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = f"cannot be made: {error.strerror}; choose a writable folder"
+            msg = f"--snnbench-{name} {folder} {reason}"
+            raise pytest.UsageError(msg) from error
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

@@ -86,6 +86,11 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     versions: dict[str, str] = {}
     files: dict[str, str] = {}
 
+    @property
+    def finished(self) -> bool:
+        """Whether the last epoch is done."""
+        return self.epoch >= self.recipe.epochs
+
 
 def save(folder: Path, state: State, network: nn.Module, optimiser: Mapping[str, Tensor]) -> None:
     """Make a new ``last`` checkpoint in ``folder`` and keep the one before it.

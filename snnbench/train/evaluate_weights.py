@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +25,6 @@ from snnbench.zoo.shipped import Facts
 _FETCHING_THREADS = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tested:
-    """Results of testing weights.
-
-    Attributes:
-        facts: Accuracy for each T, and what the weights, data and machine were, as JSON values.
-        writes: Whether this is the process that writes and prints.
-    """
-
-    facts: dict[str, Any]
-    writes: bool
-
-
 @memory_shortage_explained("--batch-size, -T or --width")
 @lost_processes_explained()
 def evaluate_weights(
@@ -52,7 +39,7 @@ def evaluate_weights(
     batch_size: int = 32,
     samples: int | None = None,
     cache: Path | None = None,
-) -> Tested:
+) -> dict[str, Any] | None:
     """Test weights on the whole test part, or on ``samples`` of it, for each T.
 
     Args:
@@ -67,6 +54,10 @@ def evaluate_weights(
         batch_size: Samples per forward pass in each process.
         samples: How many samples to test, evenly spread; all by default.
         cache: Folder in which framed events are kept.
+
+    Returns:
+        Accuracy for each T, and facts about weights, data and machine, as JSON values. ``None`` in
+        processes that write nothing, which are all but the first.
 
     Raises:
         UsageError: A value is out of range, or contradicts the metadata of the weights.
@@ -103,7 +94,7 @@ def evaluate_weights(
         results.append(_row(T, scores))
     facts = _facts(benchmark, choice, source, sets[steps[0]], fabric)
     facts |= {"weights_sha256": weight_files.state_sha256(state), "results": results}
-    return Tested(facts=facts, writes=fabric.is_global_zero)
+    return facts if fabric.is_global_zero else None
 
 
 def _test_set(

@@ -103,13 +103,13 @@ class Loop:
             DataError: A sample cannot be read.
         """
         with StopRequest() as stop:
-            while self.state.epoch < self.state.recipe.epochs:
+            while not self.state.finished:
                 complete, asked = self._steps(stop)
                 if complete:
                     self._end_epoch()
                 if asked:
                     break
-        return self.state.epoch >= self.state.recipe.epochs
+        return self.state.finished
 
     def _steps(self, stop: StopRequest) -> tuple[bool, bool]:
         """Do the remaining steps of an epoch.

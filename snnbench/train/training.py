@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -33,21 +32,6 @@ from snnbench.zoo import networks, registry, weight_files
 from snnbench.zoo.registry import Benchmark
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """How a training ended.
-
-    Attributes:
-        finished: Whether the last epoch is done; if not, a checkpoint was made.
-        writes: Whether this is the process that writes and prints.
-        state: State of the training after its last step.
-    """
-
-    finished: bool
-    writes: bool
-    state: State
-
-
 @memory_shortage_explained("--batch-size, --timesteps or --width")
 @lost_processes_explained()
 def train(
@@ -60,7 +44,7 @@ def train(
     with_tensorboard: bool = False,
     cache: Path | None = None,
     command: Sequence[str] = (),
-) -> Outcome:
+) -> State | None:
     """Train a benchmark, or continue its training.
 
     Leaves in ``folder``: ``recipe.toml``, ``log.jsonl`` and ``log.csv``, ``checkpoints/``, and when
@@ -77,6 +61,10 @@ def train(
         with_tensorboard: Write TensorBoard's files too.
         cache: Folder in which framed events are kept.
         command: Command line to record in ``training.json``.
+
+    Returns:
+        The state after the last step; if it is not ``finished``, there is a checkpoint of it.
+        ``None`` in processes that write nothing, which are all but the first.
 
     Raises:
         UsageError: An argument does not fit the data, the machine or the checkpoint.
@@ -118,11 +106,11 @@ def train(
         if fabric.is_global_zero:
             checkpoints.mkdir(exist_ok=True)
             write_atomically(folder / FILE, as_toml(recipe))
-        finished, state = _run(job, state, folder, with_tensorboard=with_tensorboard)
-        if finished and fabric.is_global_zero:
+        state = _run(job, state, folder, with_tensorboard=with_tensorboard)
+        if state.finished and fabric.is_global_zero:
             evidence.write(folder, job, state, benchmark.card, command)
         fabric.barrier()
-    return Outcome(finished=finished, writes=fabric.is_global_zero, state=state)
+    return state if fabric.is_global_zero else None
 
 
 def make_job(
@@ -197,7 +185,7 @@ def _resumed(job: Job, ours: State, recipe: Recipe) -> State:
     return msgspec.structs.replace(state, recipe=recipe, versions=ours.versions, files={})
 
 
-def _run(job: Job, state: State, folder: Path, *, with_tensorboard: bool) -> tuple[bool, State]:
+def _run(job: Job, state: State, folder: Path, *, with_tensorboard: bool) -> State:
     writes = job.fabric.is_global_zero
     size = state.recipe.batch_size * state.processes
     samples = len(job.indices) // size * size
@@ -211,5 +199,5 @@ def _run(job: Job, state: State, folder: Path, *, with_tensorboard: bool) -> tup
     progress = TrainingProgress(epochs=state.recipe.epochs, samples=samples, shown=writes)
     with board as add, progress:
         loop = Loop(job, state, progress, epoch_done)
-        finished = loop.run()
-    return finished, loop.state
+        loop.run()
+    return loop.state

@@ -18,7 +18,7 @@ from support.command_line import Invoke, invoker
 
 from snnbench.train import checkpoint
 from snnbench.zoo import registry, weight_files
-from snnbench.zoo.card import Card, read_table
+from snnbench.zoo.card import Card
 
 SMALL = (
     *("train", "resnet19", "--width", "0.0625", "-T", "1", "--epochs", "2", "--threads", "1"),
@@ -57,7 +57,7 @@ def sha256(folder: Path) -> str:
 
 def check_options_keep_off(names: Collection[str]) -> None:
     """Prove that no option of a card can take the place of what a file says."""
-    table = read_table(registry.get("resnet19").path)
+    table = msgspec.to_builtins(registry.get("resnet19").card)
     for name in names:
         option = {name: {"choices": ["a"], "help": ""}}
         with pytest.raises(msgspec.ValidationError, match=r"another name|matching regex"):

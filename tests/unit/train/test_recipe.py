@@ -20,14 +20,14 @@ from snnbench.train.recipe import (
     resolve,
 )
 from snnbench.zoo import registry
-from snnbench.zoo.card import Card, TrainingSpec, read_table
+from snnbench.zoo.card import Card, TrainingSpec
 
 CARD = registry.get("resnet19").card
 
 
 @pytest.mark.parametrize("name", Recipe.__struct_fields__)
 def test_no_option_of_a_card_is_called_as_a_field(name: str) -> None:
-    table = read_table(registry.get("resnet19").path)
+    table = msgspec.to_builtins(registry.get("resnet19").card)
     option = {name: {"choices": ["a"], "help": ""}}
     with pytest.raises(msgspec.ValidationError, match=r"another name|matching regex"):
         msgspec.convert({**table, "options": option}, Card)

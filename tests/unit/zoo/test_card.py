@@ -101,4 +101,4 @@ def test_options_that_cannot_be_are_refused(
 
 def test_a_folder_is_no_card(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"card .* cannot be read: Is a directory"):
-        load_card(tmp_path)
+        read_toml(tmp_path, "card", Card)

@@ -85,13 +85,9 @@ class ConvGeometry:
     @property
     def dense(self) -> int:
         """Number of taps, those on padding (or cropped, if transposed) included."""
-        taps = math.prod(self.kernel)
-        if self.transposed:
-            return (
-                self.batch * self.in_channels * math.prod(self.inputs) * self.outputs_per_tap * taps
-            )
-        fan_in = self.in_channels // self.groups
-        return self.batch * self.out_channels * math.prod(self.outputs) * fan_in * taps
+        windows = self.inputs if self.transposed else self.outputs
+        taps = math.prod((*self.kernel, *windows))
+        return self.batch * self.in_channels * self.outputs_per_tap * taps
 
     def fanouts(self) -> list[Counts]:
         """Fan-out of every input position, per axis."""

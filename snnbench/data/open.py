@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -103,7 +104,7 @@ def open_set(
         msg = f"timesteps must be at least 1, not {timesteps}"
         raise DataError(msg)
     wanted = Wanted(spec=spec, part=part, timesteps=timesteps, draw=draw, cache=cache, show=show)
-    opened = _open_embedded(wanted) if data is None else _open_files(data, wanted)
+    opened = _open(data, wanted)
     if draw is None and opened.labels is None:
         msg = (
             f"{opened.name} has no labels, without which nothing is trained or evaluated; "
@@ -131,21 +132,25 @@ def kind_of(spec: InputSpec, data: str | None) -> str:
     return _parse(data, Wanted(spec=spec, part="test", draw=Draw(samples=1)))[0]
 
 
-def _open_embedded(wanted: Wanted) -> DataSet:
-    from snnbench.data.embedded import EMBEDDED
+def _open(data: str | None, wanted: Wanted) -> DataSet:
+    """Find the reader, check that its data fits the benchmark's input, and read."""
+    read: Callable[[Wanted], DataSet]
+    if data is None:
+        from snnbench.data.embedded import EMBEDDED
 
-    name = wanted.spec.embedded
-    holds, read = EMBEDDED[name]
+        what = f"embedded data {wanted.spec.embedded}"
+        holds, read = EMBEDDED[wanted.spec.embedded]
+    else:
+        what, path = _parse(data, wanted)
+        holds, read = FORMATS[what].holds, partial(FORMATS[what].load().read, path)
     if holds != wanted.spec.kind:
-        raise DataError(_misfit(f"embedded data {name}", holds, wanted))
+        wants = "an image" if wanted.spec.kind == "image" else "events"
+        msg = (
+            f"{what} holds {'images' if holds == 'image' else holds}, but the benchmark's input is "
+            f"{wants}; the kinds that fit are {', '.join(_fitting(wanted))}"
+        )
+        raise DataError(msg)
     return read(wanted)
-
-
-def _open_files(data: str, wanted: Wanted) -> DataSet:
-    kind, path = _parse(data, wanted)
-    if FORMATS[kind].holds != wanted.spec.kind:
-        raise DataError(_misfit(kind, FORMATS[kind].holds, wanted))
-    return FORMATS[kind].load().read(path, wanted)
 
 
 def _parse(data: str, wanted: Wanted) -> tuple[str, Path]:
@@ -160,24 +165,19 @@ def _parse(data: str, wanted: Wanted) -> tuple[str, Path]:
         msg = f"data {data!r} is not KIND=PATH; the kinds are {', '.join(FORMATS)}"
         raise DataError(msg)
     children(path)  # says what is wrong with the folder itself
-    fitting = {name: known for name, known in FORMATS.items() if known.holds == wanted.spec.kind}
-    for name, known in fitting.items():
-        if known.load().found(path, wanted):
+    for name in _fitting(wanted):
+        if FORMATS[name].load().found(path, wanted):
             return name, path
     msg = (
         f"data folder {path} holds no data set that is known by its layout; give KIND=PATH with "
-        f"one of {', '.join(fitting)} to see what is missing"
+        f"one of {', '.join(_fitting(wanted))} to see what is missing"
     )
     raise DataError(msg)
 
 
-def _misfit(what: str, holds: str, wanted: Wanted) -> str:
-    wants = "an image" if wanted.spec.kind == "image" else "events"
-    kinds = ", ".join(name for name, known in FORMATS.items() if known.holds == wanted.spec.kind)
-    return (
-        f"{what} holds {'images' if holds == 'image' else holds}, but the benchmark's input is "
-        f"{wants}; the kinds that fit are {kinds}"
-    )
+def _fitting(wanted: Wanted) -> list[str]:
+    """List the kinds whose data fits the benchmark's input."""
+    return [kind for kind, known in FORMATS.items() if known.holds == wanted.spec.kind]
 
 
 def _check_statistics(spec: InputSpec) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 from torch import Tensor
 
 from snnbench.engine.kernels import masks as spike_masks
-from snnbench.engine.plan import DenseStep, NeuronStep, Plan, last_readers, step_inputs
+from snnbench.engine.plan import DenseStep, NeuronStep, Plan, step_inputs, unread_after
 from snnbench.engine.program import Factory, Program, Settings, StepChoice
 from snnbench.engine.store import Store
 from snnbench.engine.synapses import expected_adds
@@ -50,9 +50,9 @@ def choose(
     store = factory.store()
     store.put(plan.input, x)
     costs, expected = _Costs(), {}
-    last = last_readers(plan.steps)
+    freed_after = unread_after(((step,) for step in plan.steps), plan.output)
     read_by_neurons = {index for step in plan.neuron_steps for index in step_inputs(step)}
-    for position, step in enumerate(plan.steps):
+    for step, freed in zip(plan.steps, freed_after, strict=True):
         if isinstance(step, DenseStep):
             factory.dense(step).run(store)
             if plan.values[step.output].kind == "spikes" and step.output in read_by_neurons:
@@ -60,9 +60,8 @@ def choose(
         else:
             _time_step(factory, step, store, costs)
             expected[step.output] = expected_adds(step, plan, store)
-        for index in set(step_inputs(step)):
-            if last[index] == position:
-                store.free(index)
+        for index in freed:
+            store.free(index)
     events = _cheapest(plan, costs)
     choices = tuple(
         StepChoice(

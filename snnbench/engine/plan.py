@@ -6,7 +6,7 @@ neither batch nor time in its shape. ``lower`` makes plans, ``runtime`` runs the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -169,6 +169,11 @@ def step_inputs(step: Step) -> tuple[int, ...]:
     return tuple(current.source for current in step.currents)
 
 
-def last_readers(steps: Sequence[Step]) -> dict[int, int]:
-    """Find the position of the last step that reads each value."""
-    return {index: k for k, step in enumerate(steps) for index in step_inputs(step)}
+def unread_after(groups: Iterable[Sequence[Step]], output: int) -> list[list[int]]:
+    """List for each group of steps the values, but for the output, that no later group reads."""
+    reads = [{i for step in steps for i in step_inputs(step)} for steps in groups]
+    last = {index: position for position, own in enumerate(reads) for index in own}
+    return [
+        [i for i in own if last[i] == position and i != output]
+        for position, own in enumerate(reads)
+    ]

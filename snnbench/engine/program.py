@@ -13,7 +13,7 @@ from snnbench.engine.execute import DenseLayer, DenseNeurons, EventSegment, Exec
 from snnbench.engine.kernels.neuron_kernel import NeuronKernel
 from snnbench.engine.kernels.segment import Segment
 from snnbench.engine.kernels.workspace import Workspace
-from snnbench.engine.plan import DenseStep, NeuronStep, Plan, SpikeScale, Step, step_inputs
+from snnbench.engine.plan import DenseStep, NeuronStep, Plan, SpikeScale, Step, unread_after
 from snnbench.engine.store import Store
 
 _LITTLE_WORK_MACS = 2e8  # some two milliseconds on one processor
@@ -85,7 +85,7 @@ class Program:
         self._shares_processors = self.factory.threads > 1 and any(
             isinstance(executable, EventSegment) for executable in self.executables
         )
-        self._freed_after = _last_read(self.executables, plan.output)
+        self._freed_after = unread_after((e.steps for e in self.executables), plan.output)
 
     def run(
         self, x: Tensor, *, visit: Callable[[Executable, Store], object] | None = None
@@ -202,13 +202,3 @@ def _segments(steps: Sequence[NeuronStep]) -> list[list[NeuronStep]]:
             parts.append([])
         parts[-1].append(step)
     return parts
-
-
-def _last_read(executables: Sequence[Executable], output: int) -> list[list[int]]:
-    """List for each executable the values that none reads after it, without the output."""
-    reads = [{i for step in e.steps for i in step_inputs(step)} for e in executables]
-    last = {index: position for position, own in enumerate(reads) for index in own}
-    return [
-        [i for i in own if last[i] == position and i != output]
-        for position, own in enumerate(reads)
-    ]

@@ -80,15 +80,16 @@ class _Reader:
     def read(self, index: int) -> None:
         """Read one call, given those before it."""
         call = self._calls[index]
-        if self._is_alias(index, call) or self._is_time_mean(index, call):
+        # each attempt adds the call and returns true, if it is of its kind
+        if self._try_alias(index, call) or self._try_time_mean(index, call):
             return
-        if call.module is None and call.operation in _ADDS and self._is_add(index, call):
+        if call.module is None and call.operation in _ADDS and self._try_add(index, call):
             return
         if call.operation in _RESHAPES | _LIFTS:
             self._refuse(call)
         self._read_layer(index, call)
 
-    def _is_alias(self, index: int, call: Call) -> bool:
+    def _try_alias(self, index: int, call: Call) -> bool:
         """Read a call that copies, reshapes samples, or moves axes of time and batch only."""
         reshapes = call.operation in _RESHAPES or type(call.module) in _FLATTENS
         if not reshapes and call.operation not in _LIFTS | _COPIES:
@@ -100,7 +101,7 @@ class _Reader:
             self._set(index, self.term_of[source], layout)
             return True
         if reshapes:
-            return self._is_reshape(index, call)
+            return self._try_reshape(index, call)
         return False
 
     def _layout_of(self, shape: tuple[int, ...], term: Term, before: Layout) -> Layout | None:
@@ -110,7 +111,7 @@ class _Reader:
             order = ("samples", "time", "one time") if before == "samples" else ("time", "one time")
         return next((way for way in order if (*self._leading[way], *term.shape) == shape), None)
 
-    def _is_reshape(self, index: int, call: Call) -> bool:
+    def _try_reshape(self, index: int, call: Call) -> bool:
         source = call.inputs[0]
         layout, term = self.layouts[source], self.terms[self.term_of[source]]
         rest = self._rest(call.shape, layout)
@@ -133,7 +134,7 @@ class _Reader:
         lead = self._leading[layout]
         return shape[len(lead) :] if shape[: len(lead)] == lead else None
 
-    def _is_time_mean(self, index: int, call: Call) -> bool:
+    def _try_time_mean(self, index: int, call: Call) -> bool:
         if call.operation not in ("mean", "sum") or self.layouts[call.inputs[0]] != "time":
             return False
         axes = call.kwargs.get("dim", call.args[1] if len(call.args) > 1 else None)
@@ -153,7 +154,7 @@ class _Reader:
         self._append(index, term, "samples")
         return True
 
-    def _is_add(self, index: int, call: Call) -> bool:
+    def _try_add(self, index: int, call: Call) -> bool:
         """Read a call that adds two terms of one shape."""
         if len(call.inputs) != 2 or len(call.args) != 2 or call.kwargs:
             return False

@@ -16,8 +16,8 @@ from snnbench.engine.plan import (
     Plan,
     SpikeScale,
     Value,
-    last_readers,
     step_inputs,
+    unread_after,
 )
 from snnbench.engine.store import Store
 from snnbench.engine.synapses import expected_adds, windows
@@ -53,7 +53,7 @@ def _plan() -> Plan:
 def test_steps_name_what_they_read() -> None:
     plan = _plan()
     assert [step_inputs(step) for step in plan.steps] == [(0,), (1, 1, 0)]
-    assert last_readers(plan.steps) == {0: 1, 1: 1}
+    assert unread_after([[step] for step in plan.steps], plan.output) == [[], [0, 1]]
     assert [step.name for step in plan.neuron_steps] == ["lif"]
 
 

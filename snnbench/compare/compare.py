@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,14 +17,21 @@ from snnbench.compare.identity import (
 )
 from snnbench.compare.judge import Gate, Status, judge_counts, judge_times
 from snnbench.compare.limits import Limit
-from snnbench.compare.moves import Missing, Move, engine_moves, layer_changes, merged, network_moves
-from snnbench.metrics.catalogue import LATENCY, Measured, measured
+from snnbench.compare.moves import (
+    Missing,
+    Move,
+    engine_moves,
+    largest_first,
+    layer_changes,
+    network_moves,
+)
+from snnbench.metrics.catalogue import Measured, measured
 from snnbench.results.engine import EngineRun
-from snnbench.results.run import RunResult
+from snnbench.results.run import EVENT_TIMING, RunResult
 
 OK, REGRESSION, INCOMPARABLE, MISSING = 0, 1, 3, 4
 _WORST_FIRST = (INCOMPARABLE, MISSING, REGRESSION, OK)
-"""What could not be judged outranks what was judged."""
+"""A comparison that cannot be judged outranks one that can."""
 
 _CODES = {
     Status.REGRESSION: REGRESSION,
@@ -40,17 +47,17 @@ class Comparison:
 
     Attributes:
         benchmark: Its name in the base.
-        title: For people.
-        base: Where the base comes from.
-        head: Where the head comes from.
-        refused: Keys that differ and were not allowed to; then nothing below is filled in.
-        allowed: Keys that differ and were allowed to.
+        title: Its human-readable name.
+        base: Label of the base.
+        head: Label of the head.
+        refused: Keys that differ without being allowed to; then nothing below is filled in.
+        allowed: Keys that differ and are allowed to.
         gates: Every metric with a limit, and every time.
         moves: Metrics of the whole network that differ, largest first.
-        layer_moves: The same layer by layer.
+        layer_moves: Metrics of layers that differ, largest first.
         missing: Layers, neurons and values that the head lacks.
         added: Layers and values that the base lacks.
-        notes: What else a reader must know.
+        notes: Remarks for the reader.
     """
 
     benchmark: str
@@ -68,13 +75,13 @@ class Comparison:
 
     @property
     def failing_losses(self) -> tuple[Missing, ...]:
-        """What is missing and was not allowed to be."""
-        accepted = {difference.key for difference in self.allowed}
-        return tuple(item for item in self.missing if item.kind not in accepted)
+        """Whatever is missing without being allowed to."""
+        allowed = {difference.key for difference in self.allowed}
+        return tuple(item for item in self.missing if item.kind not in allowed)
 
     @property
     def exit_code(self) -> int:
-        """0 ok, 1 regression, 3 incomparable, 4 missing."""
+        """Exit code: 0 ok, 1 regression, 3 incomparable, 4 missing."""
         if self.refused:
             return INCOMPARABLE
         codes = [_CODES.get(gate.status, OK) for gate in self.gates]
@@ -82,13 +89,13 @@ class Comparison:
 
     @property
     def inconclusive(self) -> bool:
-        """Whether a gate could neither fail nor hold; that alone is exit code 0."""
+        """Whether a gate could neither fail nor hold, which by itself leaves exit code 0."""
         return any(gate.status is Status.INCONCLUSIVE for gate in self.gates)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Results as the user named them.
+    """One side of a comparison.
 
     Attributes:
         label: Path of a file or a folder.
@@ -117,18 +124,18 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """The worst of all: 3 incomparable, then 4 missing, 1 regression, 0 ok."""
+        """The exit code of the worst comparison: 3 incomparable, 4 missing, 1 regression, 0 ok."""
         codes = [comparison.exit_code for comparison in self.comparisons]
         return worst([*codes, MISSING if self.missing else OK])
 
     @property
     def inconclusive(self) -> bool:
-        """Whether any comparison is."""
+        """Whether any comparison is inconclusive."""
         return any(comparison.inconclusive for comparison in self.comparisons)
 
 
 def worst(codes: Iterable[int]) -> int:
-    """The exit code that outranks the others; 0 for none."""
+    """Return the exit code that outranks the others; 0 for none."""
     return min(codes, key=_WORST_FIRST.index, default=OK)
 
 
@@ -141,10 +148,10 @@ def compare(
     """Compare ``base`` with each of ``heads``.
 
     Args:
-        base: What was before.
-        heads: What is now; each is compared with the base.
-        limits: See ``snnbench.compare.limits.limits``.
-        allowed: Keys that may differ; see ``snnbench.compare.identity.check_allowed``.
+        base: Results before.
+        heads: Results after; each source is compared with the base.
+        limits: By metric; from ``snnbench.compare.limits.limits``.
+        allowed: Keys that may differ; from ``snnbench.compare.identity.check_allowed``.
     """
     comparisons: list[Comparison] = []
     missing: list[tuple[str, str]] = []
@@ -168,34 +175,34 @@ def compare_runs(
     *,
     labels: tuple[str, str] = ("base", "head"),
 ) -> Comparison:
-    """Compare runs of one benchmark: counts of the first of each side, times of all.
+    """Compare runs of one benchmark: counts of the first run of each side, times of all.
 
     Args:
-        base: At least one run; several are repeats of each other.
-        head: The same of the head.
+        base: Runs before, at least one; several are repeats of each other.
+        head: Runs after, likewise.
         limits: By metric.
         allowed: Keys that may differ.
-        labels: What base and head are called.
+        labels: Labels of base and head.
     """
     old, new = base[0], head[0]
-    found = (*differences(old, new), *_unequal_repeats(base, head))
+    differing = (*differences(old, new), *_unequal_repeats(base, head))
     comparison = Comparison(
         benchmark=old.benchmark,
         title=old.title,
         base=labels[0],
         head=labels[1],
-        refused=tuple(item for item in found if item.key not in allowed),
-        allowed=tuple(item for item in found if item.key in allowed),
+        refused=tuple(item for item in differing if item.key not in allowed),
+        allowed=tuple(item for item in differing if item.key in allowed),
     )
     if comparison.refused:
         return comparison
     before, after = measured(old), measured(new)
-    note = _engine_note(old.engine, new.engine)
-    if note:
+    engine_note = _engine_note(old.engine, new.engine)
+    if engine_note:
         before, after = _without_engine(before), _without_engine(after)
     layers = layer_changes(old.snn, new.snn, before.values)
-    executed = () if note else engine_moves(old.engine, new.engine, before.values)
-    moves = merged(layers.moves, executed)
+    executed = [] if engine_note else engine_moves(old.engine, new.engine, before.values)
+    moves = largest_first(layers.moves + executed)
     return replace(
         comparison,
         allowed=(*comparison.allowed, *_allowed_losses(layers.missing, allowed)),
@@ -207,12 +214,7 @@ def compare_runs(
         layer_moves=moves,
         missing=layers.missing,
         added=layers.added,
-        notes=tuple(
-            filter(
-                None,
-                (note, _twin_note(old, new), _compiler_note(old, new), _rounding_note(old, new)),
-            )
-        ),
+        notes=(*filter(None, [engine_note]), *_notes(old, new)),
     )
 
 
@@ -220,31 +222,30 @@ def _allowed_losses(missing: Iterable[Missing], allowed: frozenset[str]) -> Iter
     lost = Counter(item.kind for item in missing)
     for key in (LAYERS, NEURONS):
         if key in allowed and lost[key]:
-            told = "1 layer" if lost[key] == 1 else f"{lost[key]} layers"
-            yield Difference(key=key, base="all", head=f"lost in {told}")
+            layers = "1 layer" if lost[key] == 1 else f"{lost[key]} layers"
+            yield Difference(key=key, base="all", head=f"lost in {layers}")
 
 
-def _unequal_repeats(base: Runs, head: Runs) -> tuple[Difference, ...]:
-    told = [
+def _unequal_repeats(base: Runs, head: Runs) -> Iterator[Difference]:
+    old, new = (
         "equal"
         if all(_repeated(run) == _repeated(runs[0]) for run in runs[1:])
         else f"{len(runs)} that differ"
         for runs in (base, head)
-    ]
-    if told == ["equal", "equal"]:
-        return ()
-    return (Difference(key=REPEATS, base=told[0], head=told[1]),)
+    )
+    if (old, new) != ("equal", "equal"):
+        yield Difference(key=REPEATS, base=old, head=new)
 
 
 def _repeated(run: RunResult) -> tuple[object, ...]:
-    """What every run of one side must agree in, since only the first is compared."""
+    """Return what all runs of one side must share, since only the counts of one are compared."""
     keys = tuple(value(run) for value in COUNT_KEYS.values())
     twin = None if run.twin is None else run.twin.dense
     return keys, run.snn, twin, run.accuracy, sum(not check.ok for check in run.checks)
 
 
 def _engine_note(base: EngineRun | None, head: EngineRun | None) -> str | None:
-    """Why what the engine executed does not compare."""
+    """Say why the operations that the engine executed do not compare."""
     if base is None or head is None:
         return None
     for key in ("mode", "weights_dtype", "threads", "batch_size"):
@@ -255,48 +256,33 @@ def _engine_note(base: EngineRun | None, head: EngineRun | None) -> str | None:
 
 
 def _without_engine(values: Measured) -> Measured:
-    kept = {
-        name: None if name.startswith("engine.") else value for name, value in values.values.items()
-    }
-    return Measured(values=kept, lower_bounds=values.lower_bounds)
+    engine = {name: None for name in values.values if name.startswith("engine.")}
+    return replace(values, values={**values.values, **engine})
 
 
-def _twin_note(base: RunResult, head: RunResult) -> str | None:
-    if (base.twin is None) == (head.twin is None):
-        return None
-    return f"the {'base' if base.twin is None else 'head'} has no twin"
-
-
-def _compiler_note(base: RunResult, head: RunResult) -> str | None:
-    """A note if the event kernels that were timed come from different compilers."""
-    event = LATENCY["latency.event"]
-    timed = all(any(timing.name == event for timing in run.timings) for run in (base, head))
-    old, new = (run.environment.packages.get("numba") for run in (base, head))
-    if not timed or old == new:
-        return None
-    told = f"{old or 'unknown'} and {new or 'unknown'}"
-    return f"event kernels were compiled by different versions of numba: {told}"
-
-
-def _rounding_note(base: RunResult, head: RunResult) -> str | None:
-    """Whether the same recipe gave two untrained networks."""
-    if base.weights.status != "untrained" or base.weights.sha256 == head.weights.sha256:
-        return None
-    return (
-        "both networks are untrained, from the same recipe, and their weights differ: another CPU, "
-        "PyTorch or source rounds differently, so other neurons can fire"
-    )
+def _notes(base: RunResult, head: RunResult) -> Iterator[str]:
+    """Yield remarks on a missing twin, different compilers and different rounding."""
+    if (base.twin is None) != (head.twin is None):
+        yield f"the {'base' if base.twin is None else 'head'} has no twin"
+    old, new = (run.environment.packages.get("numba", "unknown") for run in (base, head))
+    if old != new and all(any(t.name == EVENT_TIMING for t in r.timings) for r in (base, head)):
+        yield f"event kernels were compiled by different versions of numba: {old} and {new}"
+    if base.weights.status == "untrained" and base.weights.sha256 != head.weights.sha256:
+        yield (
+            "both networks are untrained, from the same recipe, and their weights differ: another "
+            "CPU, PyTorch or source rounds differently, so other neurons can fire"
+        )
 
 
 def _join(base: Source, head: Source) -> tuple[list[tuple[Runs, Runs]], list[str], list[str]]:
-    """Runs that belong together, and benchmarks that only one side has."""
+    """Pair runs that belong together, and list benchmarks that only base or only head has."""
     if base.single and head.single:
         return [(base.results, head.results)], [], []
     before, after = _groups(base.results), _groups(head.results)
     pairs = [(before[key], after[key]) for key in before if key in after]
     gone = _by_benchmark(runs for key, runs in before.items() if key not in after)
     new = _by_benchmark(runs for key, runs in after.items() if key not in before)
-    # one of each benchmark: compared all the same, they say what differs
+    # one of each benchmark is compared all the same, and the comparison says what differs
     odd = [name for name in gone if len(gone[name]) == len(new.get(name, ())) == 1]
     pairs += [(gone.pop(name)[0], new.pop(name)[0]) for name in odd]
     pairs.sort(key=lambda pair: (pair[0][0].benchmark, str(join_key(pair[0][0]))))
@@ -304,14 +290,14 @@ def _join(base: Source, head: Source) -> tuple[list[tuple[Runs, Runs]], list[str
 
 
 def _groups(results: Iterable[RunResult]) -> dict[tuple[object, ...], Runs]:
-    groups: dict[tuple[object, ...], list[RunResult]] = defaultdict(list)
+    groups: dict[tuple[object, ...], list[RunResult]] = {}
     for result in sorted(results, key=lambda result: result.created_utc):
-        groups[join_key(result)].append(result)
+        groups.setdefault(join_key(result), []).append(result)
     return dict(groups)
 
 
 def _by_benchmark(groups: Iterable[Runs]) -> dict[str, list[Runs]]:
-    found: dict[str, list[Runs]] = defaultdict(list)
+    by_benchmark: dict[str, list[Runs]] = {}
     for runs in groups:
-        found[runs[0].benchmark].append(runs)
-    return dict(found)
+        by_benchmark.setdefault(runs[0].benchmark, []).append(runs)
+    return by_benchmark

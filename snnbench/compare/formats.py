@@ -15,13 +15,13 @@ from snnbench.metrics.metric import Number
 from snnbench.render.escape import printable
 
 VERSION = 1
-"""Version of ``to_json``'s format; rises when a field changes its meaning or goes away."""
+"""Version of the JSON format; rises when a field changes its meaning or goes away."""
 
 _FAILED = (Status.REGRESSION, Status.MISSING, Status.INCOMPARABLE)
 
 
 def to_json(report: Report) -> str:
-    """Everything, for programs: the fields of the records, values as numbers."""
+    """Write JSON: all fields of the records, values as numbers."""
     tree = {
         "version": VERSION,
         "exit_code": report.exit_code,
@@ -41,12 +41,12 @@ def _comparison_tree(comparison: Comparison) -> dict[str, Any]:
         "head": comparison.head,
         "exit_code": comparison.exit_code,
         "verdict": words.verdict(comparison),
-        "refused": [asdict(item) for item in comparison.refused],
-        "allowed": [asdict(item) for item in comparison.allowed],
-        "gates": [_gate_tree(gate) for gate in comparison.gates],
-        "moves": [_move_tree(move) for move in comparison.moves],
-        "layer_moves": [_move_tree(move) for move in comparison.layer_moves],
-        "missing": [asdict(item) for item in comparison.missing],
+        "refused": list(map(asdict, comparison.refused)),
+        "allowed": list(map(asdict, comparison.allowed)),
+        "gates": list(map(_gate_tree, comparison.gates)),
+        "moves": list(map(_move_tree, comparison.moves)),
+        "layer_moves": list(map(_move_tree, comparison.layer_moves)),
+        "missing": list(map(asdict, comparison.missing)),
         "added": comparison.added,
         "notes": comparison.notes,
     }
@@ -83,7 +83,7 @@ def _number(number: Number | None) -> int | float | None:
 
 
 def to_junit(report: Report) -> str:
-    """JUnit XML: a suite per benchmark and head, a test case per gate."""
+    """Write JUnit XML: a suite per benchmark and head, a test case per gate."""
     root = ET.Element("testsuites", name="snnbench compare")
     for comparison in report.comparisons:
         _junit_suite(root, comparison)
@@ -102,16 +102,16 @@ def _junit_suite(root: ET.Element, comparison: Comparison) -> None:
     suite = ET.SubElement(root, "testsuite", name=name)
     for item in comparison.refused:
         message = f"{item.key} differs: {item.base} and {item.head}"
-        _failed_case(suite, comparison, f"comparable: {item.key}", "not comparable", message)
+        _case(suite, comparison, f"comparable: {item.key}", "not comparable", message)
     for loss in comparison.failing_losses:
         name = f"{loss.kind}: {loss.layer}"
-        _failed_case(suite, comparison, name, "missing", f"{loss.layer}: {loss.detail}")
+        _case(suite, comparison, name, "missing", f"{loss.layer}: {loss.detail}")
     for gate in comparison.gates:
+        name = words.gate_name(gate)
         if gate.status in _FAILED:
-            sentence = words.gate_sentence(gate)
-            _failed_case(suite, comparison, words.gate_name(gate), gate.status, sentence)
+            _case(suite, comparison, name, gate.status, words.gate_sentence(gate))
             continue
-        case = _case(suite, comparison, words.gate_name(gate))
+        case = _case(suite, comparison, name)
         if gate.status in (Status.NOT_GATED, Status.INCONCLUSIVE):
             ET.SubElement(case, "skipped", message=printable(gate.reason))
     suite.set("tests", str(len(suite)))
@@ -119,13 +119,11 @@ def _junit_suite(root: ET.Element, comparison: Comparison) -> None:
     suite.set("skipped", str(len(suite.findall("testcase/skipped"))))
 
 
-def _case(suite: ET.Element, comparison: Comparison, name: str) -> ET.Element:
+def _case(
+    suite: ET.Element, comparison: Comparison, name: str, failure: str = "", message: str = ""
+) -> ET.Element:
     classname = printable(comparison.benchmark)
-    return ET.SubElement(suite, "testcase", classname=classname, name=printable(name))
-
-
-def _failed_case(
-    suite: ET.Element, comparison: Comparison, name: str, kind: str, message: str
-) -> None:
-    case = _case(suite, comparison, name)
-    ET.SubElement(case, "failure", type=kind, message=printable(message))
+    case = ET.SubElement(suite, "testcase", classname=classname, name=printable(name))
+    if failure:
+        ET.SubElement(case, "failure", type=failure, message=printable(message))
+    return case

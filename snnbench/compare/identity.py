@@ -1,12 +1,11 @@
-"""Whether counts of two results mean the same thing: the keys that must agree, and which differ."""
+"""Identity of a result: the keys that must agree before counts compare, and which differ."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from snnbench.core.errors import UsageError
+from snnbench.core.errors import UsageError, suggestion
 from snnbench.results.run import RunResult, WeightsInfo
 
 REPEATS = "repeats"
@@ -15,11 +14,11 @@ NEURONS = "neurons"
 
 
 def _identity(weights: WeightsInfo) -> str:
-    """What makes two sets of weights the same: their values, or, without training, their making.
+    """Return the hash of trained weights; all untrained weights are the same.
 
     Untrained weights follow from benchmark, width, seed, samples and data, which are keys of their
-    own. Their values, calibrated statistics of batch norms among them, also hang on how the machine
-    rounds, and that must not keep a baseline from being compared on another CPU.
+    own. Their values, which include calibrated statistics of batch norms, also depend on how the
+    machine rounds, which must not stop the comparison with a baseline from another CPU.
     """
     return "untrained" if weights.status == "untrained" else weights.sha256
 
@@ -46,10 +45,10 @@ COUNT_KEYS: dict[str, Callable[[RunResult], object]] = {
     "layout": lambda r: r.config.layout,
     "declared_dense": lambda r: r.snn.declared_dense,
 }
-"""Key -> its value. Counts compare only if all agree."""
+"""By key: the function that reads its value. Counts compare only if all values agree."""
 
 ALLOWED_FOR_TIMES = ("python", "torch")
-"""Keys of the environment that may differ on one machine, if the user says so."""
+"""Keys of the environment that may differ on one machine, if the user allows it."""
 
 _MISSING = {
     LAYERS: "layers of the base that the head lacks",
@@ -69,7 +68,7 @@ class Difference:
     """A key that should agree and does not.
 
     Attributes:
-        key: What ``--allow`` calls it.
+        key: Its name in ``--allow``.
         base: Its value in the base.
         head: Its value in the head.
     """
@@ -80,41 +79,39 @@ class Difference:
 
 
 def differences(base: RunResult, head: RunResult) -> tuple[Difference, ...]:
-    """Keys whose values differ, so that the counts do not compare."""
+    """Find the keys whose values differ, so that counts do not compare."""
     pairs = ((key, value(base), value(head)) for key, value in COUNT_KEYS.items())
     return tuple(
-        Difference(key=key, base=_told(old), head=_told(new))
+        Difference(key=key, base=_shown(old), head=_shown(new))
         for key, old, new in pairs
         if old != new
     )
 
 
 def join_key(result: RunResult) -> tuple[object, ...]:
-    """What joins the results of two folders: benchmark and configuration."""
+    """Return benchmark and configuration, by which the results of two folders are paired."""
     return tuple(COUNT_KEYS[key](result) for key in _JOINED_BY)
 
 
 def check_allowed(keys: Iterable[str]) -> frozenset[str]:
-    """The keys, if ``--allow`` knows all of them.
+    """Check keys given with ``--allow``.
 
     Raises:
-        UsageError: It does not know one, or times would be compared across machines.
+        UsageError: A key is unknown, or would let times of two machines compare.
     """
     allowed = frozenset(keys)
     for key in sorted(allowed - set(ALLOWABLE)):
         if key.startswith("environment."):
-            told = " and ".join(f"environment.{name}" for name in ALLOWED_FOR_TIMES)
-            msg = f"--allow {key}: times of two machines are never compared; only {told} may differ"
+            keys = " and ".join(f"environment.{name}" for name in ALLOWED_FOR_TIMES)
+            msg = f"--allow {key}: times of two machines are never compared; only {keys} may differ"
             raise UsageError(msg)
-        near = difflib.get_close_matches(key, ALLOWABLE, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        msg = f"--allow {key}: no such key; {hint}choose one of {', '.join(ALLOWABLE)}"
+        msg = f"--allow {key}: no such key; {suggestion(key, ALLOWABLE)}"
         raise UsageError(msg)
     return allowed
 
 
-def _told(value: object) -> str:
+def _shown(value: object) -> str:
     if isinstance(value, tuple):
-        shown = dict.fromkeys(_told(part) for part in value)
-        return " and ".join(shown) if len(shown) < len(value) else ", ".join(shown)
+        parts = dict.fromkeys(map(_shown, value))
+        return " and ".join(parts) if len(parts) < len(value) else ", ".join(parts)
     return "unknown" if value is None else str(value)

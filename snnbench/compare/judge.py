@@ -1,4 +1,4 @@
-"""Gates: whether a metric stayed within its limit, and if that cannot be said, why not."""
+"""Gates: whether a metric stayed within its limit, or why that cannot be judged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CULPRITS = 3
 
 
 class Status(StrEnum):
-    """What a gate found."""
+    """Outcome of a gate."""
 
     OK = "ok"
     NOT_GATED = "not gated"
@@ -35,13 +35,13 @@ class Gate:
     """One metric against its limit.
 
     Attributes:
-        metric: What was judged.
-        where: Conditions that tell two gates of one metric apart, as ``batch 1``; else empty.
-        limit: As the user would write it; ``None`` if there is none.
+        metric: The metric that is judged.
+        where: Conditions of a time, e.g. ``batch 1``; else empty.
+        limit: The limit as the user would write it; ``None`` if there is none.
         status: See ``Status``.
-        base: Value before; of a time the median of the process medians.
+        base: Value before; a time is the median of the process medians.
         head: Value after.
-        reason: Why it is not ``ok``; without names of layers.
+        reason: Why the status is not ``ok``; without names of layers.
         layers: Layers that moved most in that direction.
     """
 
@@ -58,14 +58,7 @@ class Gate:
 def judge_counts(
     base: Measured, head: Measured, limits: Mapping[str, Limit], moves: Sequence[Move]
 ) -> tuple[Gate, ...]:
-    """Gates on every metric with a limit but times.
-
-    Args:
-        base: Values before.
-        head: Values after.
-        limits: By metric.
-        moves: What moved in which layer, to name it.
-    """
+    """Judge every metric with a limit, except times; ``moves`` name the layers that moved."""
     known = [n for n, old in base.values.items() if (old, head.values[n]) != (None, None)]
     return tuple(
         _judge(
@@ -83,7 +76,7 @@ def judge_counts(
 def _judge(
     limit: Limit, base: Measured, head: Measured, moves: Sequence[Move], *, group_known: bool
 ) -> Gate:
-    """One gate; ``group_known`` if something of the group that the user named has a value."""
+    """Judge one metric; ``group_known`` if a metric of the group that the user named is known."""
     name = limit.metric.name
     old, new = base.values[name], head.values[name]
     status, reason = Status.OK, ""
@@ -125,11 +118,11 @@ def judge_times(
     limits: Mapping[str, Limit],
     allowed: frozenset[str],
 ) -> tuple[Gate, ...]:
-    """A gate for every time that either side has or that has a limit."""
+    """Judge every time that either side has or that has a limit."""
     gates: list[Gate] = []
-    found = [(metric, time_pairs(base, head, metric.timing, allowed=allowed)) for metric in TIMES]
-    known = [metric.name for metric, pairs in found if pairs]
-    for metric, pairs in found:
+    times = [(metric, time_pairs(base, head, metric.timing, allowed=allowed)) for metric in TIMES]
+    known = [metric.name for metric, pairs in times if pairs]
+    for metric, pairs in times:
         limit = limits.get(metric.name)
         gates += [_judge_time(metric, limit, pair) for pair in pairs]
         if not pairs and limit is not None:
@@ -137,7 +130,7 @@ def judge_times(
                 Gate(
                     metric=metric,
                     limit=str(limit),
-                    status=(Status.NOT_GATED if limit.has_others(known) else Status.INCOMPARABLE),
+                    status=Status.NOT_GATED if limit.has_others(known) else Status.INCOMPARABLE,
                     base=None,
                     head=None,
                     reason="neither side has such a time",

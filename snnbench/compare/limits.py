@@ -1,14 +1,13 @@
-"""How much worse a metric may get: what ``--fail-above METRIC:TOL`` means."""
+"""Limits: how much worse a metric may get, as in ``--fail-above METRIC:TOL``."""
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from snnbench.core.errors import UsageError
+from snnbench.core.errors import UsageError, suggestion
 from snnbench.metrics.catalogue import compared_metrics
 from snnbench.metrics.metric import Family, Gated, Metric, Number
 
@@ -26,14 +25,14 @@ class Limit:
     """How much worse one metric may get.
 
     Attributes:
-        metric: The metric.
+        metric: The limited metric.
         tolerance: Largest change for the worse that passes.
-        unit: What ``tolerance`` is in: ``%`` of the base, ``pt`` (points of accuracy), or empty for
+        unit: Unit of ``tolerance``: ``%`` of the base, ``pt`` (points of accuracy), or empty for
             the metric's own unit.
-        exact: Whether any difference fails, a better value and one layer's too.
-        explicit: Whether the user named it or its group; then what cannot be judged fails.
-        group: The group the user named; of it, what neither side has need not be judged as long
-            as something of it can be.
+        exact: Whether any difference fails, even for the better or in a single layer.
+        explicit: Whether the user named the metric or its group; then an unknown value fails.
+        group: The group that the user named, if any. Metrics of it that neither side has do not
+            fail, as long as one of the group can be judged.
     """
 
     metric: Metric
@@ -47,11 +46,11 @@ class Limit:
         return "exact" if self.exact else f"{float(self.tolerance):g}{self.unit}"
 
     def has_others(self, names: Iterable[str]) -> bool:
-        """Whether one of the metrics called ``names`` is in the group that the user named."""
+        """Say whether one of the metrics ``names`` is in the group that the user named."""
         return self.group is not None and any(n.startswith(f"{self.group}.") for n in names)
 
     def broken_by(self, base: Number, head: Number) -> bool:
-        """Whether ``head`` is worse than ``base`` by more than the tolerance."""
+        """Say whether ``head`` is worse than ``base`` by more than the tolerance."""
         change = Fraction(head) - Fraction(base)
         if self.exact:
             return change != 0
@@ -63,16 +62,16 @@ class Limit:
 
 
 def limits(asked: Iterable[str], *, exact: bool = False) -> dict[str, Limit]:
-    """Limits by metric.
+    """Parse limits, and return them by metric.
 
     Args:
-        asked: ``METRIC:TOL`` each; a later one overrides an earlier one of the same metric. None
-            at all: every metric that is gated by default, at 0.
-        exact: Metrics that are gated by default tolerate no difference at all, unless ``asked``
-            says otherwise.
+        asked: Texts ``METRIC:TOL``; a later one overrides an earlier one of the same metric. If
+            there is none, every metric that is gated by default gets a limit of 0.
+        exact: Metrics that are gated by default tolerate no difference, unless ``asked`` limits
+            them.
 
     Raises:
-        UsageError: There is no such metric, or the tolerance is no number in a unit it has.
+        UsageError: A metric does not exist, or its tolerance is not a number in one of its units.
     """
     given = {limit.metric.name: limit for text in asked for limit in _parse(text)}
     if given and not exact:
@@ -92,23 +91,24 @@ def _parse(text: str) -> list[Limit]:
         msg = f"--fail-above {text}: write METRIC:TOL, such as synops:0, acs:1.5% or accuracy:0.5pt"
         raise UsageError(msg)
     value, unit = Fraction(match[1]), match[2] or ""
-    for metric in (found := _selected(name)):
-        admitted = _UNITS.get(metric.family, ("%",))
-        if unit not in admitted and (unit or value):
-            examples = " or ".join(_EXAMPLE[one] for one in admitted)
+    metrics = _selected(name)
+    for metric in metrics:
+        units = _UNITS.get(metric.family, ("%",))
+        if unit not in units and (unit or value):
+            examples = " or ".join(_EXAMPLE[unit] for unit in units)
             msg = f"--fail-above {text}: the tolerance of {metric.name} is written as {examples}"
             raise UsageError(msg)
-    # the group of the defaults asks for no more than they do: a network may have no twin
+    # the group of default metrics demands no more than the default: a network may have no twin
     explicit = name != COUNTS
     group = None if name in compared_metrics() else name
     return [
         Limit(metric=metric, tolerance=value, unit=unit, explicit=explicit, group=group)
-        for metric in found
+        for metric in metrics
     ]
 
 
 def _selected(name: str) -> list[Metric]:
-    """The metric of that name, or those of the group."""
+    """Return the metric called ``name``, or the metrics of that group."""
     known = compared_metrics()
     if name in known:
         return [known[name]]
@@ -118,7 +118,5 @@ def _selected(name: str) -> list[Metric]:
     group = [metric for metric in known.values() if metric.name.startswith(f"{name}.")]
     if name and group:
         return group
-    near = difflib.get_close_matches(name, [*known, COUNTS], n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
-    msg = f"--fail-above {name}: no such metric; {hint}choose one of {COUNTS}, {', '.join(known)}"
+    msg = f"--fail-above {name}: no such metric; {suggestion(name, (COUNTS, *known))}"
     raise UsageError(msg)

@@ -1,4 +1,4 @@
-"""What moved between two results: in the whole network, layer by layer, and what is gone."""
+"""Moves between two results: values that differ, in the network and by layer, and missing ones."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
-from itertools import chain
 from math import inf
+from typing import NamedTuple
 
 from snnbench.compare.identity import LAYERS, NEURONS
 from snnbench.metrics.catalogue import (
@@ -34,11 +34,11 @@ class Move:
     """A value that is known on both sides and differs.
 
     Attributes:
-        metric: What moved.
-        layer: In which layer; ``None`` is the whole network.
+        metric: The metric that moved.
+        layer: The layer in which it moved; ``None`` is the whole network.
         base: Value before.
         head: Value after.
-        weight: Size of the change relative to the whole network's base, to sort by.
+        weight: Size of the change relative to the base's value of the whole network, for sorting.
     """
 
     metric: Metric
@@ -59,7 +59,7 @@ class Move:
 
     @property
     def direction(self) -> Direction:
-        """Whether the change is for the better."""
+        """Whether the change is for the better or the worse."""
         if self.metric.lower_is_better is None:
             return Direction.CHANGED
         lower = self.head < self.base
@@ -68,11 +68,11 @@ class Move:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
-    """Something the base has and the head lacks.
+    """A layer, neurons or a value that the base has and the head lacks.
 
     Attributes:
         kind: ``layers``, ``neurons``, or the metric that is unknown now.
-        layer: Where.
+        layer: Name of the layer.
         detail: E.g. how many neurons are left.
     """
 
@@ -81,95 +81,70 @@ class Missing:
     detail: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LayerChanges:
-    """What a comparison layer by layer found.
+class LayerChanges(NamedTuple):
+    """Differences of two networks layer by layer: moves, and what either side lacks."""
 
-    Attributes:
-        moves: Largest first.
-        missing: What the base has and the head lacks.
-        added: Layers, and metrics of layers, that the base lacks.
-    """
-
-    moves: tuple[Move, ...]
+    moves: list[Move]
     missing: tuple[Missing, ...]
     added: tuple[str, ...]
 
 
 def network_moves(base: Values, head: Values) -> tuple[Move, ...]:
-    """Metrics of the whole network that differ, largest relative change first."""
-    return _sorted(_moves(None, base, head, base))
+    """Find the metrics of the whole network that differ, largest relative change first."""
+    return largest_first(_moves(None, base, head, base))
 
 
 def layer_changes(base: Profile, head: Profile, totals: Values) -> LayerChanges:
-    """Compare two networks layer by layer.
-
-    Args:
-        base: Counts before.
-        head: Counts after.
-        totals: The base's values of the whole network, which changes are weighed against.
-    """
+    """Compare two networks layer by layer; changes are weighed by ``totals`` of the base."""
     before = {layer.name: layer for layer in base.layers}
     after = {layer.name: layer for layer in head.layers}
-    differing = [
-        (layer, after[name])
-        for name, layer in before.items()
-        if name in after and after[name] != layer
-    ]
-    values = [
-        (old, new, layer_values(old, base), layer_values(new, head)) for old, new in differing
-    ]
-    gone = (
+    missing = [
         Missing(kind=LAYERS, layer=name, detail="the layer is gone")
         for name in before
         if name not in after
-    )
-    unknown = (
-        Missing(kind=metric, layer=old.name, detail=f"{metric} is unknown now")
-        for old, _, was, now in values
-        for metric, value in was.items()
-        if value is not None and now[metric] is None
-    )
-    fewer = (
-        Missing(
-            kind=NEURONS,
-            layer=old.name,
-            detail=f"{now['neurons']:,} of {was['neurons']:,} neuron updates are left",
-        )
-        for old, _, was, now in values
-        if (was["neurons"] or 0) > (now["neurons"] or 0) and now["neurons"] is not None
-    )
+    ]
+    moves: list[Move] = []
+    added: list[str] = []
+    # a layer of as many neurons has as many neuron updates only if these agree
+    same_sites = (base.samples, base.timesteps) == (head.samples, head.timesteps)
+    for name, layer in before.items():
+        if name not in after or after[name] == layer:
+            continue
+        was, now = layer_values(layer, base), layer_values(after[name], head)
+        moves += _moves(name, was, now, totals)
+        for metric in was:
+            if was[metric] is None and now[metric] is not None:
+                added.append(f"{metric} of {name}")
+            elif was[metric] is not None and now[metric] is None:
+                missing.append(Missing(kind=metric, layer=name, detail=f"{metric} is unknown now"))
+        old, new = was["neurons"], now["neurons"]
+        if same_sites and new is not None and (old or 0) > new:
+            detail = f"{new:,} of {old:,} neuron updates are left"
+            missing.append(Missing(kind=NEURONS, layer=name, detail=detail))
     return LayerChanges(
-        moves=_sorted(
-            chain.from_iterable(_moves(old.name, was, now, totals) for old, _, was, now in values)
-        ),
-        missing=_by_layer((*gone, *unknown, *(fewer if _same_sites(base, head) else ()))),
-        added=(
-            *sorted(name for name in after if name not in before),
-            *sorted(
-                f"{metric} of {old.name}"
-                for old, _, was, now in values
-                for metric, value in now.items()
-                if value is not None and was[metric] is None
-            ),
-        ),
+        moves=moves,
+        missing=tuple(sorted(missing, key=lambda item: (item.layer, item.kind))),
+        added=(*sorted(name for name in after if name not in before), *sorted(added)),
     )
 
 
-def engine_moves(
-    base: EngineRun | None, head: EngineRun | None, totals: Values
-) -> tuple[Move, ...]:
-    """Layers in which the engine executed another number of operations, largest first."""
+def engine_moves(base: EngineRun | None, head: EngineRun | None, totals: Values) -> list[Move]:
+    """Find layers in which the engine executed another number of operations."""
     before, after = _executed(base), _executed(head)
-    common = (name for name in before if name in after)
-    return _sorted(
-        chain.from_iterable(_moves(name, before[name], after[name], totals) for name in common)
+    return [
+        move
+        for name in before
+        if name in after
+        for move in _moves(name, before[name], after[name], totals)
+    ]
+
+
+def largest_first(moves: Iterable[Move]) -> tuple[Move, ...]:
+    """Sort moves by weight, then in the order of metrics and by layer."""
+    order = {name: place for place, name in enumerate(compared_metrics())}
+    return tuple(
+        sorted(moves, key=lambda move: (-move.weight, order[move.metric.name], move.layer or ""))
     )
-
-
-def merged(*groups: tuple[Move, ...]) -> tuple[Move, ...]:
-    """Moves of several kinds, largest first."""
-    return _sorted(chain.from_iterable(groups))
 
 
 def _executed(engine: EngineRun | None) -> dict[str, Values]:
@@ -192,19 +167,3 @@ def _weight(old: Number | None, new: Number | None, total: Number | None) -> flo
     if not total or old is None or new is None:
         return inf
     return abs(float(new - old)) / abs(float(total))
-
-
-def _sorted(moves: Iterable[Move]) -> tuple[Move, ...]:
-    order = {name: place for place, name in enumerate(compared_metrics())}
-    return tuple(
-        sorted(moves, key=lambda move: (-move.weight, order[move.metric.name], move.layer or ""))
-    )
-
-
-def _by_layer(missing: Iterable[Missing]) -> tuple[Missing, ...]:
-    return tuple(sorted(missing, key=lambda item: (item.layer, item.kind)))
-
-
-def _same_sites(base: Profile, head: Profile) -> bool:
-    """Whether a layer of as many neurons has as many neuron updates in both."""
-    return (base.samples, base.timesteps) == (head.samples, head.timesteps)

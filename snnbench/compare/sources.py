@@ -1,4 +1,4 @@
-"""Result files and folders of them, read for a comparison."""
+"""The sides of a comparison, read from result files and folders of them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from snnbench.results.files import load
 
 _RESULT = "result.json"
 OTHER_FILES = frozenset({"speedup_curves.json", ".partial.json", "training.json", "state.json"})
-"""JSON files that ``snnbench`` writes beside results and that are none."""
+"""JSON files beside results that ``snnbench`` writes too and that hold no result."""
 
 
 def read(path: Path) -> Source:
-    """The result in a file, or all results in a folder.
+    """Read the result in a file, or all results in a folder.
 
-    Of a folder: every ``*.json`` directly in it but those of another kind, and every
-    ``result.json`` in the folders below. A file that is damaged is refused, never left out.
+    From a folder come every ``*.json`` directly in it, except files that never hold results, and
+    every ``result.json`` in the folders below. A damaged file is an error, never left out.
 
     Raises:
-        ResultError: A file is no valid result, or a folder has none.
+        ResultError: A file is not a valid result, or a folder has no result.
     """
     if not path.is_dir():
         return Source(label=str(path), results=(load(path),), single=True)

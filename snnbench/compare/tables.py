@@ -1,4 +1,4 @@
-"""A comparison for people: on the screen, and as GitHub Markdown."""
+"""A comparison for people: a table on the screen, and GitHub Markdown."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ _MARKDOWN_ROWS = 50
 
 
 def to_table(report: Report, width: int | None = None) -> str:
-    """Plain text for a terminal of ``width`` characters, without colours."""
+    """Write plain text for a terminal of ``width`` characters, without colours."""
     screen = StringIO()
     console = Console(file=screen, width=width, color_system=None)
     for comparison in report.comparisons:
         _print_comparison(console, comparison)
     for sentence in words.missing_sentences(report):
         console.print(Text(sentence), soft_wrap=True)
-    console.print(Text(_verdict(report)))
+    verdict = words.verdict(report)
+    console.print(Text(f"verdict: {verdict} (exit code {report.exit_code})"))
     return screen.getvalue()
 
 
@@ -53,7 +54,7 @@ def _print_comparison(console: Console, comparison: Comparison) -> None:
 
 
 def to_markdown(report: Report) -> str:
-    """GitHub Markdown, for a pull request or a job summary."""
+    """Write GitHub Markdown, for a pull request or a job summary."""
     parts = [f"## snnbench compare: {words.verdict(report)}"]
     for comparison in report.comparisons:
         parts.append(f"### {markdown(words.heading(comparison))}")
@@ -74,7 +75,3 @@ def _markdown_table(rows: tuple[tuple[str, ...], ...]) -> str:
     marks = tuple("---:" if words.numeric(header) else "---" for header in words.HEADERS)
     lines = [words.HEADERS, marks, *(tuple(map(markdown, row)) for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _verdict(report: Report) -> str:
-    return f"verdict: {words.verdict(report)} (exit code {report.exit_code})"

@@ -1,8 +1,8 @@
-"""The rule for times: when two sides compare at all, and when one is slower beyond doubt.
+"""The rule for times: when those of two sides compare at all.
 
 Identical code drifts by 5 to 40 % between runs on a shared machine. So a time fails only if the
 fastest process of the head is slower than the slowest process of the base by more than the
-tolerance, and only where both were measured in turns, three times each at least, on one machine.
+tolerance, and only if both were measured on one machine, in turns, at least three times each.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from math import isfinite
 from statistics import median
 
 from snnbench.compare.identity import ALLOWED_FOR_TIMES
+from snnbench.render.text import plural
 from snnbench.results.run import MUST_MATCH, RunResult
 
 MIN_TURNS = 3
-"""Runs of each side, one after the other in turns."""
+"""Least number of runs of each side."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Conditions:
-    """Under which a time was taken."""
+    """Conditions under which a time was taken."""
 
     batch_size: int
     device: str
     threads: int
 
     def __str__(self) -> str:
-        threads = f"{self.threads} {'thread' if self.threads == 1 else 'threads'}"
-        return f"batch {self.batch_size}, {self.device}, {threads}"
+        return f"batch {self.batch_size}, {self.device}, {plural(self.threads, 'thread')}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +38,9 @@ class TimePair:
     """Times of one network on both sides.
 
     Attributes:
-        conditions: Conditions on both sides.
-        base_ms: Median of each process, in milliseconds per sample.
-        head_ms: The same of the head.
+        conditions: Conditions of both sides.
+        base_ms: Median of each process of the base, in milliseconds per sample.
+        head_ms: Median of each process of the head, likewise.
         doubt: Why no gate may rest on them; ``None`` if one may.
     """
 
@@ -57,25 +57,22 @@ def time_pairs(
     *,
     allowed: frozenset[str] = frozenset(),
 ) -> tuple[TimePair, ...]:
-    """Times of the network ``name`` on both sides, by conditions.
+    """Pair the times of both sides by conditions.
 
     Args:
         base: Runs of the base.
         head: Runs of the head.
-        name: ``Timing.name``.
-        allowed: Keys of the environment that may differ, as ``environment.torch``.
+        name: ``Timing.name`` of the network.
+        allowed: Keys of the environment that may differ, e.g. ``environment.torch``.
     """
     before, after = _process_medians(base, name), _process_medians(head, name)
     doubt = _doubt(base, head, allowed)
-    return tuple(
-        TimePair(
-            conditions=conditions,
-            base_ms=before.get(conditions, ()),
-            head_ms=after.get(conditions, ()),
-            doubt=_too_few(before.get(conditions, ()), after.get(conditions, ())) or doubt,
-        )
-        for conditions in sorted(before.keys() | after.keys())
-    )
+    pairs = []
+    for conditions in sorted(before.keys() | after.keys()):
+        old, new = before.get(conditions, ()), after.get(conditions, ())
+        why = _too_few(old, new) or doubt
+        pairs.append(TimePair(conditions=conditions, base_ms=old, head_ms=new, doubt=why))
+    return tuple(pairs)
 
 
 def _process_medians(runs: Sequence[RunResult], name: str) -> dict[Conditions, tuple[float, ...]]:
@@ -87,8 +84,8 @@ def _process_medians(runs: Sequence[RunResult], name: str) -> dict[Conditions, t
                 key = (conditions, turn, timing.process)
                 times.setdefault(key, []).extend(timing.sample_ms)
     medians: dict[Conditions, tuple[float, ...]] = {}
-    for (conditions, _, _), each in times.items():
-        medians[conditions] = (*medians.get(conditions, ()), median(each))
+    for (conditions, _, _), times_ms in times.items():
+        medians[conditions] = (*medians.get(conditions, ()), median(times_ms))
     return medians
 
 
@@ -116,26 +113,24 @@ def _doubt(
                 return f"environment.{key} differs: {old} and {new}"
     turns = min(len(base), len(head))
     if turns < MIN_TURNS:
-        told = "run" if turns == 1 else "runs"
         return (
-            f"{turns} {told} per side; a change of time shows only in {MIN_TURNS} or more, made in "
-            "turns"
+            f"{plural(turns, 'run')} per side; a change of time shows only in {MIN_TURNS} or more, "
+            "made in turns"
         )
     return None if _in_turns(base, head) else "base and head were not run in turns"
 
 
 def _in_turns(base: Sequence[RunResult], head: Sequence[RunResult]) -> bool:
-    """Whether every two consecutive runs are one of each side (ABAB, or ABBA)."""
-    made = [(_created(run), side) for side, runs in enumerate((base, head)) for run in runs]
-    known = sorted((when, side) for when, side in made if when is not None)
-    if len(known) < len(made) or len(base) != len(head):
+    """Say whether every two consecutive runs are one of each side (ABAB, or ABBA)."""
+    if len(base) != len(head):
         return False
-    return all(first[1] != second[1] for first, second in zip(known[::2], known[1::2], strict=True))
-
-
-def _created(run: RunResult) -> datetime | None:
     try:
-        when = datetime.fromisoformat(run.created_utc)
-    except ValueError:
-        return None
+        made = sorted((_created(x), side) for side, runs in enumerate((base, head)) for x in runs)
+    except ValueError:  # a result has no valid date
+        return False
+    return all(first[1] != second[1] for first, second in zip(made[::2], made[1::2], strict=True))
+
+
+def _created(run: RunResult) -> datetime:
+    when = datetime.fromisoformat(run.created_utc)
     return when.replace(tzinfo=UTC) if when.tzinfo is None else when

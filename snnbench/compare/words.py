@@ -12,7 +12,7 @@ from snnbench.render import text
 from snnbench.render.escape import printable
 
 VERDICTS = {0: "ok", 1: "regression", 3: "not comparable", 4: "missing"}
-"""Exit code -> what it means."""
+"""Meaning of each exit code."""
 
 HEADERS = ("Layer", "Metric", "Base", "Head", "Change", "Result")
 _NUMERIC = ("Base", "Head", "Change")
@@ -20,50 +20,47 @@ _WHOLE_NETWORK = "(network)"
 _NAME_CHARACTERS = 32
 _COUNT_DIGITS = 5
 _MOST_NAMED = 20
-"""Layers that are gone or new, of which the rest is a number."""
+"""Layers that are gone or new and named; of further ones only the number is given."""
 _MILLION = 10**6
 
 
 def numeric(header: str) -> bool:
-    """Whether the column of that header holds numbers."""
+    """Say whether the column of that header holds numbers."""
     return header in _NUMERIC
 
 
 def verdict(judged: Comparison | Report) -> str:
-    """The exit code in a word, or that it says nothing."""
+    """Put the outcome in a word."""
     code = judged.exit_code
     return str(Status.INCONCLUSIVE) if not code and judged.inconclusive else VERDICTS[code]
 
 
 def heading(comparison: Comparison) -> str:
-    """Benchmark, sides and verdict."""
+    """Name benchmark, verdict and sides."""
     sides = f"{text.shorten(comparison.base, 60)} against {text.shorten(comparison.head, 60)}"
     return printable(f"{text.shorten(comparison.benchmark, 60)}: {verdict(comparison)} ({sides})")
 
 
 def sentences(comparison: Comparison) -> tuple[str, ...]:
-    """What is said in words: differences, what is gone, failures, notes.
-
-    Where very many layers are gone or new, the first of them are named.
-    """
-    told = [
+    """Put in words: differences, what is gone or new, failures and notes."""
+    lines = [
         f"not comparable: {item.key} differs: {item.base} and {item.head}; accept it with "
         f"--allow {item.key}"
         for item in comparison.refused
     ]
-    told += [
+    lines += [
         f"allowed: {item.key} differs: {item.base} and {item.head}" for item in comparison.allowed
     ]
-    failing = set(comparison.failing_losses)
-    accepted = [item for item in comparison.missing if item not in failing]
-    told += _some("missing", [f"{item.layer}: {item.detail}" for item in comparison.failing_losses])
-    told += _some("gone", [f"{item.layer}: {item.detail}" for item in accepted])
-    told += _gate_sentences(comparison.gates)
-    told += _some("new", comparison.added)
-    told += [f"note: {note}" for note in comparison.notes]
+    failing = dict.fromkeys(comparison.failing_losses)
+    allowed = [item for item in comparison.missing if item not in failing]
+    lines += _some("missing", [f"{item.layer}: {item.detail}" for item in failing])
+    lines += _some("gone", [f"{item.layer}: {item.detail}" for item in allowed])
+    lines += _gate_sentences(comparison.gates)
+    lines += _some("new", comparison.added)
+    lines += [f"note: {note}" for note in comparison.notes]
     if not comparison.refused and not comparison.moves and not comparison.layer_moves:
-        told.append("no count, rate, energy or accuracy moved")
-    return tuple(map(printable, told))
+        lines.append("no count, rate, energy or accuracy moved")
+    return tuple(map(printable, lines))
 
 
 def _some(what: str, items: Sequence[str]) -> Iterator[str]:
@@ -73,26 +70,23 @@ def _some(what: str, items: Sequence[str]) -> Iterator[str]:
 
 
 def gate_sentence(gate: Gate) -> str:
-    """Status, metric and reason, with the layers that moved most."""
+    """Name status, metric and reason, and the layers that moved most."""
     layers = f"; most in {', '.join(gate.layers)}" if gate.layers else ""
     return f"{gate.status}: {gate_name(gate)}: {gate.reason}{layers}"
 
 
 def missing_sentences(report: Report) -> tuple[str, ...]:
-    """Benchmarks that only one side has."""
+    """Name the benchmarks that only one side has."""
     gone = [f"missing: {head} has no result of {name} to compare" for name, head in report.missing]
     new = [f"new: {head} has {name}, and the base does not" for name, head in report.added]
     return tuple(map(printable, gone + new))
 
 
 def rows(comparison: Comparison, most_layers: int) -> tuple[tuple[str, ...], ...]:
-    """Cells under ``HEADERS``: what moved or failed in the network, then in its layers.
+    """Write cells under ``HEADERS``: moves and failures of the network, then moves of layers.
 
-    Text is on one line and printable, but not escaped for any format.
-
-    Args:
-        comparison: Comparison of one benchmark.
-        most_layers: Rows of layers, from the largest change on.
+    Text is on one line and printable, but not escaped for any format. The largest changes come
+    first, of layers ``most_layers`` at most.
     """
     gates = [gate for gate in comparison.gates if _worth_a_row(gate)]
     gated = {gate.metric.name for gate in gates}
@@ -104,12 +98,12 @@ def rows(comparison: Comparison, most_layers: int) -> tuple[tuple[str, ...], ...
 
 
 def gate_name(gate: Gate) -> str:
-    """The metric, and its conditions where several gates share it."""
+    """Name the metric, and the conditions of a time."""
     return f"{gate.metric.name}, {gate.where}" if gate.where else gate.metric.name
 
 
 def value(metric: Metric, number: Number | None) -> str:
-    """A value: digits enough to read it, all of a count below a million."""
+    """Write a value with few digits; a count below a million with all of them."""
     if number is None:
         return text.UNKNOWN
     if metric.family is Family.COUNT:
@@ -119,7 +113,7 @@ def value(metric: Metric, number: Number | None) -> str:
 
 
 def change(metric: Metric, base: Number | None, head: Number | None) -> str:
-    """Points of accuracy, percent of anything else."""
+    """Write a change: in points of accuracy, in percent for anything else."""
     if base is None or head is None:
         return text.UNKNOWN
     if base == head:
@@ -136,11 +130,9 @@ def _signed(number: float) -> str:
 
 
 def _worth_a_row(gate: Gate) -> bool:
-    """Whether a gate failed, or its value moved and it is not a time that nobody gates."""
-    if gate.limit is None:
-        return False
-    failed = gate.status not in (Status.OK, Status.NOT_GATED)
-    return failed or (gate.base != gate.head and gate.status is Status.OK)
+    """Say whether a gate with a limit failed, or held although its value moved."""
+    held = gate.status is Status.NOT_GATED or (gate.status is Status.OK and gate.base == gate.head)
+    return gate.limit is not None and not held
 
 
 def _gate_row(gate: Gate) -> tuple[str, ...]:
@@ -162,14 +154,14 @@ def _cells(metric: Metric, base: Number | None, head: Number | None) -> tuple[st
 
 
 def _gate_sentences(gates: Sequence[Gate]) -> list[str]:
-    """One sentence per failure that names layers, one per reason for all others."""
-    told = []
+    """Write one sentence per failure that names layers, and one per reason for the others."""
+    lines = []
     together: dict[tuple[Status, str], list[str]] = {}
     for gate in gates:
         if gate.layers:
-            told.append(gate_sentence(gate))
+            lines.append(gate_sentence(gate))
         elif gate.reason:
             together.setdefault((gate.status, gate.reason), []).append(gate_name(gate))
-    return told + [
+    return lines + [
         f"{status}: {'; '.join(names)}: {reason}" for (status, reason), names in together.items()
     ]

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from snnbench.core.errors import OutputError, UsageError
 from snnbench.core.signals import StopRequest
@@ -51,13 +51,23 @@ def _replace(path: Path, data: bytes) -> None:
     if not target.parent.is_dir():
         msg = f"cannot write {path}: there is no folder {target.parent}; create it first"
         raise OutputError(msg)
-    temporary = target.with_name(f".{target.name[:64]}.{secrets.token_hex(8)}.tmp")
+    with replacing(target) as file:
+        file.write(data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a temporary file beside ``path`` that reaches the disk and takes its name at the end.
+
+    If the block raises, the temporary file is deleted and an earlier file stays as it was.
+    """
+    temporary = path.with_name(f".{path.name[:64]}.{secrets.token_hex(8)}.tmp")
     try:
         with temporary.open("xb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(target)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 

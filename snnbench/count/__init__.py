@@ -1,16 +1,16 @@
 """Exact operations and spikes of any PyTorch network.
 
-profiler        snnbench.profile: hooks in, hooks out, the result
-audit           the dispatch mode: sees every operation and judges it
-rules           the register: what is counted by a rule, and what is free
+profiler        snnbench.profile: adds hooks, removes them, gives the result
+audit           the dispatch mode that sees and classifies every operation
+rules           the register of operations that have a rule or are free
 synapse_rules   convolutions, products, attention, LSTM
 side_rules      norms, additions, pools
-attribution     which row an operation belongs to
-weights_map     which tensors are weights
-neurons         which modules are neurons
-masks           which elements are non-zero, which values they take
+attribution     the row of each operation
+weights_map     tensors that are weights
+neurons         modules that are neurons
+masks           non-zero elements of tensors, and their values
 fanout          synapses per input position
-clock           which slice is which timestep and sample
+clock           timestep and sample of each slice of a batch
 ledger          the running sums
 """
 

@@ -1,4 +1,4 @@
-"""Which row of the table an operation belongs to: by module, weight, or place in the code."""
+"""Attribution of operations to rows of the table, by module, weight, or place in the code."""
 
 from __future__ import annotations
 

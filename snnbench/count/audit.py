@@ -196,7 +196,7 @@ class Audit(TorchDispatchMode):
     # -- modules, as the hooks see them --
 
     def enter(self, scope: Scope) -> None:
-        """A module's forward begins."""
+        """Begin a module's forward."""
         self.place.scopes.append(scope)
         self._neurons_running += scope.is_neuron
         self._parametrising += scope.computes_weight
@@ -205,7 +205,7 @@ class Audit(TorchDispatchMode):
             self.__exit__(None, None, None)
 
     def leave(self, scope: Scope) -> None:
-        """A module's forward ends, and with it those inside that raised and were caught."""
+        """End a module's forward, and with it those inside that raised and were caught."""
         last = None
         while last is not scope:
             last = self.place.scopes.pop()

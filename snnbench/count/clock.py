@@ -1,4 +1,4 @@
-"""Which slice of a layer's batch belongs to which timestep and sample.
+"""The timestep and sample of each slice of a layer's batch.
 
 Operation totals never depend on this module. It only splits them by timestep and by sample, and
 where the shapes do not say how, the split is None.

@@ -1,4 +1,4 @@
-"""What a tensor holds: which elements are non-zero, and which values they take."""
+"""Masks of tensors: the non-zero elements, and the alphabet of their values."""
 
 from __future__ import annotations
 

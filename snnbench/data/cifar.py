@@ -90,7 +90,7 @@ class _PlainUnpickler(pickle.Unpickler):
 
 
 def _pixels(recipe: object) -> Pixels | None:
-    """The array of bytes [N, 3072] that a recipe describes; ``None`` if it does not."""
+    """Build the array of bytes [N, 3072] that a recipe describes; ``None`` if it is another."""
     match recipe:
         case _Recipe(
             state=(

@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import math
 import os
-import secrets
 import time
 import warnings
 from collections.abc import Callable, Iterable
@@ -20,6 +19,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
+from snnbench.core.files import replacing
 
 FOLDER_VARIABLE = "SNNBENCH_CACHE"
 LIMIT_BYTES = 8 * 2**30
@@ -123,22 +124,15 @@ def _open(path: Path, header: bytes, size: int) -> Frames | None:
 
 
 def _write(path: Path, header: bytes, frames: Iterable[Frames]) -> None:
-    """Stream an entry to a temporary file, which takes the entry's name when complete."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    """Stream an entry to disk, which takes its name when complete."""
     digest = sha256(header)
-    try:
-        with temporary.open("xb") as file:
-            file.write(header)
-            for sample in frames:
-                data = sample.tobytes()
-                file.write(data)
-                digest.update(data)
-            file.write(digest.digest())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as file:
+        file.write(header)
+        for sample in frames:
+            data = sample.tobytes()
+            file.write(data)
+            digest.update(data)
+        file.write(digest.digest())
 
 
 def _make_room(folder: Path, limit_bytes: int) -> None:

@@ -1,17 +1,17 @@
 """Event-driven inference: a network compiled to few typed steps, its spikes as bit masks.
 
 runtime       snnbench.compile, EventModel
-neurons       which dynamics of neurons kernels know
+neurons       dynamics of neurons that kernels compute
 plan          values and steps: the intermediate representation
-choose        event or dense, timed step by step
+choose        event or dense execution, timed step by step
 program       a plan made ready to run
-execute       ways to run a step
+execute       executables of steps, by events or dense
 store         values of one call, as masks or tensors
-synapses      how many additions spikes cause
-explain       the plan for people
-layer_latency one layer at a chosen firing rate, event against dense
-lowering/     from a module to a plan; nothing else here knows PyTorch's modules
-kernels/      compiled loops; nothing else here knows addresses
+synapses      additions that spikes cause
+explain       the plan as a printed table
+layer_latency latency of one layer at a chosen firing rate, event against dense
+lowering/     from a module to a plan; only these files know PyTorch's modules
+kernels/      compiled loops; only these files know addresses
 dense/        the dense baseline, and dense steps
 """
 

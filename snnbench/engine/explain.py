@@ -76,7 +76,7 @@ def _why(step: Step, choice: StepChoice | None) -> str:
     if not any(isinstance(c, EventCurrent | SpikeScale) for c in step.currents):
         return "neurons only"
     if choice is None or choice.event_s is None or choice.dense_s is None:
-        return "as asked"
+        return "set by mode"
     times = f"events {choice.event_s * 1e3:.3g} ms, dense {choice.dense_s * 1e3:.3g} ms"
     # conversions beside a neighbour that runs the other way, or a tie
     decided = choice.event == (choice.event_s < choice.dense_s)

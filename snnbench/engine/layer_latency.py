@@ -124,10 +124,11 @@ class TimedLayer:
                 ways[name]()
                 seconds[name].append(time.perf_counter() - start)
         preemptions = [*preemptions[_WARMUP:], _preemptions()]
+        fired = masks.unpack(event(), self.shape.out_channels, torch.float32)
         return LatencyPoint(
             firing_rate=firing_rate,
             input_firing_rate=float(torch.stack([s.mean() for s in pool]).mean()),
-            output_firing_rate=self._fired(event()),
+            output_firing_rate=float(fired.mean()),
             event_s=tuple(seconds["event"][_WARMUP:]),
             dense_s=tuple(seconds["dense"][_WARMUP:]),
             convolution_s=tuple(seconds["convolution"][_WARMUP:]),
@@ -149,10 +150,6 @@ class TimedLayer:
     def _in_time(self, x: Tensor) -> Tensor:
         """View [T*N, ...] as [T, N, ...]."""
         return x.view(self._timesteps, self._batch_size, *x.shape[1:])
-
-    def _fired(self, spikes: Masks) -> float:
-        """Compute the share of neurons and timesteps with a spike."""
-        return float(masks.unpack(spikes, self.shape.out_channels, torch.float32).mean())
 
     def _segment(self, out_shape: tuple[int, ...], spec: NeuronSpec) -> Segment:
         shape = self.shape

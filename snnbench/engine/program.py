@@ -81,7 +81,7 @@ class Program:
         self._plan = plan
         self.factory = Factory(plan, settings, kernels)
         self._events = frozenset(events)
-        self.executables = tuple(self._build(alone=False))
+        self.executables = tuple(self._build())
         self._shares_processors = self.factory.threads > 1 and any(
             isinstance(executable, EventSegment) for executable in self.executables
         )
@@ -130,21 +130,21 @@ class Program:
 
     def alone(self) -> tuple[Executable, ...]:
         """Build an executable for each single step, sharing weights with this program."""
-        packed = {id(e.steps[0]): e for e in self.executables if not isinstance(e, EventSegment)}
-        return tuple(self._build(alone=True, packed=packed))
-
-    def _build(
-        self, *, alone: bool, packed: dict[int, Executable] | None = None
-    ) -> Iterator[Executable]:
-        packed = packed or {}
-        for by_events, group in groupby(self._plan.steps, key=lambda s: s.output in self._events):
-            steps = list(group)
-            if by_events:
-                neurons = [step for step in steps if isinstance(step, NeuronStep)]
-                for part in [[step] for step in neurons] if alone else _segments(neurons):
-                    yield self.factory.events(part)
+        single: list[Executable] = []
+        for executable in self.executables:
+            if isinstance(executable, EventSegment):
+                single += [self.factory.events([step]) for step in executable.steps]
             else:
-                yield from (packed.get(id(step)) or self.factory.dense(step) for step in steps)
+                single.append(executable)
+        return tuple(single)
+
+    def _build(self) -> Iterator[Executable]:
+        for by_events, group in groupby(self._plan.steps, key=lambda s: s.output in self._events):
+            if by_events:
+                neurons = [step for step in group if isinstance(step, NeuronStep)]
+                yield from (self.factory.events(part) for part in _segments(neurons))
+            else:
+                yield from (self.factory.dense(step) for step in group)
 
 
 class Factory:

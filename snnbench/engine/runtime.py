@@ -130,13 +130,10 @@ class EventModel(nn.Module):
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
-        """The model's output.
+        """Compute the model's output, in the dtype of ``x``.
 
         Args:
             x: Floats, of the example's shape but for N, which may be 0.
-
-        Returns:
-            As the model's, in the dtype of ``x``.
 
         Raises:
             UsageError: ``x`` has another shape, or holds NaN or infinity.

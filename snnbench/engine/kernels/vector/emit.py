@@ -29,12 +29,12 @@ def store(b: ir.IRBuilder, value: ir.Value, address: ir.Value, align: int) -> No
 
 
 def advance(b: ir.IRBuilder, address: ir.Value, count: int) -> ir.Value:
-    """An address a constant number of bytes further."""
+    """Advance an address by a constant number of bytes."""
     return b.add(address, I64(count)) if count else address
 
 
 def splat(b: ir.IRBuilder, scalar: ir.Value, lanes: int) -> ir.Value:
-    """A vector of equal numbers."""
+    """Make a vector of equal numbers."""
     kind = ir.VectorType(scalar.type, lanes)
     one = b.insert_element(ir.Constant(kind, ir.Undefined), scalar, I32(0))
     first = ir.Constant(ir.VectorType(I32, lanes), [0] * lanes)
@@ -42,7 +42,7 @@ def splat(b: ir.IRBuilder, scalar: ir.Value, lanes: int) -> ir.Value:
 
 
 def zeros(kind: ir.VectorType) -> ir.Constant:
-    """A vector of zeros."""
+    """Make a vector of zeros."""
     zero = 0 if isinstance(kind.element, ir.IntType) else 0.0
     return ir.Constant(kind, [zero] * kind.count)
 
@@ -54,7 +54,7 @@ def call_named(b: ir.IRBuilder, name: str, result: ir.Type, args: Sequence[ir.Va
 
 
 def add_vectors(b: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
-    """Sum of integers or of floats; nobody asks for the sign of zero, so adding zero is free."""
+    """Add integers or floats; the sign of zero does not matter, so adding zero is free."""
     if isinstance(x.type.element, ir.IntType):
         return b.add(x, y)
     return b.fadd(x, y, flags=("nsz",))
@@ -62,7 +62,7 @@ def add_vectors(b: ir.IRBuilder, x: ir.Value, y: ir.Value) -> ir.Value:
 
 @contextmanager
 def while_before(b: ir.IRBuilder, cursor: ir.Value, limit: ir.Value) -> Iterator[None]:
-    """Repeat what is emitted within as long as the cursor lies before an address."""
+    """Repeat the code emitted in the block while the cursor is below an address."""
     check, body, done = (b.append_basic_block(f"while{part}") for part in ("", ".body", ".done"))
     b.branch(check)
     b.position_at_end(check)
@@ -74,7 +74,7 @@ def while_before(b: ir.IRBuilder, cursor: ir.Value, limit: ir.Value) -> Iterator
 
 
 def to_words(b: ir.IRBuilder, layout: Format, vector: ir.Value) -> list[ir.Value]:
-    """One loaded vector as floats; bfloat16 holds two words, in the halves of 32-bit lanes."""
+    """Convert a loaded vector to floats; bfloat16 has two words, in halves of 32-bit lanes."""
     if layout.lanes == LANES:
         return [vector]
     lanes = b.bitcast(vector, ir.VectorType(I32, LANES))
@@ -84,13 +84,13 @@ def to_words(b: ir.IRBuilder, layout: Format, vector: ir.Value) -> list[ir.Value
 
 
 def widened(b: ir.IRBuilder, layout: Format, vector: ir.Value) -> tuple[ir.Value, ir.Value]:
-    """The two words of int16 sums in the halves of 32-bit lanes, as int32."""
+    """Widen the two words of int16 sums, in the halves of 32-bit lanes, to int32."""
     lanes = b.bitcast(vector, layout.sums)
     half = ir.Constant(layout.sums, [16] * LANES)
     return b.ashr(b.shl(lanes, half), half), b.ashr(lanes, half)
 
 
 def chunk_end(b: ir.IRBuilder, at: ir.Value, last: ir.Value) -> ir.Value:
-    """End of the events whose rows of fixed-point weights may be added in int16."""
+    """Find the end of the events whose rows of fixed-point weights may be added in int16."""
     limit = advance(b, at, FIXED_POINT_ROWS * EVENT_BYTES)
     return b.select(b.icmp_unsigned("<", limit, last), limit, last)

@@ -1,4 +1,4 @@
-"""How weights are stored, and what of the processor the kernels depend on."""
+"""Formats of stored weights, and the processor's features that kernels use."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HAS_COMPRESS = "+avx512f" in _FEATURES.split(",")
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How one row of weights (one input channel and kernel tap, a block of outputs) is stored.
+    """Format of one row of weights: one input channel and kernel tap, a block of outputs.
 
     Attributes:
         element: Type of a weight.
@@ -70,5 +70,5 @@ FORMATS = {
 
 
 def size_of(element: ir.Type) -> int:
-    """Bytes of one element."""
+    """Return the bytes of one element."""
     return {FLOAT: 4, DOUBLE: 8, I16: 2, I32: 4}[element]

@@ -54,7 +54,7 @@ def prefetch(_typing, address):  # type: ignore[no-untyped-def]
 
 @intrinsic(prefer_literal=False)
 def fetch_add(_typing, address, count):  # type: ignore[no-untyped-def]
-    """Atomically add to the int64 at an address; what it was before."""
+    """Atomically add to the int64 at an address; return its earlier value."""
 
     def codegen(_context: Any, b: ir.IRBuilder, _signature: Any, args: Any) -> Any:
         pointer = b.inttoptr(args[0], I64.as_pointer())

@@ -40,14 +40,14 @@ def accumulate_row(  # type: ignore[no-untyped-def]
     _typing, witness, weights, column_bytes, events, columns, width, padding, start, start_step,
     sums, sums_step,
 ):  # fmt: skip
-    """All windows of one output row of a kernel three wide, with stride 1 and padding 0 or 1.
+    """Sum all windows of an output row of a kernel three wide, with stride 1 and padding 0 or 1.
 
     Every input column is read once, for the three windows it lies in, whose sums stay in
     registers: an event is decoded once for three rows of weights.
 
     Args:
         weights: Address of the kernel's first column.
-        column_bytes: To the next column of the kernel.
+        column_bytes: Bytes to the next column of the kernel.
         events: Address of the list.
         columns: Address of [width + 1] offsets into the list.
         width: Width of the input.

@@ -1,4 +1,4 @@
-"""From bit masks to event lists, from currents to bit masks, and from these to numbers."""
+"""Event lists from bit masks, bit masks from currents, and numbers from bit masks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from snnbench.engine.kernels.vector.formats import (
 
 @intrinsic(prefer_literal=False)
 def append_events(_typing, mask, at, offset, row_bytes):  # type: ignore[no-untyped-def]
-    """Write ``offset + channel * row_bytes`` for every set bit of two words; the address after."""
+    """Write ``offset + channel * row_bytes`` for each set bit of two words; return the end."""
     signature = types.int64(types.uint32, *(types.int64,) * 3)
 
     def codegen(_context: Any, b: ir.IRBuilder, _signature: Any, args: Any) -> Any:
@@ -55,7 +55,7 @@ def _append_compressed(
 
 
 def _bytes_of(b: ir.IRBuilder, mask: ir.Value) -> ir.Value:
-    """Size of the events of a mask."""
+    """Compute the size of a mask's events."""
     count = call_named(b, f"llvm.ctpop.i{mask.type.width}", mask.type, [mask])
     return b.mul(b.zext(count, I64), I64(EVENT_BYTES))
 
@@ -85,7 +85,7 @@ def fire(  # type: ignore[no-untyped-def]
     _typing, witness, real, sums, sums_step, dense, dense_step, mask, mask_step, out, out_step,
     steps, constants, decay, threshold,
 ):  # fmt: skip
-    """All timesteps of one word of neurons (ZH21 eq. 1-3): currents in, spike masks out.
+    """Run one word of neurons over all timesteps (ZH21 eq. 1-3): currents in, spike masks out.
 
     ``u = sums * step_size + bias + dense + scale where mask, + decay * v``; a neuron fires where
     ``u > threshold`` and is then reset to zero. Every pair of arguments is the address at the

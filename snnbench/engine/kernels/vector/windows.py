@@ -38,7 +38,7 @@ _SUMS = 8 if HAS_COMPRESS else 4  # vectors of sums that stay in registers and h
 
 @intrinsic(prefer_literal=False)
 def accumulate(_typing, witness, base, first, last, start, sums):  # type: ignore[no-untyped-def]
-    """``sums = start + weight rows of the events in [first, last)``: one window of a convolution.
+    """Compute one window: ``sums = start + weight rows of the events in [first, last)``.
 
     Events are byte offsets from ``base``. ``start`` and ``sums`` are addresses of the totals of
     one row of channels; they may be the same. The number of events is even.
@@ -159,7 +159,7 @@ class _Sums:
         self._b.store(add_vectors(self._b, self._b.load(slot), value), slot)
 
     def total(self, vector: int) -> ir.Value:
-        """Sum over the chains."""
+        """Return the sum over the chains."""
         values = [self._b.load(chain[vector]) for chain in self._slots]
         while len(values) > 1:
             half = len(values) // 2

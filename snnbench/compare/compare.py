@@ -269,8 +269,9 @@ def _notes(base: RunResult, head: RunResult) -> Iterator[str]:
         yield f"event kernels were compiled by different versions of numba: {old} and {new}"
     if base.weights.status == "untrained" and base.weights.sha256 != head.weights.sha256:
         yield (
-            "both networks are untrained, from the same recipe, and their weights differ: another "
-            "CPU, PyTorch or source rounds differently, so other neurons can fire"
+            "both networks are untrained, and their calibrated weights differ, as they do on "
+            "another CPU, with another PyTorch or after a change of the source, so other neurons "
+            "can fire"
         )
 
 

@@ -354,7 +354,7 @@ def test_untrained_weights_compare_by_their_making() -> None:
     comparison = judged(base, replace(base, weights=replace(base.weights, sha256="00")))
     assert comparison.exit_code == 0
     (note,) = comparison.notes
-    assert note.startswith("both networks are untrained, from the same recipe")
+    assert note.startswith("both networks are untrained, and their calibrated weights differ")
     fitted = trained(base)
     other = replace(fitted, weights=replace(fitted.weights, sha256="00"))
     assert [item.key for item in judged(fitted, other).refused] == ["weights"]

@@ -49,6 +49,7 @@ def prepare(benchmark: Benchmark, config: RunConfig, reporter: Reporter) -> Prep
         UsageError: An argument is out of range, or no such weights come with the benchmark.
         WeightsError: The weights cannot be read or do not fit.
         DataError: Data is missing, broken, too little, or does not fit the benchmark.
+        StructureError: The network does not return one number for each class.
     """
     with reporter.stage("building networks, data", 1):
         network = networks.configured(benchmark, config)
@@ -58,6 +59,8 @@ def prepare(benchmark: Benchmark, config: RunConfig, reporter: Reporter) -> Prep
             networks.load(twin, benchmark, config.twin_weights)
         samples = draw(benchmark, config, config.samples)
     layout = layout_of(samples.inputs)
+    one = layout.first_samples(samples.inputs, 1).to(config.device)
+    networks.check_outputs(network, benchmark.card, one)
     # a batch, but two samples where a batch is one large image
     size = min(config.samples, max(config.batch_size, 2))
     calibration = layout.first_samples(samples.inputs, size).to(config.device)
@@ -83,7 +86,7 @@ def prepare(benchmark: Benchmark, config: RunConfig, reporter: Reporter) -> Prep
         twin=twin,
         samples=samples,
         layout=layout,
-        one=layout.first_samples(samples.inputs, 1).to(config.device),
+        one=one,
         weights=networks.info(benchmark, network, config.weights, description),
         twin_weights=twin_weights,
         checks=checks,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from snnbench.core.errors import DataError
 from snnbench.data.dataset import DataSet, Part, normalise
 from snnbench.data.open import open_set
 from snnbench.nn.layout import layout_of
+from snnbench.zoo import networks
 from snnbench.zoo.registry import Benchmark
 
 
@@ -31,6 +32,19 @@ def network_input(values: Tensor, data: DataSet, device: torch.device, *, twin: 
     if inputs.ndim == 4:
         return inputs.contiguous(memory_format=torch.channels_last)
     return inputs
+
+
+def check_outputs(network: nn.Module, benchmark: Benchmark, data: DataSet, *, twin: bool) -> None:
+    """Prove on the first sample that a network returns one number for each class.
+
+    Raises:
+        DataError: The sample cannot be read.
+        StructureError: The network returns something else.
+    """
+    weight = next(network.parameters())
+    values, _ = data.batch([0], None)
+    one = network_input(values, data, weight.device, twin=twin).to(weight.dtype)
+    networks.check_outputs(network, benchmark.card, one)
 
 
 def open_labelled(

@@ -14,7 +14,7 @@ from snnbench.core.errors import UsageError
 from snnbench.core.process import memory_shortage_explained
 from snnbench.data.dataset import DataSet
 from snnbench.results.environment import capture
-from snnbench.train.batches import open_labelled
+from snnbench.train.batches import check_outputs, open_labelled
 from snnbench.train.evaluation import Scores, evaluate
 from snnbench.train.machine import Machine, launch, lost_processes_explained
 from snnbench.zoo import networks, shipped, weight_files
@@ -82,8 +82,10 @@ def evaluate_weights(
             channels_last=True,
         )
         weight_files.apply_state(model, state, source=f"weights {source}")
+        model.to(fabric.device).eval()
+        check_outputs(model, benchmark, test, twin=twin)
         scores = evaluate(
-            model.to(fabric.device).eval(),
+            model,
             test,
             fabric,
             batch_size=batch_size,

@@ -17,7 +17,7 @@ from snnbench.core.process import memory_shortage_explained, seed_everything
 from snnbench.core.version import __version__
 from snnbench.data.dataset import DataSet, Part
 from snnbench.train import checkpoint, evidence
-from snnbench.train.batches import open_labelled
+from snnbench.train.batches import check_outputs, open_labelled
 from snnbench.train.checkpoint import State, Sums, alone
 from snnbench.train.evaluation import spread
 from snnbench.train.fast.optimise import optimise
@@ -68,6 +68,7 @@ def train(
 
     Raises:
         UsageError: An argument does not fit the data, the machine or the checkpoint.
+        StructureError: The network does not return one number for each class.
         SnnbenchError: The loss is not finite.
     """
     checkpoints = folder / checkpoint.FOLDER
@@ -99,6 +100,7 @@ def train(
             checkpoints=checkpoints,
             checkpoint_every_s=checkpoint_every_s,
         )
+        check_outputs(job.network, benchmark, job.train, twin=recipe.twin)
         state = _state(benchmark, recipe, job)
         if resume:
             state = _resumed(job, state, recipe)

@@ -7,10 +7,11 @@ from functools import partial
 from importlib import import_module
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from snnbench.core.errors import UsageError
+from snnbench.core.errors import StructureError, UsageError
 from snnbench.nn import neuron as neurons
+from snnbench.nn.meters import evaluating
 from snnbench.nn.neuron import LIF, Neuron
 from snnbench.nn.twin import ann_twin
 from snnbench.results.run import RunConfig, WeightsInfo
@@ -65,6 +66,27 @@ def configured(benchmark: Benchmark, config: RunConfig) -> nn.Module:
     if config.weights is not None:
         load(network, benchmark, config.weights)
     return network.to(config.device)
+
+
+@torch.no_grad()
+def check_outputs(network: nn.Module, card: Card, one: Tensor) -> None:
+    """Prove that a network returns one number for each class, by running it once.
+
+    Args:
+        network: The network of a card, or its twin.
+        card: Says how many classes there are.
+        one: Input of one sample.
+
+    Raises:
+        StructureError: It returns something else, such as outputs that were not averaged over time.
+    """
+    with evaluating(network):
+        outputs = network(one)
+    shape = list(getattr(outputs, "shape", ()))
+    if shape != [1, card.classes]:
+        found = shape if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
+        msg = f"{card.name}: the network returns {found} for one sample, not [1, {card.classes}]"
+        raise StructureError(msg)
 
 
 def neurons_of(card: Card) -> Callable[[], Neuron]:

@@ -110,8 +110,11 @@ class Benchmark:
             **options: Options of the card, each the first of its choices by default.
 
         Raises:
-            UsageError: An argument is out of range, or the builder cannot be loaded.
+            UsageError: An argument is out of range, or the builder cannot be loaded or called, or
+                returns no module.
         """
+        from torch import nn
+
         timesteps = self.card.timesteps if timesteps is None else timesteps
         if timesteps < 1:
             msg = f"{self.card.name}: timesteps must be at least 1, got {timesteps}"
@@ -131,7 +134,11 @@ class Benchmark:
         except TypeError as error:
             msg = f"{self.card.name}: builder {self.builder} does not take the card: {error}"
             raise UsageError(msg) from error
-        network: nn.Module = build(*call.args, **call.kwargs)
+        network = build(*call.args, **call.kwargs)
+        if not isinstance(network, nn.Module):
+            kind = type(network).__name__
+            msg = f"{self.card.name}: builder {self.builder} returns a {kind}, no torch module"
+            raise UsageError(msg)
         return network
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 import torch
 from torch import nn
 
-from snnbench.core.errors import UsageError
+from snnbench.core.errors import StructureError, UsageError
 from snnbench.nn.neuron import IF, LIF
 from snnbench.zoo import networks, registry
 from snnbench.zoo.card import Card
@@ -82,3 +84,23 @@ def test_a_twin_starts_from_small_linear_weights_and_is_channels_last() -> None:
     assert torch.equal(twin.get_parameter(conv), network.get_parameter(conv))
     assert twin.get_parameter(conv).is_contiguous(memory_format=torch.channels_last)
     assert isinstance(network.get_submodule("block1.1.shortcut"), nn.Identity)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "found"),
+    [
+        (lambda x: x.new_zeros(4, len(x), 10), r"\[4, 1, 10\]"),
+        (lambda x: x.new_zeros(len(x), 50), r"\[1, 50\]"),
+        (lambda x: (x.new_zeros(len(x), 10), None), "a tuple"),
+    ],
+    ids=["every timestep", "voters", "a tuple"],
+)
+def test_a_network_returns_one_number_for_each_class(outputs: Any, found: str) -> None:
+    network = nn.Module()
+    network.forward = outputs
+    with pytest.raises(
+        StructureError, match=rf"the network returns {found} for one sample, not \[1, 10\]"
+    ):
+        networks.check_outputs(network, card(), torch.zeros(1, 3, 32, 32))
+    assert network.training
+    networks.check_outputs(nn.Linear(4, 10), card(), torch.zeros(1, 4))

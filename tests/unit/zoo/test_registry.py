@@ -199,6 +199,7 @@ def test_a_builder_without_source_has_no_version():
     ("text", "message"),
     [
         ("def build(card, *, timesteps, width): ...", "take the card: .*argument 'shortcut'"),
+        ("def build(*_, **__): ...", "returns a NoneType, no torch module"),
         ("def build(:", "cannot be loaded: invalid syntax"),
     ],
 )

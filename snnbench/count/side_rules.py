@@ -9,25 +9,16 @@ from snnbench.count.fanout import adaptive_pool_taps, fanouts
 from snnbench.count.rules import per_axis, rule
 
 
-@rule(
-    "native_batch_norm",
-    "_native_batch_norm_legit",
-    "_native_batch_norm_legit_no_training",
-    "_batch_norm_with_update",
-    "_batch_norm_no_update",
-    "cudnn_batch_norm",
-    "native_layer_norm",
-    "native_group_norm",
-    "_fused_rms_norm",
-)
+@rule("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training")
+@rule("_batch_norm_with_update", "_batch_norm_no_update", "cudnn_batch_norm")
+@rule("native_layer_norm", "native_group_norm", "_fused_rms_norm")
 def normalisation(audit: Audit, op: Operation) -> None:
     """Count one scale and shift per element."""
     audit.add_side("norm_ops", op.args[0].numel())
 
 
-@rule(
-    "add", "sub", "add_", "sub_", "rsub", "index_add", "index_add_", "scatter_add", "scatter_add_"
-)
+@rule("add", "sub", "add_", "sub_", "rsub")
+@rule("index_add", "index_add_", "scatter_add", "scatter_add_")
 def addition(audit: Audit, op: Operation) -> None:
     """Count an elementwise addition of two tensors: a bias if one is a weight, else a residual."""
     if _elementwise_pair(op):
@@ -67,17 +58,8 @@ def reduction(audit: Audit, op: Operation) -> None:
         audit.add_side("pool_ops", op.args[0].numel())
 
 
-@rule(
-    "avg_pool1d",
-    "avg_pool2d",
-    "avg_pool3d",
-    "max_pool2d",
-    "max_pool1d",
-    "max_pool3d",
-    "max_pool2d_with_indices",
-    "max_pool3d_with_indices",
-    "mkldnn_max_pool2d",
-)
+@rule("avg_pool1d", "avg_pool2d", "avg_pool3d", "max_pool1d", "max_pool2d", "max_pool3d")
+@rule("max_pool2d_with_indices", "max_pool3d_with_indices", "mkldnn_max_pool2d")
 def pool(audit: Audit, op: Operation) -> None:
     """Count the taps of a pool's windows inside the image."""
     x, kernel, *rest = op.args

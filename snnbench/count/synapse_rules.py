@@ -139,13 +139,9 @@ def _two_activations(audit: Audit, row: Row, a: Tensor, b: Tensor) -> None:
 # -- attention and recurrent layers that stay fused --
 
 
-@rule(
-    "scaled_dot_product_attention",
-    "_scaled_dot_product_flash_attention_for_cpu",
-    "_scaled_dot_product_flash_attention",
-    "_scaled_dot_product_efficient_attention",
-    "_scaled_dot_product_cudnn_attention",
-)
+@rule("scaled_dot_product_attention", "_scaled_dot_product_flash_attention_for_cpu")
+@rule("_scaled_dot_product_flash_attention", "_scaled_dot_product_efficient_attention")
+@rule("_scaled_dot_product_cudnn_attention")
 def attention(audit: Audit, op: Operation) -> None:
     """Count fused attention as its two products, ``q k^T`` and ``softmax(...) v``.
 

@@ -1,9 +1,8 @@
 """Samples and data sets: embedded real data, images, CIFAR-10, event recordings.
 
 draw            a seeded draw from an opened set, with provenance
-dataset         a data set: samples by index, labels if known
+dataset         a data set: samples by index, labels if known; images in memory
 open            opens a data set, by kind, by its layout, or embedded
-stored          samples held in memory
 folders         files of a folder, its parts and classes; random numbers
 image_folders   folders of images
 imagenet        the layout of ImageNet

@@ -1,4 +1,3 @@
-from .dataset import DataSet as DataSet
+from .dataset import DataSet as DataSet, stored_images as stored_images
 from .draw import Samples as Samples, draw_samples as draw_samples
 from .open import open_set as open_set
-from .stored import stored_images as stored_images

@@ -1,4 +1,4 @@
-"""Readers of files of the DVS128 camera (Lichtsteiner et al. 2008): NumPy arrays and AEDAT."""
+"""Readers of event cameras' files: N-MNIST's, and the DVS128's (Lichtsteiner et al. 2008)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from snnbench.data.folders import read_bytes
 from snnbench.data.saccades import EVENT_DTYPE
 
 DVS128_SIDE = 128
+NMNIST_SIDE = 34
 
+_NMNIST_EVENT_BYTES = 5
 _US_PER_MS = 1000
 _AEDAT2 = b"#!AER-DAT2"
 _SPECIAL = 2**15
@@ -24,6 +26,29 @@ _SPECIAL = 2**15
 _LONGEST_US = 2**53
 
 Column = npt.NDArray[Any]
+
+
+def read_nmnist(path: Path) -> Events:
+    """Read one N-MNIST recording (Orchard et al. 2015): 5-byte address events, 34 x 34 pixels.
+
+    Raises:
+        DataError: The file is unreadable, empty, cut inside an event, or of another sensor.
+    """
+    from tonic.io import read_mnist_file
+
+    size = len(read_bytes(path))
+    if size == 0 or size % _NMNIST_EVENT_BYTES:
+        msg = (
+            f"recording {path} has {size} bytes, not a positive multiple of {_NMNIST_EVENT_BYTES}: "
+            "it is truncated or not an N-MNIST recording; replace or remove it"
+        )
+        raise DataError(msg)
+    events: Events = read_mnist_file(str(path), dtype=EVENT_DTYPE)
+    _check_addresses(path, NMNIST_SIDE, events["x"], events["y"])
+    if np.any(np.diff(events["t"]) < 0):
+        msg = f"recording {path} has timestamps that go back; replace or remove it"
+        raise DataError(msg)
+    return events
 
 
 def read_gesture(path: Path) -> Events:
@@ -106,12 +131,7 @@ def _events(path: Path, x: Column, y: Column, t_us: Column, on: Column) -> Event
     """Check the columns and return events sorted by time, which begins with the first."""
     if len(x) == 0:
         raise _empty(path)
-    if not all(np.all((side >= 0) & (side < DVS128_SIDE)) for side in (x, y)):
-        msg = (
-            f"recording {path} has addresses outside {DVS128_SIDE} x {DVS128_SIDE} pixels: "
-            "it comes from another camera; replace or remove it"
-        )
-        raise DataError(msg)
+    _check_addresses(path, DVS128_SIDE, x, y)
     if not float(t_us.max()) - float(t_us.min()) < _LONGEST_US:
         msg = f"recording {path} has timestamps that cannot be microseconds; replace or remove it"
         raise DataError(msg)
@@ -120,6 +140,15 @@ def _events(path: Path, x: Column, y: Column, t_us: Column, on: Column) -> Event
     events["t"] = t_us - t_us.min()
     # packets of a camera may overlap in time; frames do not depend on their order
     return events[np.argsort(events["t"], kind="stable")]
+
+
+def _check_addresses(path: Path, side: int, *columns: Column) -> None:
+    if not all(np.all((column >= 0) & (column < side)) for column in columns):
+        msg = (
+            f"recording {path} has addresses outside {side} x {side} pixels: it comes from another "
+            "camera; replace or remove it"
+        )
+        raise DataError(msg)
 
 
 def _unreadable(path: Path, what: str) -> DataError:

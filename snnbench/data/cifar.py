@@ -15,10 +15,9 @@ from PIL import Image
 from torch import Tensor
 
 from snnbench.core.errors import DataError
-from snnbench.data.dataset import DataSet, Part, Wanted
+from snnbench.data.dataset import DataSet, Part, Wanted, stored_images
 from snnbench.data.folders import TITLES, Labels, Pixels, children, read_bytes
 from snnbench.data.images import mode_of, planes
-from snnbench.data.stored import stored_images
 
 CLASSES = 10
 RECORD_BYTES = 3073

@@ -1,4 +1,4 @@
-"""Data sets: samples that are fetched by index, with or without labels."""
+"""Data sets: samples that are fetched by index, with or without labels, also from memory."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from snnbench.core.errors import DataError
+from snnbench.data.augment import mirrored, shifted
 from snnbench.results.run import DataInfo
 from snnbench.zoo.card import InputSpec
 
@@ -120,6 +121,34 @@ class DataSet:
         return sha256_of(
             {"images" if values.ndim == 4 else "frames": values, "labels": self.labels}
         )
+
+
+def stored_images(
+    images: Tensor, *, mirror: bool = True, fit: Callable[[Tensor], Tensor] = lambda images: images
+) -> Values:
+    """Make ``DataSet.values`` of images in memory.
+
+    A view moves an image by up to 1/8 of each side (black comes in) and mirrors it.
+
+    Args:
+        images: ``uint8`` [S, C, h, w].
+        mirror: Whether views may mirror images, unlike digits.
+        fit: Brings images to the network's size, when they are fetched.
+    """
+
+    def values(indices: Sequence[int], views: Tensor | None) -> Tensor:
+        chosen = fit(images[list(indices)])
+        if views is None:
+            return chosen
+        moved = shifted(chosen, views)
+        return mirrored(moved, views) if mirror else moved
+
+    return values
+
+
+def stored_frames(frames: Tensor) -> Values:
+    """Make ``DataSet.values`` of frames in memory, ``uint8`` [T, S, 2, H, W], never augmented."""
+    return lambda indices, _views: frames[:, list(indices)]
 
 
 def normalise(values: Tensor, data: DataSet) -> Tensor:

@@ -12,12 +12,11 @@ from PIL import Image
 from torch import Tensor
 
 from snnbench.core.errors import DataError
-from snnbench.data.dataset import ENDLESS, DataSet, Part, Wanted
+from snnbench.data.dataset import ENDLESS, DataSet, Part, Wanted, stored_frames, stored_images
 from snnbench.data.events import Framing, frame_events, framing_of
 from snnbench.data.folders import Labels, Pixels, generator
 from snnbench.data.images import mode_of, planes
 from snnbench.data.saccades import image_side, record
-from snnbench.data.stored import stored_frames, stored_images
 
 DIGIT_CLASSES = 10
 DIGITS_FOR_TRAINING = 1497

@@ -1,25 +1,19 @@
-"""Event streams: recordings on disk, and framing with tonic."""
+"""Streams of events, and their framing with tonic."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from snnbench.core.errors import DataError
-from snnbench.data.folders import read_bytes
-from snnbench.data.saccades import EVENT_DTYPE
 from snnbench.zoo.card import InputSpec
 
 FrameValues = Literal["binary", "counts"]
 """Whether a pixel of a frame is 1 if any event fell into it, or the number of events."""
-
-NMNIST_SIDE = 34
-EVENT_BYTES = 5
 
 _MOST = 2**15 - 1
 
@@ -95,38 +89,8 @@ def framing_of(spec: InputSpec, timesteps: int, values: FrameValues = "binary") 
     return Framing(sensor=sensor, timesteps=timesteps, slice_us=spec.slice_us, values=values)
 
 
-def read_recording(path: Path) -> Events:
-    """Read one N-MNIST recording (Orchard et al. 2015): 5-byte address events, 34 x 34 pixels.
-
-    Raises:
-        DataError: The file is unreadable, empty, cut inside an event, or of another sensor.
-    """
-    from tonic.io import read_mnist_file
-
-    size = len(read_bytes(path))
-    if size == 0 or size % EVENT_BYTES:
-        msg = (
-            f"event file {path} has {size} bytes, not a positive multiple of {EVENT_BYTES}: "
-            "it is truncated or not an N-MNIST recording; replace or remove it"
-        )
-        raise DataError(msg)
-    events: Events = read_mnist_file(str(path), dtype=EVENT_DTYPE)
-    if np.any(events["x"] >= NMNIST_SIDE) or np.any(events["y"] >= NMNIST_SIDE):
-        msg = (
-            f"event file {path} has addresses outside {NMNIST_SIDE} x {NMNIST_SIDE} pixels: "
-            "it is not an N-MNIST recording; replace or remove it"
-        )
-        raise DataError(msg)
-    if np.any(np.diff(events["t"]) < 0):
-        msg = f"event file {path} has timestamps that go back; replace or remove it"
-        raise DataError(msg)
-    return events
-
-
-def fit_to_sensor(
-    events: Events, sensor: tuple[int, int], recorded_side: int = NMNIST_SIDE
-) -> Events:
-    """Bring the events of a square camera, N-MNIST's by default, to a (height, width) sensor.
+def fit_to_sensor(events: Events, sensor: tuple[int, int], recorded_side: int) -> Events:
+    """Bring the events of a square camera to a (height, width) sensor.
 
     A smaller sensor merges pixels (``tonic.transforms.Downsample``); a larger one shows the
     recording in its centre, since enlarging would invent events.

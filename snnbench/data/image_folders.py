@@ -16,7 +16,7 @@ from torch import Tensor
 
 from snnbench.core.errors import DataError
 from snnbench.data.augment import mirrored, shifted
-from snnbench.data.dataset import DataSet, Wanted
+from snnbench.data.dataset import DataSet, Wanted, stored_images
 from snnbench.data.feed import Feed, batches
 from snnbench.data.folders import (
     TITLES,
@@ -29,7 +29,6 @@ from snnbench.data.folders import (
     unreadable,
 )
 from snnbench.data.images import SUFFIXES, is_small, mode_of, read_crop
-from snnbench.data.stored import stored_images
 
 MEMORY_LIMIT_BYTES = 2**30
 """Small images are decoded into memory up to this."""

@@ -79,9 +79,8 @@ def crop_box(
 
 def _open(path: Path, mode: str) -> Image.Image:
     with Image.open(path) as image:
-        if Image.MAX_IMAGE_PIXELS is not None and image.width * image.height > (
-            Image.MAX_IMAGE_PIXELS
-        ):
+        limit = Image.MAX_IMAGE_PIXELS
+        if limit is not None and image.width * image.height > limit:
             raise Image.DecompressionBombError
         if image.mode.split(";")[0] in _WIDE_MODES:
             msg = f"its pixels have more than 8 bits (mode {image.mode}); convert it to 8 bits"

@@ -29,17 +29,21 @@ import torch
 from torch import Tensor
 
 from snnbench.core.errors import DataError
-from snnbench.data.camera_files import DVS128_SIDE, read_cifar10_dvs, read_gesture
+from snnbench.data.camera_files import (
+    DVS128_SIDE,
+    NMNIST_SIDE,
+    read_cifar10_dvs,
+    read_gesture,
+    read_nmnist,
+)
 from snnbench.data.dataset import DataSet, Draw, Part, Wanted
 from snnbench.data.events import (
-    NMNIST_SIDE,
     Events,
     FrameValues,
     Framing,
     fit_to_sensor,
     frame_events,
     framing_of,
-    read_recording,
 )
 from snnbench.data.folders import (
     Listing,
@@ -245,7 +249,7 @@ nmnist = Recordings(
     patterns={"train": ("[Tt]rain/[0-9]/*.bin",), "test": ("[Tt]est/[0-9]/*.bin",)},
     classes=tuple("0123456789"),
     class_of=lambda file: file.parent.name,
-    read_events=read_recording,
+    read_events=read_nmnist,
     side=NMNIST_SIDE,
     published={"train": 60_000, "test": 10_000},
 )

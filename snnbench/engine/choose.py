@@ -73,7 +73,7 @@ def choose(
         for step in plan.neuron_steps
     )
     kernels = {output: kernel for output, kernel in factory.kernels.items() if output in events}
-    return choices, expected, Program(plan, settings, events, kernels)
+    return choices, expected, Program(Factory(plan, settings, kernels), events)
 
 
 def _time_step(factory: Factory, step: NeuronStep, store: Store, costs: _Costs) -> None:

@@ -109,7 +109,11 @@ class DenseNeurons:
         self._shape = plan.values[step.output].shape
         self._dtype = dtype
         events = [c for c in step.currents if isinstance(c, EventCurrent)]
-        self._others = [c for c in step.currents if not isinstance(c, EventCurrent)]
+        self._others = [
+            (c.source, c.scale.to(dtype) if isinstance(c, SpikeScale) else None)
+            for c in step.currents
+            if not isinstance(c, EventCurrent)
+        ]
         # the first convolution adds the bias, the others add to what is there
         biases: list[Tensor | None] = [step.bias, *(None for _ in events)]
         self._convolutions = [
@@ -117,7 +121,6 @@ class DenseNeurons:
             for current, bias in zip(events, biases, strict=False)
         ]
         self._bias = None if events else step.bias.to(dtype)
-        self._scales = {id(c): c.scale.to(dtype) for c in self._others if isinstance(c, SpikeScale)}
 
     def run(self, store: Store) -> None:
         """Sum the currents and run the neurons over time."""
@@ -141,10 +144,10 @@ class DenseNeurons:
 
     def _sum_others(self, store: Store) -> Tensor | None:
         total: Tensor | None = None
-        for current in self._others:
-            x = store.over_time(current.source)
-            if isinstance(current, SpikeScale):
-                x = x * _per_channel(self._scales[id(current)], x)
+        for source, scale in self._others:
+            x = store.over_time(source)
+            if scale is not None:
+                x = x * _per_channel(scale, x)
             total = x if total is None else total + x
         if total is not None and self._bias is not None and self._bias.any():
             total = total + _per_channel(self._bias, total)

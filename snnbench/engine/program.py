@@ -58,28 +58,15 @@ class StepChoice:
 
 
 class Program:
-    """Runs a plan.
-
-    Args:
-        plan: The network.
-        settings: Settings of the compilation.
-        events: Outputs of the neuron steps that event kernels run.
-        kernels: Kernels that are already packed, by output.
+    """Runs the plan of a factory, with event kernels for the neuron steps of some outputs.
 
     Attributes:
         executables: Executables of all steps, in order.
-        factory: Maker of executables and stores.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        settings: Settings,
-        events: Collection[int],
-        kernels: dict[int, NeuronKernel] | None = None,
-    ) -> None:
-        self._plan = plan
-        self.factory = Factory(plan, settings, kernels)
+    def __init__(self, factory: Factory, events: Collection[int]) -> None:
+        self._plan = plan = factory.plan
+        self.factory = factory
         self._events = frozenset(events)
         self.executables = tuple(self._build())
         self._shares_processors = self.factory.threads > 1 and any(

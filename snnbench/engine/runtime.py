@@ -18,7 +18,7 @@ from snnbench.engine.explain import explain_plan
 from snnbench.engine.kernels.segment import LayerAdds
 from snnbench.engine.lowering.lower import lower
 from snnbench.engine.plan import NeuronStep, Plan, fires
-from snnbench.engine.program import Program, Settings, StepChoice
+from snnbench.engine.program import Factory, Program, Settings, StepChoice
 from snnbench.engine.store import Store
 from snnbench.engine.synapses import expected_adds
 
@@ -232,16 +232,15 @@ class EventModel(nn.Module):
         if self._program is None:
             chosen = zip(self.plan.neuron_steps, self.choices, strict=True)
             events = [step.output for step, choice in chosen if choice.event]
-            self._program = Program(self.plan, self._settings, events)
+            self._program = Program(Factory(self.plan, self._settings), events)
         return self._program
 
     def _checked(self, x: Tensor) -> Tensor:
         value = self.plan.values[self.plan.input]
-        lead = ["N"] if value.static else [str(self.plan.timesteps), "N"]
-        fits = x.ndim == len(lead) + len(value.shape) and tuple(x.shape[len(lead) :]) == value.shape
-        fits = fits and (value.static or x.shape[0] == self.plan.timesteps)
+        time = () if value.static else (self.plan.timesteps,)
+        fits = x.shape[: len(time)] == time and x.shape[len(time) + 1 :] == value.shape
         if not (fits and x.is_floating_point() and x.device.type == "cpu"):
-            wanted = ", ".join([*lead, *map(str, value.shape)])
+            wanted = ", ".join(map(str, (*time, "N", *value.shape)))
             msg = (
                 f"this network was compiled for floats of shape [{wanted}] on the CPU, "
                 f"got {x.dtype} {list(x.shape)} on {x.device}: compile it again for another shape"

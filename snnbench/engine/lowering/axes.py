@@ -252,11 +252,9 @@ class _Reader:
 def _lifted_to(calls: list[Call]) -> int | None:
     """Find T of a static input, to which the network's forward expands it, if it does."""
     for call in calls[1:]:
-        if call.operation not in _LIFTS or call.module is not None:
-            continue
-        before = calls[call.inputs[0]]
-        if call.shape[1:] == before.shape:
-            return call.shape[0]
-        if before.operation == "unsqueeze" and call.shape[1:] == before.shape[1:]:
-            return call.shape[0]
+        if call.operation in _LIFTS and call.module is None:
+            before = calls[call.inputs[0]]
+            unsqueezed = before.operation == "unsqueeze" and call.shape[1:] == before.shape[1:]
+            if unsqueezed or call.shape[1:] == before.shape:
+                return call.shape[0]
     return None

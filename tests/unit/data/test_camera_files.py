@@ -1,4 +1,4 @@
-"""Files of the DVS128 camera."""
+"""Files of event cameras."""
 
 import os
 import sys
@@ -9,13 +9,40 @@ import numpy as np
 import pytest
 import tonic
 from hypothesis import given, strategies as st
-from support.recorded import AEDAT2, write_aedat2, write_gesture
+from support.recorded import AEDAT2, write_aedat2, write_aer, write_gesture
 
 from snnbench.core.errors import DataError
 from snnbench.data import camera_files
-from snnbench.data.camera_files import read_cifar10_dvs, read_gesture
+from snnbench.data.camera_files import read_cifar10_dvs, read_gesture, read_nmnist
+from snnbench.data.saccades import EVENT_DTYPE
 
 REAL_DATA = os.environ.get("SNNBENCH_DATA")
+
+
+AER_ROWS = [(0, 1, 5, 1), (33, 33, 70_000, 0), (17, 2, 299_999, 1)]
+
+
+def test_recording_is_read_as_written(tmp_path):
+    events = read_nmnist(write_aer(tmp_path / "a.bin", AER_ROWS))
+    assert events.dtype == EVENT_DTYPE
+    assert events.tolist() == AER_ROWS
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "0 bytes, not a positive multiple of 5"),
+        (b"123456", "6 bytes, not a positive multiple of 5: it is truncated or not an N-MNIST"),
+        (bytes([34, 0, 0, 0, 1]), "addresses outside 34 x 34 pixels"),
+        (bytes([0, 100, 0, 0, 1]), "addresses outside 34 x 34 pixels"),
+        (bytes([1, 1, 0, 0, 9, 1, 1, 0, 0, 3]), "timestamps that go back"),
+    ],
+)
+def test_bad_recordings_are_named(tmp_path, content, problem):
+    path = tmp_path / "bad.bin"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=rf"recording .*bad\.bin has {problem}"):
+        read_nmnist(path)
 
 
 def test_signals_to_the_camera_are_no_events(tmp_path):

@@ -1,16 +1,25 @@
 """CIFAR-10 in both formats, and pickles that must not be believed."""
 
+import hashlib
 import io
+import os
 import pickle
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, strategies as st
+from support.labelled_sets import opened, shifted_slowly, views_of, write_cifar
 
 from snnbench.core.errors import DataError
+from snnbench.data import cifar
+from snnbench.data.augment import mirrored
 from snnbench.data.cifar import find_batches, read_binary, read_python
+from snnbench.zoo.card import InputSpec
+
+REAL_DATA = os.environ.get("SNNBENCH_DATA")
 
 SHAPE = (3, 32, 32)
 
@@ -179,3 +188,92 @@ def test_folders_without_cifar_or_without_the_part(tmp_path):
     write_binary(tmp_path / "test_batch.bin", 1)
     with pytest.raises(DataError, match=r"lacks data_batch_1\.bin and .*\(train images\)$"):
         find_batches(tmp_path, "train")
+
+
+def test_cifar(tmp_path):
+    folder = write_cifar(tmp_path / "cifar-10-batches-bin")
+    data = opened(f"cifar10={folder}")
+    assert (len(data), data.info.name, data.classes, data.peak) == (16, "CIFAR-10", 10, 255.0)
+    assert "16 of 50,000 records" in data.info.description
+    first = np.frombuffer((folder / "data_batch_1.bin").read_bytes(), np.uint8).reshape(-1, 3073)
+    last = np.frombuffer((folder / "data_batch_5.bin").read_bytes(), np.uint8).reshape(-1, 3073)
+    values, labels = data.batch([15, 0], None)
+    assert np.array_equal(values.reshape(2, -1), np.stack([last[-1, 1:], first[0, 1:]]))
+    assert labels.tolist() == [last[-1, 0], first[0, 0]]
+    views = views_of(2)
+    seen, _ = data.batch([15, 0], views)
+    assert torch.equal(seen, mirrored(shifted_slowly(values, views), views))
+    # the folder above, a bare path, and the home folder's shorthand all lead there
+    assert opened(str(tmp_path)).info == data.info
+    assert opened(str(folder), "test").info.sha256 != data.info.sha256
+
+
+def test_home_folder_of_a_kind(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_cifar(tmp_path / "data")
+    assert len(opened("cifar10=~/data", "test")) == 5
+
+
+def test_cifar_digest_is_over_the_content(tmp_path):
+    one, two = write_cifar(tmp_path / "one"), write_cifar(tmp_path / "two")
+    assert opened(f"cifar10={one}").info == opened(f"cifar10={two}").info
+    raw = bytearray((two / "data_batch_3.bin").read_bytes())
+    raw[100] ^= 1
+    (two / "data_batch_3.bin").write_bytes(raw)
+    assert opened(f"cifar10={one}").info.sha256 != opened(f"cifar10={two}").info.sha256
+
+
+def test_cifar_of_another_size(tmp_path):
+    spec = InputSpec(kind="image", shape=(3, 48, 40), dataset="x", embedded="digits")
+    values, _ = opened(f"cifar10={write_cifar(tmp_path)}", spec=spec).batch([0], views_of(1))
+    assert values.shape == (1, 3, 48, 40)
+
+
+def test_cifar_file_missing(tmp_path):
+    folder = write_cifar(tmp_path)
+    (folder / "data_batch_3.bin").unlink()
+    with pytest.raises(DataError, match=r"lacks data_batch_3.bin; copy the whole folder"):
+        opened(f"cifar10={folder}")
+    assert len(opened(f"cifar10={folder}", "test")) == 5
+
+
+def test_no_cifar(tmp_path):
+    with pytest.raises(DataError, match=r"holds no CIFAR-10 files.*cifar-10-batches-bin"):
+        opened(f"cifar10={tmp_path}")
+
+
+def test_cifar_wants_colour(tmp_path):
+    spec = InputSpec(kind="image", shape=(1, 32, 32), dataset="x", embedded="digits")
+    with pytest.raises(DataError, match="CIFAR-10 has 3 channels"):
+        opened(f"cifar10={write_cifar(tmp_path)}", spec=spec)
+
+
+def test_cifar_of_the_published_size_must_have_the_published_digest(tmp_path, monkeypatch):
+    path = write_cifar(tmp_path) / "test_batch.bin"
+    raw = path.read_bytes()
+    official = {path.name: (len(raw), hashlib.md5(raw).hexdigest())}
+    monkeypatch.setattr(cifar, "_OFFICIAL", official)
+    assert len(opened(f"cifar10={tmp_path}", "test")) == 5
+    path.write_bytes(raw[:-1] + bytes([raw[-1] ^ 1]))
+    with pytest.raises(DataError, match="published size but MD5"):
+        opened(f"cifar10={tmp_path}", "test")
+    path.write_bytes(raw[:3073])  # shortened: other data, not a damaged file
+    assert len(opened(f"cifar10={tmp_path}", "test")) == 1
+
+
+def test_both_published_versions_are_the_same_data(tmp_path):
+    binary = write_cifar(tmp_path / "binary")
+    for path in list(binary.iterdir()):
+        records = np.frombuffer(path.read_bytes(), np.uint8).reshape(-1, 3073)
+        content = {b"data": records[:, 1:].copy(), b"labels": records[:, 0].tolist()}
+        (tmp_path / path.stem).write_bytes(pickle.dumps(content, protocol=4))
+    for part in ("train", "test"):
+        assert opened(f"cifar10={tmp_path}", part).info == opened(f"cifar10={binary}", part).info
+
+
+@pytest.mark.skipif(REAL_DATA is None, reason="SNNBENCH_DATA names no folder with real data")
+def test_real_cifar():
+    root = Path(REAL_DATA) / "cifar10"
+    train, test = (opened(f"cifar10={root}", part) for part in ("train", "test"))
+    assert (len(train), len(test)) == (7728, 1000)
+    assert "1,000 of 10,000 records" in test.info.description

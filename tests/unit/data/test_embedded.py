@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits, load_sample_images
+from support.labelled_sets import EVENTS, LARGE, opened, views_of
 
 from snnbench.core.errors import DataError
 from snnbench.data.dataset import ENDLESS, DataSet, Draw
@@ -86,3 +87,41 @@ def test_simulated_events_are_the_same_drawn_or_held():
     for one, other in zip(drawn.batch([299, 7]), held.batch([299, 7]), strict=True):
         assert torch.equal(one, other)
     assert held.values([7], None).any()
+
+
+@pytest.mark.parametrize(("part", "count"), [("train", 1497), ("test", 300)])
+def test_digits(part, count):
+    data = opened(None, part)
+    assert (len(data), data.classes, data.info.samples, data.info.name) == (
+        count,
+        10,
+        count,
+        "digits",
+    )
+    values, labels = data.batch([count - 1], None)
+    assert (values.dtype, values.shape) == (torch.uint8, (1, 3, 32, 32))
+    assert labels.tolist() == digit_images(part)[1][-1:].tolist()
+
+
+def test_digits_move_but_are_never_mirrored():
+    data = opened(None)
+    still = torch.full((5, 3), 0.5)
+    still[:, 2] = 0
+    assert torch.equal(data.batch(range(5), still)[0], data.batch(range(5), None)[0])
+    assert not torch.equal(data.batch(range(5), views_of(5))[0], data.batch(range(5), None)[0])
+
+
+def test_saccades_are_not_augmented():
+    data = opened(None, "test", EVENTS, timesteps=4)
+    frames, labels = data.batch([3, 8], views_of(2))
+    assert (frames.dtype, frames.shape) == (torch.uint8, (4, 2, 2, 20, 24))
+    assert frames.any()
+    assert torch.equal(frames, data.batch([3, 8], None)[0])
+    assert labels.tolist() == digit_images("test")[1][[3, 8]].tolist()
+
+
+def test_photos_have_no_labels():
+    with pytest.raises(
+        DataError, match=r"embedded photos have no labels; give labelled.*imagenet=PATH"
+    ):
+        opened(None, spec=LARGE)

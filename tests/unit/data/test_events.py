@@ -8,13 +8,12 @@ import pytest
 from hypothesis import given, strategies as st
 from support.recorded import write_aer
 
-from snnbench.core.errors import DataError
+from snnbench.data.camera_files import NMNIST_SIDE, read_nmnist
 from snnbench.data.embedded import digit_images, enlarge, saccade_frames
 from snnbench.data.events import (
     Framing,
     fit_to_sensor,
     frame_events,
-    read_recording,
 )
 from snnbench.data.saccades import CONTRAST, CONTRAST_RATIO, EVENT_DTYPE, image_side, record
 
@@ -140,42 +139,19 @@ def test_digit_saccades_are_sparse_binary_frames():
 AER_ROWS = [(0, 1, 5, 1), (33, 33, 70_000, 0), (17, 2, 299_999, 1)]
 
 
-def test_recording_is_read_as_written(tmp_path):
-    events = read_recording(write_aer(tmp_path / "a.bin", AER_ROWS))
-    assert events.dtype == EVENT_DTYPE
-    assert events.tolist() == AER_ROWS
-
-
 def test_smaller_sensor_merges_and_larger_one_centres(tmp_path):
-    events = read_recording(write_aer(tmp_path / "a.bin", AER_ROWS))
-    small = fit_to_sensor(events, (17, 32))
+    events = read_nmnist(write_aer(tmp_path / "a.bin", AER_ROWS))
+    small = fit_to_sensor(events, (17, 32), NMNIST_SIDE)
     assert small["y"].tolist() == [0, 16, 1]
     assert small["x"].tolist() == [0, 31, 16]
-    large = fit_to_sensor(events, (42, 36))
+    large = fit_to_sensor(events, (42, 36), NMNIST_SIDE)
     assert large["y"].tolist() == [5, 37, 6]
     assert large["x"].tolist() == [1, 34, 18]
     assert events.tolist() == AER_ROWS
 
 
-@pytest.mark.parametrize(
-    ("content", "problem"),
-    [
-        (b"", "0 bytes, not a positive multiple of 5"),
-        (b"123456", "6 bytes, not a positive multiple of 5: it is truncated or not an N-MNIST"),
-        (bytes([34, 0, 0, 0, 1]), "addresses outside 34 x 34 pixels"),
-        (bytes([0, 100, 0, 0, 1]), "addresses outside 34 x 34 pixels"),
-        (bytes([1, 1, 0, 0, 9, 1, 1, 0, 0, 3]), "timestamps that go back"),
-    ],
-)
-def test_bad_recordings_are_named(tmp_path, content, problem):
-    path = tmp_path / "bad.bin"
-    path.write_bytes(content)
-    with pytest.raises(DataError, match=rf"event file .*bad\.bin has {problem}"):
-        read_recording(path)
-
-
 @pytest.mark.skipif(REAL_DATA is None, reason="SNNBENCH_DATA names no folder with real data")
 def test_real_nmnist_and_the_simulation_are_alike(recordings):
     files = sorted((Path(str(REAL_DATA)) / "events" / "NMNIST" / "Test").glob("*/*.bin"))[::2]
-    mean = np.mean([len(read_recording(file)) for file in files])
+    mean = np.mean([len(read_nmnist(file)) for file in files])
     assert 0.5 < np.mean([len(events) for events in recordings]) / mean < 2

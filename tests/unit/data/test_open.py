@@ -7,10 +7,9 @@ from support.labelled_sets import EVENTS, SMALL, opened, write_cifar
 from support.recorded import write_aer
 
 from snnbench.core.errors import DataError
-from snnbench.data.dataset import DataSet, Draw
+from snnbench.data.dataset import DataSet, Draw, stored_images
 from snnbench.data.draw import draw_samples
 from snnbench.data.open import FORMATS, Format, kind_of
-from snnbench.data.stored import stored_images
 from snnbench.zoo.card import InputSpec
 
 

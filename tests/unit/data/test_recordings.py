@@ -146,7 +146,7 @@ def test_cifar10_dvs_by_hand_and_its_split(tmp_path):
 def test_a_broken_recording_of_a_set_is_a_data_error(nmnist, tmp_path):
     bad = nmnist / "Train" / "7" / "00002.bin"
     bad.write_bytes(bad.read_bytes()[:-1])
-    with pytest.raises(DataError, match=r"event file .*00002\.bin has 14 bytes"):
+    with pytest.raises(DataError, match=r"recording .*00002\.bin has 14 bytes"):
         open_part(recordings.nmnist, nmnist, part="train", framing=NMNIST, cache=tmp_path / "c")
     assert list((tmp_path / "c").iterdir()) == []
 

@@ -71,6 +71,11 @@ def memory_shortage_explained(options: str) -> Iterator[None]:
         raise UsageError(msg) from error
 
 
+def variables_without_git() -> dict[str, str]:
+    """Return this process's environment variables without those that redirect git, as in a hook."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+
+
 def available_cores() -> int:
     """CPU cores this process may use."""
     if hasattr(os, "sched_getaffinity"):  # a container or `taskset` may grant fewer than exist

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import subprocess
@@ -10,7 +9,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from snnbench.core.process import available_cores, device_label
+from snnbench.core.process import available_cores, device_label, variables_without_git
 from snnbench.core.version import __version__
 from snnbench.results.run import Environment
 
@@ -82,13 +81,12 @@ def _checkout() -> tuple[str | None, bool | None]:
 
 def _output(*command: str) -> str | None:
     """Return what a command prints; ``None`` if it is missing, fails or hangs."""
-    # A hook's GIT_DIR would point elsewhere; the optional lock would disturb other git commands.
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     try:
         done = subprocess.run(
             command,
             cwd=_PACKAGE,
-            env=environment | {"GIT_OPTIONAL_LOCKS": "0"},
+            # the optional lock would disturb other git commands
+            env=variables_without_git() | {"GIT_OPTIONAL_LOCKS": "0"},
             capture_output=True,
             text=True,
             errors="replace",

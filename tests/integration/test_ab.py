@@ -172,7 +172,7 @@ def test_all_runs_time_the_same_batches() -> None:
 
 
 def test_a_benchmark_that_only_the_head_has_or_neither() -> None:
-    revision = revisions.Revision(asked="main", commit="0" * 40)
+    revision = revisions.Revision(name="main", commit="0" * 40)
     base, head = (
         turns.Side(
             name=name,

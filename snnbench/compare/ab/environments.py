@@ -1,7 +1,7 @@
-"""An environment per revision: its own project, and the packages of this environment.
+"""A virtual environment per revision, with its own snnbench and the packages of this environment.
 
-Nothing is downloaded: the project is built by the build backend that is installed here, and put
-before the packages of this environment, PyTorch among them, which both sides share.
+Nothing is downloaded: the build backend that is installed here builds the project, and both sides
+share all other packages with this environment, PyTorch among them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import site
 import subprocess
 import sys
+import sysconfig
 import venv
 from importlib import metadata
 from pathlib import Path
@@ -20,20 +21,21 @@ from packaging.requirements import InvalidRequirement, Requirement
 from snnbench.compare.ab.processes import RunError, run
 from snnbench.compare.ab.revisions import pyproject
 from snnbench.core.errors import UsageError
+from snnbench.core.process import variables_without_git
 
 _NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "GITHUB_STEP_SUMMARY")
 _NAMES = "import json; from snnbench.zoo import registry; print(json.dumps(registry.names()))"
 
 
 def create(folder: Path, project: Path, label: str, *, install: bool) -> Path:
-    """Make an environment with a project in it.
+    """Make a virtual environment with a project in it.
 
     Args:
-        folder: Where to make it.
+        folder: Folder of the environment.
         project: Top folder of the project's source.
-        label: What the side is called in messages.
-        install: Install the dependencies anew, from the package index, instead of sharing those of
-            this environment.
+        label: Name of the side in messages.
+        install: Whether to install the dependencies from the package index, instead of sharing
+            those of this environment.
 
     Returns:
         The interpreter.
@@ -53,7 +55,7 @@ def create(folder: Path, project: Path, label: str, *, install: bool) -> Path:
         command = [str(python), "-m", "pip", "install"]
     else:
         _check_builders(project, label)
-        _share_packages(python)
+        _share_packages(folder)
         command = [sys.executable, "-m", "pip", "--python", str(python), "install"]
         command += ["--no-deps", "--no-build-isolation"]
     quiet = ["--quiet", "--disable-pip-version-check", "--no-input"]
@@ -63,20 +65,16 @@ def create(folder: Path, project: Path, label: str, *, install: bool) -> Path:
 
 
 def environment(temporary: Path) -> dict[str, str]:
-    """Variables for processes of a side; their temporary files go where they are removed."""
-    kept = {
-        key: value
-        for key, value in os.environ.items()
-        if key not in _NOT_INHERITED and not key.startswith("GIT_")
-    }
-    return kept | {"TMPDIR": str(temporary)}
+    """Return variables for processes of a side, whose temporary files go into ``temporary``."""
+    inherited = variables_without_git().items()
+    return {k: v for k, v in inherited if k not in _NOT_INHERITED} | {"TMPDIR": str(temporary)}
 
 
 def benchmarks(python: Path, folder: Path, label: str) -> frozenset[str]:
-    """Names of the benchmarks that a side has.
+    """List the benchmarks of a side.
 
     Raises:
-        RunError: Its snnbench cannot be loaded.
+        RunError: The side's snnbench cannot be loaded.
     """
     log = folder / "benchmarks.log"
     output = run([str(python), "-P", "-c", _NAMES], environment(folder), log, f"loading {label}")
@@ -89,27 +87,21 @@ def benchmarks(python: Path, folder: Path, label: str) -> frozenset[str]:
     return frozenset(names)
 
 
-def _share_packages(python: Path) -> None:
-    """Let an environment import what this one can, after its own packages."""
-    found = subprocess.run(
-        [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    folders = [
-        *site.getsitepackages(),
-        *([site.getusersitepackages()] * bool(site.ENABLE_USER_SITE)),
-    ]
-    lines = [f"import site; site.addsitedir({folder!r})\n" for folder in folders]
-    # files like this are read in order of their names
-    path = Path(found.stdout.strip()) / "zz_shared_packages.pth"
+def _share_packages(folder: Path) -> None:
+    """Let an environment import the packages of this one, after its own."""
+    shared = site.getsitepackages()
+    if site.ENABLE_USER_SITE:
+        shared.append(site.getusersitepackages())
+    own = sysconfig.get_path("purelib", "venv", {"base": str(folder), "platbase": str(folder)})
+    # Python reads such files in order of their names
+    path = Path(own) / "zz_shared_packages.pth"
+    lines = [f"import site; site.addsitedir({packages!r})\n" for packages in shared]
     path.write_text("".join(lines), encoding="utf-8")
 
 
 def _check_builders(project: Path, label: str) -> None:
-    listed = pyproject(project).get("build-system", {}).get("requires", ["setuptools"])
-    for line in ("pip>=22.3", *listed):
+    required = pyproject(project).get("build-system", {}).get("requires", ["setuptools"])
+    for line in ("pip>=22.3", *required):
         try:
             requirement = Requirement(line)
             version = metadata.version(requirement.name)
@@ -119,9 +111,9 @@ def _check_builders(project: Path, label: str) -> None:
         except metadata.PackageNotFoundError:
             version = None
         if version is None or not requirement.specifier.contains(version, prereleases=True):
-            told = "is not installed" if version is None else f"is {version} here"
+            state = "is not installed" if version is None else f"is {version} here"
             msg = (
-                f"building {label} needs {line}, which {told}: `pip install '{line}'`, or use "
+                f"building {label} needs {line}, which {state}: `pip install '{line}'`, or use "
                 "--install"
             )
             raise UsageError(msg)

@@ -1,4 +1,4 @@
-"""Processes of the two sides: started, waited for, and never left behind."""
+"""Processes of the two sides: run to their end, and never left behind."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LAST_LINES = 3
 
 
 class RunError(SnnbenchError):
-    """A process of one side failed, so nothing can be judged."""
+    """A process of one side failed, so that nothing can be judged."""
 
     exit_code = 3
 
@@ -26,15 +26,15 @@ def run(command: Sequence[str], environment: Mapping[str, str], log: Path, what:
 
     Args:
         command: Program and arguments.
-        environment: All variables.
-        log: File for what it says on stderr; kept.
+        environment: All environment variables.
+        log: File that keeps its standard error.
         what: What it does, for messages.
 
     Returns:
-        What it printed.
+        Its standard output.
 
     Raises:
-        RunError: It failed; carries its exit code and last words.
+        RunError: The command failed; the message has its exit code and last lines.
     """
     with log.open("wb") as stderr:
         process = subprocess.Popen(
@@ -50,15 +50,15 @@ def run(command: Sequence[str], environment: Mapping[str, str], log: Path, what:
         finally:
             _stop(process)
     if process.returncode:
-        said = log.read_text(encoding="utf-8", errors="replace").split("\n")
-        last = " | ".join([line.strip() for line in said if line.strip()][-_LAST_LINES:])
+        lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+        last = " | ".join([line.strip() for line in lines if line.strip()][-_LAST_LINES:])
         msg = f"{what} failed with exit code {process.returncode}: {last or 'no message'}"
         raise RunError(msg)
     return output.decode(errors="replace")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End a process that still runs and those it started, with time to clean up."""
+    """End a process that still runs and its children, with time to clean up."""
     if process.poll() is not None:
         return
     _signal(process, signal.SIGTERM)
@@ -70,7 +70,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> None:
-    """Send a signal to a process and those in its session, such as a build backend under pip."""
+    """Send a signal to a process and its session, such as a build backend under pip."""
     if os.name == "posix":
         with suppress(ProcessLookupError, PermissionError):  # it ended just now
             os.killpg(process.pid, number)

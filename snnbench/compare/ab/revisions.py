@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from snnbench.core.errors import UsageError
+from snnbench.core.process import variables_without_git
 
 WORKING_TREE = "."
-"""What stands for the files as they are, uncommitted changes and new files included."""
+"""The user's name for the files as they are, with uncommitted changes and new files."""
 
 _SHORT = 7
 _NO_HOOKS = ("-c", f"core.hooksPath={os.devnull}")
@@ -23,28 +24,28 @@ _NO_HOOKS = ("-c", f"core.hooksPath={os.devnull}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revision:
-    """One side.
+    """A commit, or the working tree.
 
     Attributes:
-        asked: As the user wrote it.
+        name: Name that the user gave.
         commit: Full hash.
-        changed: Whether it is that commit with uncommitted changes.
+        changed: Whether there are uncommitted changes on top of the commit.
     """
 
-    asked: str
+    name: str
     commit: str
     changed: bool = False
 
     def __str__(self) -> str:
         short = f"{self.commit[:_SHORT]}{' with changes' if self.changed else ''}"
-        return short if self.commit.startswith(self.asked) else f"{self.asked} ({short})"
+        return short if self.commit.startswith(self.name) else f"{self.name} ({short})"
 
 
 def top_of(folder: Path) -> Path:
-    """The top folder of the repository that ``folder`` is in.
+    """Find the top folder of the repository that ``folder`` is in.
 
     Raises:
-        UsageError: It is in none, or git is not installed.
+        UsageError: The folder is in no repository, or git is not installed.
     """
     if not folder.is_dir():
         msg = f"{folder} is not a folder; name a folder of a git repository with --repo"
@@ -56,31 +57,31 @@ def top_of(folder: Path) -> Path:
     return Path(top)
 
 
-def resolve(repository: Path, asked: str) -> Revision:
-    """The commit that ``asked`` names, or the working tree.
+def resolve(repository: Path, name: str) -> Revision:
+    """Find the commit that ``name`` stands for, or the working tree.
 
     Raises:
         UsageError: There is no such commit, or git cannot say what changed.
     """
-    name = "HEAD" if asked == WORKING_TREE else asked
+    base = "HEAD" if name == WORKING_TREE else name
     commit = None
-    if not name.startswith("-"):
-        commit = _git(repository, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    if not base.startswith("-"):
+        commit = _git(repository, "rev-parse", "--verify", "--quiet", f"{base}^{{commit}}")
     if not commit:
         msg = (
-            f"{repository} has no revision {name}; fetch it first (a CI checkout often has only "
+            f"{repository} has no revision {base}; fetch it first (a CI checkout often has only "
             "one commit; fetch-depth: 0 gets all)"
         )
         raise UsageError(msg)
     # whatever the user's configuration hides: new files belong to the working tree
     status = ("status", "--porcelain", "--untracked-files=normal")
-    changed = asked == WORKING_TREE and bool(_must(repository, *status))
-    return Revision(asked=asked, commit=commit, changed=changed)
+    changed = name == WORKING_TREE and bool(_must(repository, *status))
+    return Revision(name=name, commit=commit, changed=changed)
 
 
 @contextmanager
 def checkout(repository: Path, revision: Revision, folder: Path) -> Iterator[Path]:
-    """The files of a revision in ``folder``, which is removed afterwards.
+    """Put the files of a revision in ``folder``, which is removed afterwards.
 
     The repository's own working tree, index and branches stay as they are.
 
@@ -102,20 +103,16 @@ def checkout(repository: Path, revision: Revision, folder: Path) -> Iterator[Pat
 
 
 def requirements(folder: Path) -> frozenset[str]:
-    """What the project in ``folder`` depends on, as it is written there.
-
-    Raises:
-        UsageError: It has no ``pyproject.toml``, or one that is no TOML.
-    """
+    """Return the dependencies that the project in ``folder`` declares; raises as ``pyproject``."""
     listed: list[str] = pyproject(folder).get("project", {}).get("dependencies", [])
     return frozenset(listed)
 
 
 def pyproject(folder: Path) -> dict[str, Any]:
-    """The content of ``pyproject.toml``.
+    """Read ``pyproject.toml`` in ``folder``.
 
     Raises:
-        UsageError: It is missing, no TOML, or its tables are none.
+        UsageError: The file is missing, is not TOML, or a table of it is not a table.
     """
     path = folder / "pyproject.toml"
     try:
@@ -131,7 +128,7 @@ def pyproject(folder: Path) -> dict[str, Any]:
 
 
 def _copy_files(repository: Path, folder: Path) -> None:
-    """Every file that git tracks or does not ignore, as it is now."""
+    """Copy every file that git tracks or does not ignore, as it is now."""
     listed = _must(repository, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     for name in filter(None, listed.split("\0")):
         source, target = repository / name, folder / name
@@ -150,19 +147,17 @@ def _must(folder: Path, *command: str) -> str:
 
 
 def _git(folder: Path, *command: str) -> str | None:
-    """What git prints; ``None`` if it fails."""
+    """Return what git prints; ``None`` if it fails."""
     done = _run(folder, *command)
     return None if done.returncode else done.stdout.removesuffix("\n")
 
 
 def _run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    # a hook's GIT_DIR would point elsewhere
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     try:
         return subprocess.run(
             ("git", *command),
             cwd=folder,
-            env=environment | {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
+            env=variables_without_git() | {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
             capture_output=True,
             text=True,
             errors="surrogateescape",

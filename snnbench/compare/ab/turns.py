@@ -1,4 +1,4 @@
-"""The sides of a comparison, made ready and run in turns."""
+"""Two revisions, made ready to run and then run in turns."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Side:
 
     Attributes:
         name: ``base`` or ``head``.
-        revision: Which.
+        revision: The revision.
         python: Its interpreter.
         folder: Folder of the environment.
-        benchmarks: Names of those it has.
+        benchmarks: Names of its benchmarks.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Side:
 
     @property
     def label(self) -> str:
-        """For messages."""
+        """Name and revision, for messages."""
         return f"{self.name} {self.revision}"
 
 
@@ -53,15 +53,15 @@ def sides(
     install: bool = False,
     keep: bool = False,
 ) -> Iterator[tuple[Side, Side]]:
-    """Both revisions, each in an environment of its own.
+    """Make an environment for each of both revisions, removed when the block ends.
 
     Args:
-        repository: Its top folder.
-        base: What was before.
-        head: What is now.
-        reporter: Told about progress, and if the dependencies differ.
-        install: Install the dependencies of each side from the package index.
-        keep: Leave the environments when done, and say where they are.
+        repository: Top folder of the repository.
+        base: Revision before.
+        head: Revision after.
+        reporter: Shows progress, and a note if the dependencies differ.
+        install: Whether to install the dependencies of each side from the package index.
+        keep: Whether to leave the environments, and say where they are.
 
     Raises:
         UsageError: A revision cannot be checked out, or what builds it is missing.
@@ -77,9 +77,9 @@ def sides(
                     made.append(_side(name, revision, source, folder / name, install=install))
                 show(done)
         if needs[0] != needs[1] and not install:
-            told = ", ".join(sorted(needs[0] ^ needs[1]))
+            names = ", ".join(sorted(needs[0] ^ needs[1]))
             reporter.note(
-                f"the dependencies differ ({told}), but both sides use those of this environment; "
+                f"the dependencies differ ({names}), but both sides use those of this environment; "
                 "--install gives each side its own"
             )
         yield made[0], made[1]
@@ -99,7 +99,7 @@ def _folder(reporter: Reporter, *, keep: bool) -> Iterator[Path]:
 
 
 def order(processes: int) -> Iterator[tuple[int, int]]:
-    """(side, ordinal) of each run: base first, then head first, and so on, so that drift cancels.
+    """Yield (side, ordinal) of each run, base and head first by turns, so that drift cancels.
 
     >>> [side for side, _ in order(3)]
     [0, 1, 1, 0, 0, 1]
@@ -121,9 +121,9 @@ def in_turns(
 
     Args:
         both: Base and head.
-        arguments: What the side's interpreter is given; it writes ``result.json`` in the folder.
-        out: Folder; run i of a side goes to ``out/NAME/i``.
-        reporter: Told about progress.
+        arguments: Makes the interpreter's arguments, which write ``result.json`` into a folder.
+        out: Run i of a side goes to ``out/NAME/i``.
+        reporter: Shows progress.
         processes: Runs of each side.
 
     Returns:
@@ -131,12 +131,12 @@ def in_turns(
 
     Raises:
         RunError: A run failed.
-        ResultError: A result cannot be read, as that of a newer schema.
+        ResultError: A result cannot be read, e.g. because its schema is newer.
     """
     results: tuple[list[RunResult], list[RunResult]] = ([], [])
     with reporter.stage("runs in turns", 2 * processes) as show:
-        for done, (which, ordinal) in enumerate(order(processes), start=1):
-            side = both[which]
+        for done, (index, ordinal) in enumerate(order(processes), start=1):
+            side = both[index]
             folder = out / side.name / str(ordinal + 1)
             folder.mkdir(parents=True)
             command = [str(side.python), "-P", *arguments(side, folder)]
@@ -144,7 +144,7 @@ def in_turns(
                 "NUMBA_CACHE_DIR": str(side.folder.parent / "kernels")
             }
             run(command, variables, folder / "stderr.log", f"run {ordinal + 1} of {side.label}")
-            results[which].append(load(folder / "result.json"))
+            results[index].append(load(folder / "result.json"))
             show(done)
     return results
 
@@ -162,7 +162,7 @@ def _side(name: str, revision: Revision, source: Path, folder: Path, *, install:
 
 
 def _share_kernels(folder: Path) -> None:
-    """Offer the compiled kernels of this environment; files are named by what they depend on."""
+    """Link the compiled kernels of this environment, which are named by what they depend on."""
     from snnbench.core import kernel_cache
 
     ours = kernel_cache.folder()

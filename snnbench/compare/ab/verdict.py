@@ -1,4 +1,4 @@
-"""What runs in turns show: a slowdown, none, or too little to say.
+"""The verdict on runs in turns: slower, not slower, or too noisy to say.
 
 The machine's noise is taken from the runs themselves. With process medians b of the base and h of
 the head, the head takes between ``min(h) / max(b)`` and ``max(h) / min(b)`` times as long. The gate
@@ -16,7 +16,7 @@ from statistics import median
 from snnbench.compare.compare import Comparison, compare_runs
 from snnbench.compare.judge import Gate, Status
 from snnbench.compare.limits import Limit, limits
-from snnbench.compare.times import MIN_TURNS, TimePair, time_pairs
+from snnbench.compare.times import MIN_TURNS, time_pairs
 from snnbench.core.errors import UsageError
 from snnbench.core.units import MS_PER_S
 from snnbench.metrics.catalogue import LATENCY
@@ -25,25 +25,25 @@ from snnbench.results.run import RunResult
 
 DEFAULT_TOLERANCE = "10%"
 GATED_TIMES = ("latency.event", "latency.dense")
-"""Times that are gated by default; the twin's says nothing about the SNN."""
+"""Times that are gated by default; the twin's time says nothing about the SNN."""
 
 _MOST_STEPS = 5
 _PERCENT = 100
 INCONCLUSIVE = 3
-"""Exit code where the user wants inconclusive times to fail: nothing could be judged."""
+"""Exit code for inconclusive times, if the user wants them to fail."""
 
 Runs = Sequence[RunResult]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """How many times as long the head takes, as far as the noise lets one say.
+    """Bounds of the head's time over the base's, as far as the noise allows.
 
     Attributes:
-        lowest: Fastest process of the head by the slowest of the base.
-        highest: Slowest process of the head by the fastest of the base.
-        detectable: Slowdown from which on the gate fails for certain, as a factor: the scatter of
-            the noisier side (its slowest by its fastest process) times one plus the tolerance.
+        lowest: Fastest process of the head over the slowest of the base.
+        highest: Slowest process of the head over the fastest of the base.
+        detectable: Slowdown, as a factor, from which the gate fails for certain: the scatter of
+            the noisier side (its slowest over its fastest process) times one plus the tolerance.
             A head slower by that factor fails even if its fastest process met no noise and the
             slowest of the base met all of it.
     """
@@ -54,7 +54,7 @@ class Range:
 
     @classmethod
     def of(cls, base: Sequence[float], head: Sequence[float], tolerance: float) -> Range:
-        """From positive process medians; ``tolerance`` 0.1 is 10 %."""
+        """Compute the bounds from positive process medians; a ``tolerance`` of 0.1 is 10 %."""
         scatter = max(max(side) / min(side) for side in (base, head))
         return cls(
             lowest=min(head) / max(base),
@@ -69,9 +69,9 @@ class SlowerStep:
 
     Attributes:
         name: Name of the step.
-        factor: Median of the head's processes by that of the base's.
+        factor: Time of the head over time of the base.
         base_ms: Median of the base's processes, in milliseconds per call.
-        head_ms: The same of the head.
+        head_ms: Median of the head's processes, likewise.
     """
 
     name: str
@@ -81,15 +81,15 @@ class SlowerStep:
 
 
 def rules(asked: Sequence[str], detect: Fraction, *, exact: bool) -> dict[str, Limit]:
-    """Limits by metric: the default ones of counts and of times, and those that are asked for.
+    """Choose limits by metric: defaults for counts and times, overridden by the user's.
 
     Args:
-        asked: ``METRIC:TOL`` each; overrides the default of that metric only.
+        asked: Texts ``METRIC:TOL``; each overrides the default of that metric only.
         detect: Smallest slowdown that must not go unseen; 0.25 is 25 %.
-        exact: Counts tolerate no difference at all.
+        exact: Whether counts tolerate no difference at all.
 
     Raises:
-        UsageError: See ``snnbench.compare.limits.limits``; or a tolerance is not below ``detect``.
+        UsageError: A text is not a limit, or a tolerance is not below ``detect``.
     """
     times = limits([f"{name}:{DEFAULT_TOLERANCE}" for name in GATED_TIMES])
     chosen = limits((), exact=exact) | times | (limits(asked) if asked else {})
@@ -119,28 +119,32 @@ def judge(
         base: Runs of the base.
         head: Runs of the head.
         chosen: Limits by metric, from ``rules``.
-        asked: Metrics the user gave a limit for; a default limit on a time that neither side has
-            is left out.
+        asked: Metrics with a limit of the user's; default limits on times that neither side has
+            are left out.
         allowed: Keys that may differ.
         detect: Smallest slowdown that must not go unseen.
-        labels: What base and head are called.
+        labels: Labels of base and head.
     """
     timed = {timing.name for run in (*base, *head) for timing in run.timings}
-    kept = {
+    applied = {
         name: limit
         for name, limit in chosen.items()
         if name not in LATENCY or name in asked or LATENCY[name] in timed
     }
-    comparison = compare_runs(base, head, kept, allowed, labels=labels)
+    comparison = compare_runs(base, head, applied, allowed, labels=labels)
     if comparison.refused:
         return comparison
-    ranges = dict(_ranges(base, head, kept, allowed))
+    ranges = dict(_ranges(base, head, applied, allowed))
     steps = slower_steps(base, head, float(_tolerance(chosen[GATED_TIMES[0]])))
     gates = (
         _weighed(gate, ranges.get((gate.metric.name, gate.where)), detect, steps)
         for gate in comparison.gates
     )
-    notes = (_range_note(name, where, found) for (name, where), found in ranges.items())
+    notes = (
+        f"{name}, {where}: the head takes {bounds.lowest:.2f} to {bounds.highest:.2f} times as "
+        f"long; a slowdown of {_percent(bounds.detectable - 1)} or more would have been seen"
+        for (name, where), bounds in ranges.items()
+    )
     return replace(
         comparison,
         gates=tuple(gates),
@@ -149,58 +153,47 @@ def judge(
 
 
 def asked_metrics(asked: Sequence[str]) -> frozenset[str]:
-    """Metrics that the user gave a limit for."""
+    """Return the metrics that the user gave a limit for."""
     return frozenset(limits(asked)) if asked else frozenset()
 
 
 def slower_steps(base: Runs, head: Runs, tolerance: float) -> tuple[SlowerStep, ...]:
-    """Steps of the engine that every process of the head ran slower than every one of the base.
+    """Find steps of the engine that every process of the head ran slower than any of the base.
 
-    Args:
-        base: Runs of the base.
-        head: Runs of the head.
-        tolerance: By how much more at least; 0.1 is 10 %.
-
-    Returns:
-        Those that add most time first.
+    They are slower by more than ``tolerance`` (0.1 is 10 %); the one that adds most time is first.
     """
     before, after = _step_medians(base), _step_medians(head)
-    found = []
+    slower = []
     for name in before.keys() & after.keys():
         old, new = before[name], after[name]
         sure_ms = min(new) - max(old) * (1 + tolerance)
         if min(len(old), len(new)) >= MIN_TURNS and sure_ms > 0:
             was, now = median(old), median(new)
             step = SlowerStep(name=name, factor=now / was, base_ms=was, head_ms=now)
-            found.append((sure_ms, step))
-    return tuple(step for _, step in sorted(found, key=lambda item: (-item[0], item[1].name)))
+            slower.append((sure_ms, step))
+    return tuple(step for _, step in sorted(slower, key=lambda item: (-item[0], item[1].name)))
 
 
 def _ranges(
-    base: Runs, head: Runs, kept: Mapping[str, Limit], allowed: frozenset[str]
+    base: Runs, head: Runs, limits_of: Mapping[str, Limit], allowed: frozenset[str]
 ) -> Iterator[tuple[tuple[str, str], Range]]:
-    for name, timing in LATENCY.items():
-        if name in kept:
-            for pair in time_pairs(base, head, timing, allowed=allowed):
-                if pair.doubt is None and _positive(pair):
-                    tolerance = float(_tolerance(kept[name]))
-                    found = Range.of(pair.base_ms, pair.head_ms, tolerance)
-                    yield (name, str(pair.conditions)), found
-
-
-def _positive(pair: TimePair) -> bool:
-    return min(*pair.base_ms, *pair.head_ms) > 0
+    for name in [name for name in LATENCY if name in limits_of]:
+        for pair in time_pairs(base, head, LATENCY[name], allowed=allowed):
+            if pair.doubt is None and min(*pair.base_ms, *pair.head_ms) > 0:
+                tolerance = float(_tolerance(limits_of[name]))
+                bounds = Range.of(pair.base_ms, pair.head_ms, tolerance)
+                yield (name, str(pair.conditions)), bounds
 
 
 def _weighed(
-    gate: Gate, found: Range | None, detect: Fraction, steps: Sequence[SlowerStep]
+    gate: Gate, bounds: Range | None, detect: Fraction, steps: Sequence[SlowerStep]
 ) -> Gate:
-    """The gate of a time, inconclusive where it cannot be said to hold."""
-    if found is None:
+    """Turn a gate that holds into an inconclusive one, if noise could hide a slowdown."""
+    if bounds is None:
         return gate
     if gate.status is Status.REGRESSION and gate.metric.name == GATED_TIMES[0]:
         return replace(gate, layers=tuple(step.name for step in steps[:_MOST_STEPS]))
-    if gate.status is Status.OK and found.highest > 1 + detect:
+    if gate.status is Status.OK and bounds.highest > 1 + detect:
         reason = (
             f"the machine is too noisy to rule out a slowdown of {_percent(float(detect))}; "
             "repeat the command when nothing else is running, or choose a larger --detect"
@@ -209,22 +202,15 @@ def _weighed(
     return gate
 
 
-def _range_note(name: str, where: str, found: Range) -> str:
-    return (
-        f"{name}, {where}: the head takes {found.lowest:.2f} to {found.highest:.2f} times as long; "
-        f"a slowdown of {_percent(found.detectable - 1)} or more would have been seen"
-    )
-
-
 def _step_note(steps: Sequence[SlowerStep]) -> tuple[str, ...]:
     if not steps:
         return ()
-    told = ", ".join(
+    slowest = ", ".join(
         f"{step.name} {step.factor:.2f}x ({step.base_ms:.3g} to {step.head_ms:.3g} ms)"
         for step in steps[:_MOST_STEPS]
     )
     more = len(steps) - _MOST_STEPS
-    return (f"slower steps of the engine: {told}{f' and {more} more' if more > 0 else ''}",)
+    return (f"slower steps of the engine: {slowest}{f' and {more} more' if more > 0 else ''}",)
 
 
 def _step_medians(runs: Runs) -> dict[str, list[float]]:

@@ -1,4 +1,4 @@
-"""The files of a history: results of snnbench, and what pytest-benchmark stored of them."""
+"""The files of a history: results of snnbench, and files of pytest-benchmark."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from typing import Any
 
 import msgspec
 
-from snnbench.compare.history.values import Value, identity, machine, metric_values, times_ms
+from snnbench.compare.history.values import (
+    Value,
+    identity,
+    machine as machine_of,
+    metric_values,
+    times_ms,
+)
 from snnbench.compare.sources import OTHER_FILES
 from snnbench.core.errors import ResultError
 from snnbench.core.units import MS_PER_S
@@ -31,14 +37,14 @@ class Point:
     """One benchmark in one file.
 
     Attributes:
-        source: The file.
-        benchmark: Its name.
-        commit: ``None`` if neither the file nor its path says.
-        when: Date (UTC) of the commit where the file has it, else when the result was made.
-        identity: What must agree before counts compare.
-        machine: What must agree before times compare.
-        values: Metric -> value, of those that are known.
-        times_ms: (metric, conditions) -> milliseconds.
+        source: Path of the file.
+        benchmark: Name of the benchmark.
+        commit: Commit that was measured; ``None`` if neither the file nor its path names it.
+        when: Date (UTC) of the commit if the file has it, else of the result.
+        identity: Values that must agree before counts compare, by key.
+        machine: Values that must agree before times compare, by key.
+        values: Known values by metric.
+        times_ms: Milliseconds by (metric, conditions).
     """
 
     source: Path
@@ -53,11 +59,11 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Files:
-    """What a folder holds.
+    """Content of a folder.
 
     Attributes:
-        points: In order of their dates.
-        skipped: Why a file was left out, one sentence each.
+        points: Points by date.
+        skipped: Why files were left out, one sentence each.
     """
 
     points: tuple[Point, ...]
@@ -92,11 +98,11 @@ class _Stored(msgspec.Struct):
 
 
 def read_folder(folder: Path, *, skip_unreadable: bool = False) -> Files:
-    """Every result in ``folder`` and the folders below, hidden ones included.
+    """Read every result in ``folder`` and the folders below, hidden ones included.
 
     Args:
-        folder: With ``*.json`` files at any depth.
-        skip_unreadable: Leave out a file that is damaged or of another kind, and say so.
+        folder: Has ``*.json`` files at any depth.
+        skip_unreadable: Whether to skip files that are damaged or of another kind, and say so.
 
     Raises:
         ResultError: There is no such folder, no result in it, or a file that cannot be read.
@@ -125,7 +131,7 @@ def read_folder(folder: Path, *, skip_unreadable: bool = False) -> Files:
 
 def _read(path: Path, folder: Path) -> Iterator[Point]:
     stored = _stored(path)
-    # folders above the history may have names like commits, as those of a build server
+    # folders above the history may have names like commits, e.g. on a build server
     commit = _commit_in(path.relative_to(folder))
     if stored is None:
         return iter((_of_result(path, commit),))
@@ -133,7 +139,7 @@ def _read(path: Path, folder: Path) -> Iterator[Point]:
 
 
 def _stored(path: Path) -> _Stored | None:
-    """The content of a file of pytest-benchmark; ``None`` if it is of another kind."""
+    """Read a file of pytest-benchmark; ``None`` if it is of another kind."""
     try:
         tree = msgspec.json.decode(path.read_bytes())
         if not isinstance(tree, dict) or "machine_info" not in tree:
@@ -146,7 +152,7 @@ def _stored(path: Path) -> _Stored | None:
         msg = f"{path} is not a valid file of pytest-benchmark: {error}"
         raise ResultError(msg) from error
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None  # `load` says what is wrong
+        return None  # `load` reports what is wrong
 
 
 def _of_result(path: Path, commit: str | None) -> Point:
@@ -157,7 +163,7 @@ def _of_result(path: Path, commit: str | None) -> Point:
         commit=commit or _own_commit(result),
         when=_date(result.created_utc, path),
         identity=identity(result),
-        machine=machine(result),
+        machine=machine_of(result),
         values=metric_values(result),
         times_ms=times_ms(result),
     )
@@ -165,7 +171,7 @@ def _of_result(path: Path, commit: str | None) -> Point:
 
 def _of_tests(path: Path, stored: _Stored, commit: str | None) -> Iterator[Point]:
     when = _date(stored.commit_info.time or stored.datetime, path)
-    told = {key: str(stored.machine_info.get(key)) for key in ("node", "cpu", "python_version")}
+    machine = {key: str(stored.machine_info.get(key)) for key in ("node", "cpu", "python_version")}
     for test in stored.benchmarks:
         for counts in _counts(test, path):
             yield Point(
@@ -174,41 +180,41 @@ def _of_tests(path: Path, stored: _Stored, commit: str | None) -> Iterator[Point
                 commit=_commit_in(Path(stored.commit_info.id or "")) or commit,
                 when=when,
                 identity=counts.identity,
-                machine=told,
+                machine=machine,
                 values=counts.metrics,
                 times_ms={(TEST_TIME, ""): test.stats.median * MS_PER_S},
             )
 
 
 def _counts(test: _Test, path: Path) -> list[_Counts]:
-    """What the fixture ``snn_benchmark`` left; nothing in a test without it."""
+    """Read the counts that the fixture ``snn_benchmark`` stored; none in a test without it."""
     try:
-        found = msgspec.convert(test.extra_info.get(_EXTRA_INFO, []), list[_Counts])
-        problem = number_problem([each.metrics for each in found])
+        counts = msgspec.convert(test.extra_info.get(_EXTRA_INFO, []), list[_Counts])
+        problem = number_problem([each.metrics for each in counts])
     except msgspec.ValidationError as error:
         problem = str(error)
-    if problem is None and found:
+    if problem is None and counts:
         problem = number_problem(test.stats.median * MS_PER_S)
     if problem:
         msg = f"{path} holds counts or a time that are not snnbench's: {problem}"
         raise ResultError(msg)
-    return found
+    return counts
 
 
 def _own_commit(result: RunResult) -> str | None:
-    """The commit of snnbench's own checkout, to which a user's model does not belong."""
+    """Return the commit of snnbench's own checkout, which says nothing about a user's model."""
     return None if result.benchmark_version is None else result.environment.commit
 
 
 def _commit_in(path: Path) -> str | None:
-    """The part of the path, nearest to the file, that is a commit (``0007_`` may precede it)."""
+    """Find the part of the path, nearest to the file, that is a commit (also ``0007_COMMIT``)."""
     parts = (path.stem, *(parent.name for parent in path.parents))
-    found = (match[1] for part in parts if (match := _COMMIT.fullmatch(part)))
-    return next((commit for commit in found if not _is_day(commit)), None)
+    commits = (match[1] for part in parts if (match := _COMMIT.fullmatch(part)))
+    return next((commit for commit in commits if not _is_day(commit)), None)
 
 
 def _is_day(name: str) -> bool:
-    """Whether digits that might be a commit begin with a date, as a folder's name may."""
+    """Say whether digits that might be a commit begin with a date, as a folder's name may."""
     try:
         datetime.strptime(name[:8], "%Y%m%d").replace(tzinfo=UTC)
     except ValueError:

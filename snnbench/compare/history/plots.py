@@ -23,13 +23,9 @@ _MARKERS = ("o", "s", "^", "D", "v")
 
 
 def write_files(tracks: Sequence[Track], folder: Path) -> list[Path]:
-    """Write ``history.csv`` and a plot (svg, png) per track.
+    """Write ``history.csv`` and a plot (svg, png) per track into a ``folder`` that exists.
 
     Equal results give equal bytes. Plots of metrics that are no longer there are left alone.
-
-    Args:
-        tracks: What to show.
-        folder: Exists.
 
     Returns:
         The files written.
@@ -40,9 +36,8 @@ def write_files(tracks: Sequence[Track], folder: Path) -> list[Path]:
     files = {CSV: to_csv(tracks).encode()}
     with canvas.style():
         for track in tracks:
-            stem = file_stem(
-                " ".join(filter(None, (track.metric.name, track.benchmark, track.where)))
-            )
+            names = (track.metric.name, track.benchmark, track.where)
+            stem = file_stem(" ".join(filter(None, names)))
             files |= {f"{stem}.{kind}": content for kind, content in _draw(track).items()}
     for name, content in files.items():
         write_atomically(folder / name, content)
@@ -50,7 +45,7 @@ def write_files(tracks: Sequence[Track], folder: Path) -> list[Path]:
 
 
 def _draw(track: Track) -> dict[str, bytes]:
-    """The plot by kind of file: commits in order, steps marked with a line and the commit."""
+    """Draw a plot as svg and png: commits in order, steps marked with a line and the commit."""
     points = sorted(
         (entry.point for series in track.series for entry in series.entries),
         key=lambda point: (point.when, str(point.source)),

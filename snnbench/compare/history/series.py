@@ -1,21 +1,22 @@
-"""Results over time: series that compare, their values by metric, and the commits that step."""
+"""Results over time: values of metrics in series that compare, and the steps in them."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from snnbench.compare.history.files import TEST_TIME, Point
 from snnbench.compare.history.steps import WINDOW, exact_steps, time_steps
 from snnbench.compare.history.values import Value
-from snnbench.core.errors import UsageError
+from snnbench.core.errors import UsageError, suggestion
 from snnbench.metrics.catalogue import compared_metrics
 from snnbench.metrics.metric import Family, Gated, Metric
 
+_Value = tuple[Point, Value]
+
 DEFAULT = ("synops", "firing_rate", "accuracy", "latency")
-"""Metrics, and groups of them, that are shown if the user asks for none."""
+"""Metrics, and groups of them, that are shown by default."""
 
 _LONGEST = 60
 _HASH_DIGITS = 12
@@ -26,8 +27,8 @@ class Entry:
     """One commit's value.
 
     Attributes:
-        point: Where it comes from.
-        value: In the metric's unit.
+        point: Point that has it.
+        value: Value in the metric's unit.
         step: Whether the metric stepped here.
     """
 
@@ -38,7 +39,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A value before and after a commit; of times the median of three commits a side.
+    """A value before and after a commit; for times the median of three commits per side.
 
     Attributes:
         point: The first commit after it.
@@ -56,9 +57,8 @@ class Series:
     """Values that compare with each other.
 
     Attributes:
-        entries: By date.
-        differs: Why the series is not one with the one before, e.g. ``weights differ``; empty for
-            the first.
+        entries: Values by date.
+        differs: Why the series does not continue the one before; empty for the first.
     """
 
     entries: tuple[Entry, ...]
@@ -70,8 +70,8 @@ class Track:
     """One metric of one benchmark.
 
     Attributes:
-        benchmark: Its name.
-        metric: What is shown.
+        benchmark: Name of the benchmark.
+        metric: The metric.
         where: Conditions of a time, else empty.
         series: At least one.
     """
@@ -98,14 +98,14 @@ class Track:
 
 
 def known_metrics() -> dict[str, Metric]:
-    """Metrics that a history can show, by name."""
+    """Return the metrics that a history can show, by name."""
     title = "Median of pytest-benchmark's rounds"
     time = Metric(TEST_TIME, title, "ms", family=Family.TIME, gated=Gated.NEVER)
     return compared_metrics() | {TEST_TIME: time}
 
 
 def choose(asked: Iterable[str]) -> tuple[Metric, ...]:
-    """Metrics by name or group (``latency``), each once; the default ones if none are asked for.
+    """Return metrics by name or group (``latency``), each once; by default those of ``DEFAULT``.
 
     Raises:
         UsageError: There is no such metric.
@@ -113,86 +113,69 @@ def choose(asked: Iterable[str]) -> tuple[Metric, ...]:
     known = known_metrics()
     chosen: dict[str, Metric] = {}
     for name in tuple(asked) or DEFAULT:
-        found = {k: v for k, v in known.items() if k == name or k.startswith(f"{name}.")}
-        if not found:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            msg = f"--metric {name}: no such metric; {hint}choose one of {', '.join(known)}"
+        group = {k: metric for k, metric in known.items() if k.startswith(f"{name}.")}
+        if name not in known and not group:
+            msg = f"--metric {name}: no such metric; {suggestion(name, known)}"
             raise UsageError(msg)
-        chosen |= found if name not in known else {name: known[name]}
+        chosen |= {name: known[name]} if name in known else group
     return tuple(chosen.values())
 
 
 def tracks(points: Sequence[Point], chosen: Iterable[Metric]) -> tuple[Track, ...]:
-    """Values of the chosen metrics by benchmark; metrics that nobody has are left out.
+    """Collect the values of metrics by benchmark from ``points``, which are sorted by date.
 
-    Args:
-        points: By date.
-        chosen: What to show.
+    Metrics without a value are left out.
     """
     by_benchmark: dict[str, list[Point]] = {}
     for point in points:
         by_benchmark.setdefault(point.benchmark, []).append(point)
-    made = (
-        track
+    return tuple(
+        Track(benchmark=benchmark, metric=metric, where=where, series=_series(metric, values))
         for benchmark, mine in by_benchmark.items()
         for metric in chosen
-        for track in _of_metric(benchmark, metric, mine)
+        for where, values in _by_conditions(metric, mine).items()
     )
-    return tuple(track for track in made if track.series)
 
 
-def _of_metric(benchmark: str, metric: Metric, points: Sequence[Point]) -> Iterable[Track]:
-    if metric.family is not Family.TIME:
-        counts = [
-            (point, point.values[metric.name]) for point in points if metric.name in point.values
-        ]
-        yield Track(
-            benchmark=benchmark,
-            metric=metric,
-            where="",
-            series=_series(counts, lambda point: point.identity, exact_steps),
-        )
-        return
-    conditions = dict.fromkeys(
-        where for point in points for name, where in point.times_ms if name == metric.name
-    )
-    for where in conditions:
-        key = (metric.name, where)
-        times = [(point, point.times_ms[key]) for point in points if key in point.times_ms]
-        yield Track(
-            benchmark=benchmark,
-            metric=metric,
-            where=where,
-            series=_series(times, lambda point: {**point.identity, **point.machine}, time_steps),
-        )
+def _by_conditions(metric: Metric, points: Iterable[Point]) -> dict[str, list[_Value]]:
+    """Return the known values of a metric by conditions, which are empty for anything but times."""
+    values: dict[str, list[_Value]] = {}
+    for point in points:
+        if metric.family is not Family.TIME:
+            if metric.name in point.values:
+                values.setdefault("", []).append((point, point.values[metric.name]))
+            continue
+        for (name, where), time_ms in point.times_ms.items():
+            if name == metric.name:
+                values.setdefault(where, []).append((point, time_ms))
+    return values
 
 
-def _series(
-    values: Iterable[tuple[Point, Value]],
-    identity: Callable[[Point], Mapping[str, str]],
-    find_steps: Callable[[Sequence[float]], tuple[int, ...]],
-) -> tuple[Series, ...]:
-    """Values whose identities agree, together; in order of first appearance."""
-    groups: dict[frozenset[tuple[str, str]], list[tuple[Point, Value]]] = {}
+def _series(metric: Metric, values: Iterable[_Value]) -> tuple[Series, ...]:
+    """Group values whose identities agree, in order of first appearance."""
+    timed = metric.family is Family.TIME
+    groups: dict[frozenset[tuple[str, str]], list[_Value]] = {}
     for point, value in values:
-        groups.setdefault(frozenset(identity(point).items()), []).append((point, value))
+        key = _identity(point, timed=timed)
+        groups.setdefault(frozenset(key.items()), []).append((point, value))
     made: list[Series] = []
     before: Mapping[str, str] | None = None
     for group in groups.values():
-        now = identity(group[0][0])
-        steps = set(find_steps([value for _, value in group]))
-        entries = (
+        now = _identity(group[0][0], timed=timed)
+        steps = (time_steps if timed else exact_steps)([value for _, value in group])
+        entries = tuple(
             Entry(point=point, value=value, step=at in steps)
             for at, (point, value) in enumerate(group)
         )
         made.append(
-            Series(
-                entries=tuple(entries), differs="" if before is None else _differing(before, now)
-            )
+            Series(entries=entries, differs="" if before is None else _differing(before, now))
         )
         before = now
     return tuple(made)
+
+
+def _identity(point: Point, *, timed: bool) -> Mapping[str, str]:
+    return {**point.identity, **point.machine} if timed else point.identity
 
 
 def _differing(before: Mapping[str, str], now: Mapping[str, str]) -> str:
@@ -205,7 +188,7 @@ def _differing(before: Mapping[str, str], now: Mapping[str, str]) -> str:
 
 
 def _short(value: str | None) -> str:
-    """A value, or enough of a hash to tell it from another."""
+    """Write a value; a hash is cut to enough digits to tell it from another."""
     if value is None:
         return "unknown"
     return value if len(value) <= _LONGEST else f"{value[:_HASH_DIGITS]}..."

@@ -1,4 +1,4 @@
-"""A history as tables: on the screen, and as csv."""
+"""A history as tables on the screen and as csv."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def print_tracks(
     """Print a table per metric and benchmark, then every step in words.
 
     Args:
-        tracks: What to show.
-        asked: Metrics that were looked for, to say which are nowhere.
+        tracks: Values to show.
+        asked: Names of the metrics, for the message that no result has any of them.
         console: Standard output by default.
     """
     screen = console or Console()
     for track in tracks:
         screen.print(Text(title(track), style="bold"), _table(track))
         for at, series in enumerate(track.series[1:], 2):
-            told = f"series {at} is not comparable with the one before: {series.differs}"
-            screen.print(Text(printable(told), style="yellow"))
+            remark = f"series {at} is not comparable with the one before: {series.differs}"
+            screen.print(Text(printable(remark), style="yellow"))
     for sentence in step_sentences(tracks):
         screen.print(Text(sentence))
     if not tracks:
@@ -45,34 +45,34 @@ def print_tracks(
 
 
 def step_sentences(tracks: Sequence[Track]) -> Iterator[str]:
-    """Where every metric stepped, or that none did."""
-    told = [
+    """Say where every metric stepped, or that none did."""
+    steps = [
         printable(f"step: {title(track)}: {_moved(track, step)}")
         for track in tracks
         for step in track.steps
     ]
-    return iter(told or (["no step"] if tracks else []))
+    return iter(steps or (["no step"] if tracks else []))
 
 
 def title(track: Track) -> str:
-    """Benchmark, metric and conditions, on one line."""
+    """Name benchmark, metric and conditions on one line."""
     where = f", {track.where}" if track.where else ""
     return printable(f"{text.shorten(track.benchmark, 60)}: {track.metric.name}{where}")
 
 
 def commit_label(point: Point) -> str:
-    """The commit, shortened; the file where it is unknown."""
-    name = text.shorten(point.source.stem, 24) if point.commit is None else point.commit
-    return printable(name if point.commit is None else name[:_COMMIT_DIGITS])
+    """Name the commit, shortened; the file where the commit is unknown."""
+    commit = point.commit and point.commit[:_COMMIT_DIGITS]
+    return printable(text.shorten(point.source.stem, 24) if commit is None else commit)
 
 
 def date(point: Point) -> str:
-    """Date in UTC, to the second."""
+    """Write the date in UTC, to the second."""
     return f"{point.when:%Y-%m-%d %H:%M:%S}"
 
 
 def to_csv(tracks: Sequence[Track]) -> str:
-    """One row per value, with all digits."""
+    """Write one row per value, with all digits."""
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
     writer.writerow(_COLUMNS)

@@ -1,4 +1,4 @@
-"""A result in plain numbers and words, as a history compares them; pytest-benchmark stores them."""
+"""A result as plain numbers and texts, which a history compares and pytest-benchmark stores."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from typing import Any
 from snnbench.compare.identity import COUNT_KEYS
 from snnbench.compare.times import time_pairs
 from snnbench.metrics.catalogue import LATENCY, measured
-from snnbench.metrics.metric import Number
 from snnbench.results.run import MUST_MATCH, RunResult
 
 Value = int | float
 
 
 def summary(result: RunResult) -> dict[str, Any]:
-    """What pytest-benchmark's ``extra_info`` gets of a result: built-in types only."""
+    """Summarise a result in built-in types, for pytest-benchmark's ``extra_info``."""
     return {
         "benchmark": result.benchmark,
         "identity": identity(result),
@@ -28,44 +27,36 @@ def summary(result: RunResult) -> dict[str, Any]:
 
 
 def identity(result: RunResult) -> dict[str, str]:
-    """What must agree before counts compare: key -> value."""
-    return {key: _told(value(result)) for key, value in COUNT_KEYS.items()}
+    """Return by key the values that must agree before counts compare."""
+    return {key: _shown(value(result)) for key, value in COUNT_KEYS.items()}
 
 
 def metric_values(result: RunResult) -> Mapping[str, Value]:
-    """Every metric that is known, but times; an energy that is only a lower bound is not."""
-    found = measured(result)
+    """Return every known metric except times; lower bounds are not known values."""
+    metrics = measured(result)
     return {
-        name: _plain(value)
-        for name, value in found.values.items()
-        if value is not None and name not in found.lower_bounds
+        name: float(value) if isinstance(value, Fraction) else value
+        for name, value in metrics.values.items()
+        if value is not None and name not in metrics.lower_bounds
     }
 
 
 def times_ms(result: RunResult) -> Mapping[tuple[str, str], float]:
-    """(metric, conditions) -> median of the process medians, in milliseconds per sample."""
-    pairs = (
-        (name, pair)
-        for name, timing in LATENCY.items()
-        for pair in time_pairs([result], [], timing)
-    )
+    """Return by (metric, conditions) the median over processes, in milliseconds per sample."""
     return {
         (name, f"batch {at.batch_size}, {at.device}, threads {at.threads}"): median(pair.base_ms)
-        for name, pair in pairs
+        for name, timing in LATENCY.items()
+        for pair in time_pairs([result], [], timing)
         if all(map(isfinite, pair.base_ms)) and (at := pair.conditions)
     }
 
 
 def machine(result: RunResult) -> dict[str, str]:
-    """What must agree before times compare: key -> value."""
+    """Return by key the values that must agree before times compare."""
     return {key: str(getattr(result.environment, key)) for key in MUST_MATCH}
 
 
-def _plain(value: Number) -> Value:
-    return float(value) if isinstance(value, Fraction) else value
-
-
-def _told(value: object) -> str:
+def _shown(value: object) -> str:
     if isinstance(value, tuple):
-        return ", ".join(map(_told, value))
+        return ", ".join(map(_shown, value))
     return "unknown" if value is None else str(value)

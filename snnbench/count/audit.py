@@ -231,12 +231,12 @@ class Audit(TorchDispatchMode):
         self.place.scopes.clear()
         self._neurons_running = self._parametrising = 0
         self._paused_by = None
-        others = []
+        later_modes = []
         while self in (running := _get_current_dispatch_mode_stack()):
             running[-1].__exit__(None, None, None)
             if running[-1] is not self:
-                others.append(running[-1])
-        for mode in reversed(others):  # modes that began later and have not ended yet
+                later_modes.append(running[-1])
+        for mode in reversed(later_modes):  # modes that began later and have not ended yet
             mode.__enter__()
 
     def _may_pause_for(self, scope: Scope) -> bool:
@@ -256,7 +256,7 @@ class Audit(TorchDispatchMode):
     # -- what the rules add --
 
     def synapse_row(self, operation: Operation, weight: Tensor | None, key: Sequence[int]) -> Row:
-        """Row of a synaptic operation; see ``Attribution.synapse_row``."""
+        """Return the row of a synaptic operation; see ``Attribution.synapse_row``."""
         row = self.place.synapse_row(operation.packet, weight, key)
         if isinstance(operation.out, Tensor):
             self._latest_product = (self.place.scope, row, operation.out.numel())

@@ -22,8 +22,6 @@ from snnbench.results.counts import (
     op_count,
 )
 
-SIDE_ROLES = (("norm_ops", Role.NORM), ("pool_ops", Role.POOL))
-
 
 @dataclass(slots=True)
 class Row:
@@ -89,7 +87,7 @@ class Row:
         self.synops.pending.append(effective)
 
     def add_spikes(self, shape: tuple[int, ...], mask: Mask, per_position: Counts) -> None:
-        """Add one output of a neuron layer, of this shape; spikes also per leading position."""
+        """Add one output of a neuron layer: its shape, mask, and spikes per leading position."""
         self._note_call(shape)
         self.is_neuron = True
         self.output_alphabet = mask.join(self.output_alphabet)
@@ -113,7 +111,9 @@ class Row:
             return Role.NEURON
         if self.has_synapses:
             return Role.SYNAPSE
-        return next((role for side, role in SIDE_ROLES if self.side[side]), Role.ADD)
+        if self.side["norm_ops"]:
+            return Role.NORM
+        return Role.POOL if self.side["pool_ops"] else Role.ADD
 
     def record(self, samples: int | None, *, declared_dense: bool) -> LayerRecord:
         """Freeze the row; ``declared_dense`` counts all operations as MACs."""

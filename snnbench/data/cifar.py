@@ -216,7 +216,7 @@ def _check_digest(path: Path) -> None:
         _refuse(path, f"it has the published size but MD5 {actual} instead of {expected}")
 
 
-def found(root: Path, wanted: Wanted) -> bool:
+def recognises(root: Path, wanted: Wanted) -> bool:
     """Tell whether ``root`` holds files of CIFAR-10.
 
     Raises:

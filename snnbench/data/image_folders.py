@@ -36,7 +36,7 @@ MEMORY_LIMIT_BYTES = 2**30
 _DECODED_AT_ONCE = 256
 
 
-def found(root: Path, wanted: Wanted) -> bool:
+def recognises(root: Path, wanted: Wanted) -> bool:
     """Tell whether ``root`` has folders of parts or, for a draw, holds any image."""
     return split_folder(root, wanted.part)[1] or (wanted.draw is not None and holds(root, SUFFIXES))
 

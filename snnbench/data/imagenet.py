@@ -21,7 +21,7 @@ _TABLE = "LOC_val_solution.csv"
 _ROW = re.compile(r"^(ILSVRC2012_val_\d{8}),(n\d{8}) ", re.MULTILINE)
 
 
-def found(root: Path, wanted: Wanted) -> bool:
+def recognises(root: Path, wanted: Wanted) -> bool:
     """Tell whether ``root`` has a folder ``train`` or ``val`` of the thousand classes.
 
     If the folder of the part holds only some of them, it is an ordinary folder of images.

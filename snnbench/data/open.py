@@ -22,7 +22,7 @@ _PEAK = 255.0
 class Reader(Protocol):
     """Reader of a kind of data sets: a module or an object."""
 
-    def found(self, root: Path, wanted: Wanted) -> bool:
+    def recognises(self, root: Path, wanted: Wanted) -> bool:
         """Tell whether a folder looks like a data set of this kind.
 
         Raises:
@@ -166,7 +166,7 @@ def _parse(data: str, wanted: Wanted) -> tuple[str, Path]:
         raise DataError(msg)
     children(path)  # says what is wrong with the folder itself
     for name in _fitting(wanted):
-        if FORMATS[name].load().found(path, wanted):
+        if FORMATS[name].load().recognises(path, wanted):
             return name, path
     msg = (
         f"data folder {path} holds no data set that is known by its layout; give KIND=PATH with "

@@ -97,7 +97,7 @@ class Recordings:
         patterns = chain.from_iterable(self.patterns.values())
         return tuple(sorted({Path(pattern).suffix for pattern in patterns}))
 
-    def found(self, root: Path, wanted: Wanted) -> bool:  # noqa: ARG002
+    def recognises(self, root: Path, wanted: Wanted) -> bool:  # noqa: ARG002
         """Tell whether ``root`` holds files of the set's format."""
         return holds(root, self.suffixes)
 

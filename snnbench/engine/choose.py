@@ -81,19 +81,19 @@ def _time_step(factory: Factory, step: NeuronStep, store: Store, costs: _Costs) 
     by_events.run(store)  # compiles kernels and lays out buffers
     event_s = _fastest(lambda: by_events.run(store))
     timesteps, output = factory.plan.timesteps, step.output
-    one = _with_inputs(factory, step, store, 1)
-    dense.run(one)  # lays out weights
-    dense_s = timesteps * _fastest(lambda: dense.run(one))
+    single = _with_inputs(factory, step, store, 1)
+    dense.run(single)  # lays out weights
+    dense_s = timesteps * _fastest(lambda: dense.run(single))
     if dense_s < max(_CLEAR * event_s, _ENOUGH_SECONDS):
-        whole = _with_inputs(factory, step, store, timesteps)
-        dense.run(whole)
-        dense_s = _fastest(lambda: dense.run(whole))
+        complete = _with_inputs(factory, step, store, timesteps)
+        dense.run(complete)
+        dense_s = _fastest(lambda: dense.run(complete))
     costs.event[output], costs.dense[output] = event_s, dense_s
-    made = one.tensor(output)
-    costs.pack[output] = timesteps * _seconds(lambda: one.source(output))
-    one.free(output)
-    one.put(output, spike_masks.pack(made))
-    costs.unpack[output] = timesteps * _seconds(lambda: one.tensor(output))
+    spikes = single.tensor(output)
+    costs.pack[output] = timesteps * _seconds(lambda: single.source(output))
+    single.free(output)
+    single.put(output, spike_masks.pack(spikes))
+    costs.unpack[output] = timesteps * _seconds(lambda: single.tensor(output))
 
 
 def _with_inputs(factory: Factory, step: NeuronStep, store: Store, timesteps: int) -> Store:

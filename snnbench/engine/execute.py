@@ -161,9 +161,9 @@ class EventSegment:
         self.steps = tuple(steps)
         self.kernels = tuple(kernel.describe() for kernel in segment.kernels)
         self._segment = segment
-        made = {step.output for step in steps}
-        read = [i for step in steps for i in step_inputs(step)]
-        self._sources = tuple(dict.fromkeys(i for i in read if i not in made))
+        outputs = {step.output for step in steps}
+        inputs = [i for step in steps for i in step_inputs(step)]
+        self._sources = tuple(dict.fromkeys(i for i in inputs if i not in outputs))
 
     def buffer_bytes(self, samples: int) -> list[int]:
         """Compute the bytes of each step's weights and scratch memory; steps share the latter."""

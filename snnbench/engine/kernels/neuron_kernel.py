@@ -93,7 +93,6 @@ class NeuronKernel:
         self._sums_bytes = self._tile_rows * row_bytes
         self._out_words = spike_masks.words(self._shape[0])
         self._events = [c for c in step.currents if isinstance(c, EventCurrent)]
-        self._inputs = [_image_shape(values[c.source]) for c in self._events]
         scales = [c for c in step.currents if isinstance(c, SpikeScale)]
         self._scale, self._more_scales = (scales[0] if scales else None), scales[1:]
         self._dense = [c for c in step.currents if isinstance(c, DenseCurrent)]
@@ -150,8 +149,8 @@ class NeuronKernel:
     def _make_passes(self) -> tuple[NDArray[np.void], list[int]]:
         """Fill in what no sample changes; also the bytes of events of a sample and timestep."""
         passes, slot_bytes = [np.zeros(0, PASS)], []
-        for current, shape, packed in zip(self._events, self._inputs, self._packed, strict=True):
-            channels, height, width = shape
+        for current, packed in zip(self._events, self._packed, strict=True):
+            channels, height, width = shape = _image_shape(self._values[current.source])
             kernel_y, kernel_x = current.weight.shape[2:]
             words, block_words = spike_masks.words(channels), packed.input_words
             first_words = np.arange(packed.input_blocks) * block_words

@@ -34,7 +34,7 @@ def test_axis_fanout(geometry: tuple[int, ...], expected: list[int]) -> None:
     assert axis_fanout(**dict(zip(names, geometry, strict=True))).tolist() == expected
 
 
-def test_transposed_axis_fanout() -> None:
+def test_axis_fanout_of_a_transposed_convolution() -> None:
     # kernel 3, stride 2, padding 1 on 3 inputs: outputs -1..1, 1..3, 3..5 of 5 (0..4)
     fanout = axis_fanout(
         inputs=3, outputs=5, kernel=3, stride=2, padding=1, dilation=1, transposed=True

@@ -81,7 +81,7 @@ class Numbers:
     """A reader of folders that hold a file ``numbers``: images of one grey each."""
 
     @staticmethod
-    def found(root, wanted):
+    def recognises(root, wanted):
         return (root / "numbers").exists() and wanted.part == "test"
 
     @staticmethod

@@ -9,7 +9,7 @@ signals        Ctrl-C and SIGTERM, granted when harmless
 progress       where long work says how far it is
 process        load by others; seeds, threads, cores, memory
 threads        one call on several threads
-kernel_cache   numba builds on disk
+numba_cache    kernels that numba compiled, on disk
 """
 
 import lazy_loader

@@ -83,7 +83,7 @@ class _PlainUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ARRAY_PARTS:
             wanted = f"{module}.{name}"
-            msg = f"it asks for {wanted!r}, which no CIFAR-10 file needs and may be unsafe"
+            msg = f"it asks for {wanted!r}, which no CIFAR-10 file needs and which may be unsafe"
             raise pickle.UnpicklingError(msg)
         return _Recipe
 

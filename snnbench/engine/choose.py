@@ -1,4 +1,4 @@
-"""Choice of neuron steps that run by events or densely, from times on this machine."""
+"""Which neuron steps run by events and which densely, decided by times on this machine."""
 
 from __future__ import annotations
 

@@ -24,10 +24,11 @@ def explain_plan(
     *,
     samples: int,
 ) -> str:
-    """Render a plan as plain text, with additions expected on an example of so many samples.
+    """Render a plan as plain text.
 
-    Executables are those of the plan's steps, choices those of its layers of neurons, in order;
-    expected additions are by output of the step.
+    ``executables`` has one entry for each of the plan's steps, ``choices`` one for each of its
+    layers of neurons, in order; ``expected`` maps a step's output to the additions expected on an
+    example of ``samples`` samples.
     """
     table = Table(box=SIMPLE, pad_edge=False)
     for name in ("step", "kernel", "layout"):
@@ -59,7 +60,7 @@ def explain_plan(
 
 
 def _layout(plan: Plan, step: Step) -> str:
-    """Describe shapes in and out; they are of masks unless marked."""
+    """Write the shapes of inputs and output; an unmarked shape is that of spike masks."""
     ins = " + ".join(_shape(plan, i) for i in dict.fromkeys(step_inputs(step)))
     return f"{ins} -> {_shape(plan, step.output)}"
 

@@ -173,7 +173,7 @@ def _engine_sentences(result: RunResult) -> list[str]:
         sentence += (
             f"; {text.plural(len(slower), 'step')} of the engine would be faster in dense kernels, "
             f"most of all {text.shorten(worst['step'])} "
-            f"({text.factor(1 / worst['dense_over_step'])} the time of dense)"
+            f"({text.factor(1 / worst['dense_over_step'])} the time)"
         )
     flipped, sites = result.engine.flipped_spikes, result.engine.spike_sites
     same = "the same spikes as dense"

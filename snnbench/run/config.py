@@ -44,7 +44,7 @@ def configure(
     engine: EngineMode = "auto",
     weights_dtype: WeightsDtype = "float32",
 ) -> RunConfig:
-    """Fill in the defaults of a run.
+    """Check the arguments of a run and fill in its defaults.
 
     Args:
         benchmark: Benchmark to run.
@@ -59,8 +59,8 @@ def configure(
         data: Path or ``KIND=PATH`` of the user's data; embedded data by default.
         weights: File of trained weights, or ``shipped:NAME``; by default those that come with the
             benchmark and fit data, width and options, if there are any.
-        twin_weights: File or ``shipped:NAME`` of the ANN twin's weights; by default shipped ones
-            that fit, else those of the SNN.
+        twin_weights: File or ``shipped:NAME`` of the ANN twin's weights; by default those
+            shipped with the SNN's shipped weights, else the SNN's own.
         untrained: Use random weights even if trained ones come with the benchmark.
         strict: Stop at the first operation without a counting rule.
         with_latency: Time the networks as well.

@@ -25,7 +25,7 @@ from snnbench.zoo.shipped import Facts
 _FETCHING_THREADS = 2
 
 
-@memory_shortage_explained("--batch-size, -T or --width")
+@memory_shortage_explained("--batch-size, --timesteps or --width")
 @lost_processes_explained()
 def evaluate_weights(
     benchmark: Benchmark,

@@ -13,10 +13,10 @@ from typing import Any
 import numba
 import pytest
 
-from snnbench.core import kernel_cache
+from snnbench.core import numba_cache
 from snnbench.core.errors import OutputError
 
-PACKAGE = Path(kernel_cache.__file__).parents[1]
+PACKAGE = Path(numba_cache.__file__).parents[1]
 
 UNPACK = """
 import torch
@@ -37,9 +37,9 @@ def twice(x: float) -> float:
 def chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder chosen by NUMBA_CACHE_DIR."""
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "chosen"))
-    kernel_cache.folder.cache_clear()
+    numba_cache.folder.cache_clear()
     yield tmp_path / "chosen" / "snnbench"
-    kernel_cache.folder.cache_clear()
+    numba_cache.folder.cache_clear()
 
 
 @pytest.fixture
@@ -48,17 +48,17 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     sources = tmp_path / "engine"
     sources.mkdir()
     monkeypatch.setattr(numba.config, "CACHE_DIR", "")
-    monkeypatch.setattr(kernel_cache, "_HERE", sources)
+    monkeypatch.setattr(numba_cache, "_HERE", sources)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    kernel_cache.folder.cache_clear()
+    numba_cache.folder.cache_clear()
     yield sources
-    kernel_cache.folder.cache_clear()
+    numba_cache.folder.cache_clear()
 
 
 def build() -> tuple[Any, str]:
     """A fresh build of ``twice``, run, and whether it came from the cache."""
-    dispatcher = kernel_cache.njit(cache=True)(twice)
+    dispatcher = numba_cache.njit(cache=True)(twice)
     assert dispatcher(21.0) == 42.0
     return dispatcher, "hit" if sum(dispatcher.stats.cache_hits.values()) else "miss"
 
@@ -75,9 +75,9 @@ def test_a_build_is_found_again(chosen: Path):
 
 def test_each_signature_has_its_own_file(chosen: Path):
     for value in (1.0, 1):
-        kernel_cache.njit(cache=True)(twice)(value)
+        numba_cache.njit(cache=True)(twice)(value)
     assert len(list(chosen.glob("*.kernel"))) == 2
-    assert kernel_cache.njit(cache=True)(twice)(2**40) == 2**41
+    assert numba_cache.njit(cache=True)(twice)(2**40) == 2**41
 
 
 def test_a_file_of_another_user_is_compiled_anew(chosen: Path, monkeypatch: pytest.MonkeyPatch):
@@ -118,7 +118,7 @@ def test_damaged_files_are_compiled_anew(chosen: Path, damage: str):
 def test_another_version_compiles_anew(chosen: Path, monkeypatch: pytest.MonkeyPatch, changed: str):
     build()
     with monkeypatch.context() as other:
-        other.setattr(getattr(kernel_cache, changed), "__version__", "0.0.0")
+        other.setattr(getattr(numba_cache, changed), "__version__", "0.0.0")
         assert [build()[1] for _ in range(2)] == ["miss", "hit"]
     assert build()[1] == "hit"  # both versions have their files
 
@@ -129,7 +129,7 @@ def test_a_change_of_what_kernels_include_compiles_anew(
     build()
     included = tmp_path / "rows.py"
     included.write_text("changed = True\n")
-    monkeypatch.setattr(kernel_cache, "_included", lambda _source: [included])
+    monkeypatch.setattr(numba_cache, "_included", lambda _source: [included])
     assert [build()[1] for _ in range(2)] == ["miss", "hit"]
 
 
@@ -143,27 +143,28 @@ def test_a_full_disk_costs_a_warning(chosen: Path, monkeypatch: pytest.MonkeyPat
         msg = "cannot write there: No space left on device"
         raise OutputError(msg)
 
-    monkeypatch.setattr(kernel_cache, "write_atomically", full)
+    monkeypatch.setattr(numba_cache, "write_atomically", full)
     with pytest.warns(UserWarning, match="not kept: cannot write there: No space left"):
         assert build()[1] == "miss"
 
 
 def test_the_first_choice_is_beside_the_sources(installed: Path):
-    assert kernel_cache.folder() == installed / "__pycache__"
+    assert numba_cache.folder() == installed / "__pycache__"
 
 
 def test_a_read_only_installation_uses_the_users_cache(installed: Path, tmp_path: Path):
     (installed / "__pycache__").write_text("a file in the way, which stops even root")
-    found = kernel_cache.folder()
+    found = numba_cache.folder()
     assert found is not None
     assert found.is_relative_to(tmp_path / "home")
     assert found.stat().st_mode & 0o077 == 0
 
 
-def test_a_folder_that_all_can_write_is_not_trusted(installed: Path, tmp_path: Path):
+@pytest.mark.parametrize("mode", [0o777, 0o775, 0o757])
+def test_a_folder_that_others_can_write_is_not_trusted(installed: Path, tmp_path: Path, mode: int):
     (installed / "__pycache__").mkdir()
-    (installed / "__pycache__").chmod(0o777)
-    found = kernel_cache.folder()
+    (installed / "__pycache__").chmod(mode)
+    found = numba_cache.folder()
     assert found is not None
     assert found.is_relative_to(tmp_path / "home")
 
@@ -172,7 +173,7 @@ def test_a_folder_that_all_can_write_is_not_trusted(installed: Path, tmp_path: P
 def test_a_folder_of_another_user_is_not_trusted(installed: Path, tmp_path: Path):
     (installed / "__pycache__").mkdir()
     os.chown(installed / "__pycache__", 65534, 65534)
-    found = kernel_cache.folder()
+    found = numba_cache.folder()
     assert found is not None
     assert found.is_relative_to(tmp_path / "home")
 
@@ -184,7 +185,7 @@ def test_a_home_that_cannot_be_told_is_not_a_folder_here(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     with pytest.warns(UserWarning, match="every process compiles them again"):
-        assert kernel_cache.folder() is None
+        assert numba_cache.folder() is None
     assert not (tmp_path / "relative").exists()
 
 

@@ -163,9 +163,9 @@ def _side(name: str, revision: Revision, source: Path, folder: Path, *, install:
 
 def _share_kernels(folder: Path) -> None:
     """Link the compiled kernels of this environment, which are named by what they depend on."""
-    from snnbench.core import kernel_cache
+    from snnbench.core import numba_cache
 
-    ours = kernel_cache.folder()
+    ours = numba_cache.folder()
     shared = folder / "kernels"
     shared.mkdir(mode=0o700)
     if ours is not None:

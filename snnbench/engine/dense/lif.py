@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from snnbench.core.kernel_cache import njit
+from snnbench.core.numba_cache import njit
 from snnbench.engine.neurons import kernel_constants
 from snnbench.nn.functional import lif_sequence
 from snnbench.nn.neuron import Neuron

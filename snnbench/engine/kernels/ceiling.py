@@ -7,7 +7,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from snnbench.core.kernel_cache import njit
+from snnbench.core.numba_cache import njit
 
 METHOD = (
     "fastest of 20 sums of 24 KiB of float32 in the first-level cache on one thread, "

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from snnbench.core.kernel_cache import njit
+from snnbench.core.numba_cache import njit
 from snnbench.engine.kernels.vector.formats import EVENT_BYTES, LANES
 from snnbench.engine.kernels.vector.memory import (
     fetch_add,

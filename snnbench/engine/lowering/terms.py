@@ -1,4 +1,4 @@
-"""Terms of a network: neurons, currents, and layers that no event kernel can compute."""
+"""``Term``, a node of the recorded network without time and batch; why it has no event kernel."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Term:
         spikes: Whether it holds zeros and ones only.
         module: The layer, if one makes it.
         call: The recorded call.
-        reason: Why it is dense, unless its role says so.
+        reason: Why it is dense; ``None`` if it is not, or if ``lower`` finds the reason.
         unsupported: Whether it is dense by a limit of the engine, not by nature.
         keeps_time: Whether it is made from [T, N, ...] as a whole.
     """

@@ -15,7 +15,7 @@ from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from snnbench.core.kernel_cache import njit
+from snnbench.core.numba_cache import njit
 
 Elements = NDArray[Any]
 Reals = NDArray[np.floating[Any]]

@@ -1,4 +1,4 @@
-"""All windows of an output row of a kernel three wide: each event is decoded once for three."""
+"""One output row of a convolution three wide: each event is decoded once for three windows."""
 
 from __future__ import annotations
 

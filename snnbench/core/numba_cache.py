@@ -1,4 +1,4 @@
-"""Compiled kernels on disk, one file per build, instead of the caching that numba comes with.
+"""A disk cache for ``numba.njit``, one file per build, in place of the one that numba has.
 
 Numba's own cache does not notice that intrinsics in another file have changed, refuses to import
 a function where no folder is writable, fails on a truncated file, and can mix up two builds that
@@ -33,7 +33,7 @@ from snnbench.core.files import write_atomically
 
 _HERE = Path(__file__).parents[1]
 _DIGEST_BYTES = 32
-_WRITABLE_BY_ALL = 0o002
+_WRITABLE_BY_OTHERS = 0o022
 
 
 def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -61,7 +61,7 @@ class KernelCache(NullCache):  # type: ignore[misc]  # numba is not typed
         code = function.__code__
         source = Path(code.co_filename)
         self._name = f"{source.stem}.{function.__name__}"
-        sources = (source, *sorted((source.parent / "vector").glob("*.py")))
+        sources = (source, *_included(source))
         self._stamp = (
             *(sys.version, numba.__version__, llvmlite.__version__, code.co_firstlineno),
             *(sha256(source.read_bytes()).hexdigest() for source in sources),
@@ -107,12 +107,17 @@ class KernelCache(NullCache):  # type: ignore[misc]  # numba is not typed
         return builds / f"{self._name}.{sha256(key).hexdigest()[:32]}.kernel"
 
 
+def _included(source: Path) -> list[Path]:
+    """List the files whose intrinsics the functions of ``source`` use."""
+    return sorted((source.parent / "vector").glob("*.py"))
+
+
 @cache
 def folder() -> Path | None:
     """Find the folder of compiled kernels; ``None``, with a warning, if no place is safe.
 
-    It is the first of ``NUMBA_CACHE_DIR``, ``__pycache__`` beside the sources and the user's cache
-    folder that this user can write and others cannot.
+    It is the first of ``NUMBA_CACHE_DIR/snnbench``, ``__pycache__`` beside the sources and the
+    user's cache folder that this user can write and others cannot.
     """
     user_folder = AppDirs("snnbench", False).user_cache_dir  # type: ignore[no-untyped-call]
     candidates = [_HERE / "__pycache__", Path(user_folder)]
@@ -143,4 +148,4 @@ def _is_usable(candidate: Path) -> bool:
         return True
     # who owns the sources decides what runs anyway
     owners = {os.getuid(), _HERE.stat().st_uid}
-    return status.st_uid in owners and not status.st_mode & _WRITABLE_BY_ALL
+    return status.st_uid in owners and not status.st_mode & _WRITABLE_BY_OTHERS

@@ -56,9 +56,9 @@ def ab_command(
     command: tuple[str, ...],
     *,
     processes: int,
-    asked: tuple[str, ...],
+    fail_above: tuple[str, ...],
     exact: bool,
-    allowed: tuple[str, ...],
+    allow: tuple[str, ...],
     detect: str,
     fail_inconclusive: bool,
     repo: Path,
@@ -85,13 +85,13 @@ def ab_command(
     name, command = _benchmark(command), with_fixed_batches(command)
     _check_processes(processes, command)
     smallest = _share(detect)
-    rules, keys = verdict.rules(asked, smallest, exact=exact), check_allowed(allowed)
+    rules, keys = verdict.rules(fail_above, smallest, exact=exact), check_allowed(allow)
     top = revisions.top_of(repo)
     old, new = revisions.resolve(top, base), revisions.resolve(top, head)
     folder = ensure_writable_folder(_new_folder(out, old, new))
     with RichReporter() as reporter:
         if old.commit == new.commit and not (old.changed or new.changed):
-            reporter.note(f"base and head are both {old}: what differs in time is noise")
+            reporter.note(f"base and head are both {old}: differences in time are noise")
         with turns.sides(top, old, new, reporter, install=install, keep=keep) as both:
             report = absent(name, both)
             if report is None:
@@ -105,7 +105,7 @@ def ab_command(
                 comparison = verdict.judge(
                     *runs,
                     rules,
-                    asked=verdict.asked_metrics(asked),
+                    asked=verdict.asked_metrics(fail_above),
                     allowed=keys | {"benchmark_version"},
                     detect=smallest,
                     labels=(str(old), str(new)),

@@ -24,9 +24,9 @@ def compare_command(
     base: Path,
     heads: tuple[Path, ...],
     *,
-    asked: tuple[str, ...],
+    fail_above: tuple[str, ...],
     exact: bool,
-    allowed: tuple[str, ...],
+    allow: tuple[str, ...],
     format_name: str,
     out: Path | None,
 ) -> int:
@@ -43,7 +43,7 @@ def compare_command(
     from snnbench.compare.limits import limits
     from snnbench.compare.sources import read
 
-    rules, keys = limits(asked, exact=exact), check_allowed(allowed)
+    rules, keys = limits(fail_above, exact=exact), check_allowed(allow)
     comparison = compare(read(base), [read(head) for head in heads], rules, keys)
     output.show_comparison(comparison, format_name, out)
     return comparison.exit_code

@@ -13,7 +13,7 @@ from snnbench.core.files import ensure_writable_folder
 @click.command("history")
 @click.argument("folder", metavar="FOLDER", type=options.PATH)
 @options.repeated(
-    "--metric asked",
+    "--metric names",
     "Metric or group of metrics, such as synops or energy; may be repeated.",
     metavar="METRIC",
     otherwise="synops, firing rate, accuracy, times",
@@ -21,7 +21,7 @@ from snnbench.core.files import ensure_writable_folder
 @options.flag("--skip-unreadable", "Skip files that are damaged or hold no results.")
 @options.out("Folder for a table and plots.", otherwise="none, print only")
 def history_command(
-    folder: Path, *, asked: tuple[str, ...], skip_unreadable: bool, out: Path | None
+    folder: Path, *, names: tuple[str, ...], skip_unreadable: bool, out: Path | None
 ) -> None:
     """Show the results in FOLDER over time.
 
@@ -33,16 +33,16 @@ def history_command(
     from snnbench.compare.history.series import choose, tracks
     from snnbench.compare.history.tables import print_tracks
 
-    chosen = choose(asked)
+    metrics = choose(names)
     target = None if out is None else ensure_writable_folder(out)
     files = read_folder(folder, skip_unreadable=skip_unreadable)
     for reason in files.skipped:
         click.echo(f"snnbench: warning: skipped: {reason}", err=True)
-    found = tracks(files.points, chosen)
+    series = tracks(files.points, metrics)
     if target is not None:
         from snnbench.compare.history.plots import write_files
 
-        write_files(found, target)
-    print_tracks(found, [metric.name for metric in chosen])
+        write_files(series, target)
+    print_tracks(series, [metric.name for metric in metrics])
     if target is not None:
         click.echo(f"history: {target}")

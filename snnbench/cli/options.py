@@ -134,10 +134,10 @@ def take_machine(given: dict[str, Any]) -> Machine:
 
 
 # comparisons, and where anything goes
-fail_above = partial(repeated, "--fail-above asked", metavar="METRIC:TOL")
+fail_above = partial(repeated, "--fail-above", metavar="METRIC:TOL")
 exact = flag("--exact", "Fail if any operation count of any layer differs.")
 allow = repeated(
-    "--allow allowed",
+    "--allow",
     "Compare even if KEY differs, such as benchmark_version; may be repeated.",
     metavar="KEY",
 )

@@ -109,12 +109,12 @@ def train_command(
     running = {key: given.pop(key) for key in keys}
     machine = options.take_machine(given)
     folder = out or output.RESULTS / benchmark.card.name / "train"
-    asked = given.pop("options") | given
+    fields = given.pop("options") | given
     from snnbench.train.recipe import FILE, resolve
 
     if running["resume"] and recipe_path is None and (folder / FILE).is_file():
         recipe_path = folder / FILE
-    recipe = resolve(benchmark.card, recipe_path, **asked)
+    recipe = resolve(benchmark.card, recipe_path, **fields)
     ensure_writable_folder(folder)
     if running["with_tensorboard"]:
         from snnbench.train.log import check_tensorboard

@@ -26,7 +26,7 @@ class Prepared:
         twin: Its ANN twin.
         samples: Input of both networks, and its labels.
         layout: Axes of time and samples in the input.
-        one: The first sample, on the networks' device.
+        first_sample: The first sample, on the networks' device.
         weights: Provenance of the spiking network's weights.
         twin_weights: Provenance of the twin's own weights, if it has any.
         checks: Cross-checks of the twin's structure.
@@ -36,7 +36,7 @@ class Prepared:
     twin: nn.Module
     samples: Samples
     layout: Layout
-    one: Tensor
+    first_sample: Tensor
     weights: WeightsInfo
     twin_weights: WeightsInfo | None
     checks: tuple[Check, ...]
@@ -59,8 +59,8 @@ def prepare(benchmark: Benchmark, config: RunConfig, reporter: Reporter) -> Prep
             networks.load(twin, benchmark, config.twin_weights)
         samples = draw(benchmark, config, config.samples)
     layout = layout_of(samples.inputs)
-    one = layout.first_samples(samples.inputs, 1).to(config.device)
-    networks.check_outputs(network, benchmark.card, one)
+    first_sample = layout.first_samples(samples.inputs, 1).to(config.device)
+    networks.check_outputs(network, benchmark.card, first_sample)
     # a batch, but two samples where a batch is one large image
     size = min(config.samples, max(config.batch_size, 2))
     calibration = layout.first_samples(samples.inputs, size).to(config.device)
@@ -80,13 +80,18 @@ def prepare(benchmark: Benchmark, config: RunConfig, reporter: Reporter) -> Prep
     if config.twin_weights is not None:
         twin_weights = networks.info(benchmark, twin, config.twin_weights, description)
     if config.weights is None:
-        _note_untrained(benchmark, reporter)
+        others = ", ".join(shipped.shipped(benchmark))
+        reporter.note(
+            "weights are UNTRAINED: operation counts that depend on firing rates say nothing about "
+            "a trained network; pass --weights FILE"
+            + (f", or a --width and --data of shipped weights: {others}" if others else "")
+        )
     return Prepared(
         network=network,
         twin=twin,
         samples=samples,
         layout=layout,
-        one=one,
+        first_sample=first_sample,
         weights=networks.info(benchmark, network, config.weights, description),
         twin_weights=twin_weights,
         checks=checks,
@@ -106,13 +111,4 @@ def draw(benchmark: Benchmark, config: RunConfig, samples: int) -> Samples:
         timesteps=config.timesteps,
         seed=config.seed,
         classes=benchmark.card.classes,
-    )
-
-
-def _note_untrained(benchmark: Benchmark, reporter: Reporter) -> None:
-    others = ", ".join(shipped.shipped(benchmark))
-    reporter.note(
-        "weights are UNTRAINED: operation counts that depend on firing rates say nothing about "
-        "a trained network; pass --weights FILE"
-        + (f", or a --width and --data of those that come with it: {others}" if others else "")
     )

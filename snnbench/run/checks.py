@@ -39,18 +39,18 @@ class Fold:
 
 def check_fold(prepared: Prepared, reporter: Reporter) -> Fold:
     """Fold the batch norms of the spiking network, and measure what that changes."""
-    network, one = prepared.network, prepared.one
+    network, sample = prepared.network, prepared.first_sample
     folded = fold_batch_norm(network)
     layers = 3 * ticks(network)  # copies made below tick as well
     with reporter.stage("folding tdBN", layers) as show, tick(show, network):
         start = time.perf_counter()
-        effect = measure_folding(network, folded, one)
+        effect = measure_folding(network, folded, sample)
         seconds = (time.perf_counter() - start) / 2
-        check = check_folding(network, one, prepared.layout)
+        check = check_folding(network, sample, prepared.layout)
     return Fold(network=folded.model, effect=effect, check=check, seconds=seconds)
 
 
-def check_folding(network: nn.Module, one: Tensor, layout: Layout) -> Check:
+def check_folding(network: nn.Module, sample: Tensor, layout: Layout) -> Check:
     """Fold in double precision, where rounding flips no spike: the algebra of eq. 9-10 alone.
 
     In float32 a spike that rounding flips early changes many later ones in a deep network, folded
@@ -58,7 +58,7 @@ def check_folding(network: nn.Module, one: Tensor, layout: Layout) -> Check:
     """
     exact = copy.deepcopy(network).double()
     run_one_timestep(exact)
-    step = layout.first_timestep(one).double()
+    step = layout.first_timestep(sample).double()
     folding = measure_folding(exact, fold_batch_norm(exact), step)
     difference = folding.output_max_abs_difference / max(folding.output_max_abs, 1e-300)
     return Check(
@@ -78,7 +78,7 @@ def check_counts(
     per_sample = twin.dense.synops // config.samples
     with reporter.stage("checking", 1):
         fvcore_total, unsupported = fvcore_macs(
-            prepared.twin, prepared.layout.twin_input(prepared.one)
+            prepared.twin, prepared.layout.twin_input(prepared.first_sample)
         )
     note = f"fvcore has no rule for {', '.join(sorted(unsupported))}" if unsupported else ""
     checks = [

@@ -24,20 +24,20 @@ from snnbench.results.run import Check, RunConfig
 if TYPE_CHECKING:
     from snnbench.core.progress import Reporter
     from snnbench.engine.runtime import EventModel, Mode, StepTime, WeightsDtype
+    from snnbench.run.building_pass import Prepared
 
 _STEP_RUNS = range(3, 10)
 _STEPS_BUDGET_S = 1.0
 
 
 def compile_events(
-    folded: nn.Module, one: Tensor, layout: Layout, config: RunConfig, reporter: Reporter
+    folded: nn.Module, prepared: Prepared, config: RunConfig, reporter: Reporter
 ) -> tuple[EventModel | None, EngineRun | None]:
     """Compile a folded network for events and record what it does, unless the engine is off.
 
     Args:
         folded: The spiking network without batch norms.
-        one: Input of one sample.
-        layout: Axes of the input.
+        prepared: Input of the run.
         config: Configuration of the run.
         reporter: Shows why the engine is left out, if it is.
 
@@ -47,10 +47,11 @@ def compile_events(
     if config.engine == "off":
         return None, None
     reason = f"it runs on a CPU, not on {config.device}"
-    if one.device.type == "cpu":
+    sample = prepared.first_sample
+    if sample.device.type == "cpu":
         with reporter.stage("compiling for events", 1):
             try:
-                return run_engine(folded, one, layout, config)
+                return run_engine(folded, sample, prepared.layout, config)
             except StructureError as error:
                 if config.engine != "auto":
                     raise
@@ -98,14 +99,7 @@ def run_engine(
         spike_sites=sites,
         adds_ceiling_per_s=measure_adds_per_s(),
         adds_ceiling_method=METHOD,
-        steps=_steps(
-            model,
-            batch,
-            spikes=spikes,
-            counted=counted,
-            dense_times=_dense_times(folded, batch, config),
-            mode=str(config.engine),
-        ),
+        steps=_steps(model, folded, batch, config, spikes=spikes, counted=counted),
     )
     return copy.copy(model), run  # as compiled, without the kernels' weights
 
@@ -182,27 +176,21 @@ def _step_times(model: EventModel, batch: Tensor) -> dict[str, StepTime]:
     return {step.name: step for step in model.time_steps(batch, runs)}
 
 
-def _dense_times(folded: nn.Module, batch: Tensor, config: RunConfig) -> dict[str, StepTime]:
-    """Time every step as a dense one, by name; empty if ``config`` runs all of them so.
-
-    The times that ``auto`` chose by are not reported: most are of a single run of one timestep.
-    """
-    if config.engine == "dense":
-        return {}
-    return _step_times(_compiled(folded, batch, config, "dense"), batch)
-
-
 def _steps(
     model: EventModel,
+    folded: nn.Module,
     batch: Tensor,
+    config: RunConfig,
     *,
     spikes: Mapping[str, Tensor],
     counted: Mapping[str, LayerRecord],
-    dense_times: Mapping[str, StepTime],
-    mode: str,
 ) -> tuple[EngineStep, ...]:
     plan = model.plan
     adds = {layer.layer: (layer.executed, layer.padding) for layer in model.count(batch)}
+    dense: dict[str, StepTime] = {}
+    if config.engine != "dense":
+        # not the times that `auto` chose by: most are of a single run of one timestep
+        dense = _step_times(_compiled(folded, batch, config, "dense"), batch)
     times = _step_times(model, batch)
     events = {choice.name: choice.event for choice in model.choices}
     sources = {step.output: spikes[step.name] for step in plan.steps if fires(step, plan)}
@@ -210,22 +198,22 @@ def _steps(
         EngineStep(
             name=step.name,
             kernel=times[step.name].kernel,
-            reason=_reason(step, event=events.get(step.name, False), mode=mode),
+            reason=_reason(step, event=events.get(step.name, False), config=config),
             layers=_layers(step, plan, adds, counted),
             **_input(step, sources),
             raw_seconds=times[step.name].seconds,
-            dense_raw_seconds=dense_times[step.name].seconds if step.name in dense_times else (),
+            dense_raw_seconds=dense[step.name].seconds if step.name in dense else (),
         )
         for step in plan.steps
     )
 
 
-def _reason(step: NeuronStep | DenseStep, *, event: bool, mode: str) -> str | None:
+def _reason(step: NeuronStep | DenseStep, *, event: bool, config: RunConfig) -> str | None:
     if isinstance(step, DenseStep):
         return step.reason
     if event:
         return None
-    return "dense was asked for" if mode == "dense" else "dense was measured to be faster"
+    return "dense was asked for" if config.engine == "dense" else "dense was measured to be faster"
 
 
 def _layers(

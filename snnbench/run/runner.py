@@ -50,7 +50,7 @@ def run(
         fold = check_fold(prepared, reporter)
         if config.latency:
             inputs, layout = prepared.samples.inputs, prepared.layout
-            event, engine = compile_events(fold.network, prepared.one, layout, config, reporter)
+            event, engine = compile_events(fold.network, prepared, config, reporter)
             networks = fast_networks(event, fold.network, prepared.twin)
             timings = time_networks(
                 networks, inputs, layout, config, reporter, round_s=fold.seconds

@@ -110,7 +110,7 @@ def count_model(
             (call or model)(each)
     counts = counted.result
     if counts.samples is None:
-        msg = f"the samples in an input of {list(x.shape)} are not evident: pass batch_size"
+        msg = f"the number of samples in {list(x.shape)} is unknown: pass batch_size"
         raise UsageError(msg)
     samples = batch_size or counts.samples
     threads, device = torch.get_num_threads(), _device(model, x)

@@ -64,7 +64,7 @@ def evaluate(
     threads: int,
     twin: bool = False,
     samples: int | None = None,
-    tick: Callable[[int], None] = lambda _: None,
+    show: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Scores:
     """Test a network without augmentation, in the type of its weights.
 
@@ -78,21 +78,22 @@ def evaluate(
         threads: Threads that fetch samples.
         twin: Whether the network is an ANN twin.
         samples: How many samples to test, evenly spread; ``None`` tests all.
-        tick: Called after each batch with the number of its samples in this process.
+        show: Called after each batch with the number of samples done, and of all.
 
     Raises:
         DataError: A sample cannot be read.
     """
     dtype = next(network.parameters()).dtype
     sums = torch.zeros(5, dtype=torch.int64, device=fabric.device)
-    indices = spread(len(data), samples)
+    indices, done = spread(len(data), samples), 0
     starts = range(fabric.global_rank * batch_size, len(indices), fabric.world_size * batch_size)
     batches = [indices[first : first + batch_size] for first in starts]
     with evaluating(network), measure_firing(network) as firing:
         for values, labels in Feed(data, [(batch, None) for batch in batches], threads=threads):
             inputs = network_input(values, data, fabric.device, twin=twin).to(dtype)
             sums[:3] += _count(network(inputs), labels.to(fabric.device))
-            tick(len(labels))
+            done += len(labels) * fabric.world_size  # as if the others were as far
+            show(min(done, len(indices)), len(indices))
     sums[3], sums[4] = firing.nonzero, firing.total
     if fabric.world_size > 1:
         sums = cast("Tensor", fabric.all_reduce(sums, reduce_op="sum"))

@@ -104,10 +104,10 @@ class Loop:
         """
         with StopRequest() as stop:
             while not self.state.finished:
-                complete, asked = self._steps(stop)
+                complete, stopping = self._steps(stop)
                 if complete:
                     self._end_epoch()
-                if asked:
+                if stopping:
                     break
         return self.state.finished
 
@@ -140,7 +140,7 @@ class Loop:
             rate = learning_rate(recipe, epoch, step, len(plan))
             due = time.monotonic() - self._saved_s > job.checkpoint_every_s
             inputs = network_input(values, job.train, fabric.device, twin=recipe.twin)
-            asked, due = self._step(inputs, labels, rate, sums, flags=(stop.asked, due))
+            stopping, due = self._step(inputs, labels, rate, sums, flags=(stop.asked, due))
             if step % _PROBE_STEPS == probed:
                 self._probe(inputs, sums)
             sums.seconds = earlier.seconds + time.monotonic() - started_s
@@ -149,9 +149,9 @@ class Loop:
             self._progress.training(epoch, sums)
             complete = step + 1 == len(plan)
             self.state = msgspec.structs.replace(self.state, step=step + 1, sums=sums)
-            if (asked or due) and not complete:
+            if (stopping or due) and not complete:
                 self._save()
-            if asked:
+            if stopping:
                 return complete, True
         return True, False
 
@@ -241,24 +241,16 @@ class Loop:
 
     def _test(self) -> Scores | None:
         job, recipe = self._job, self.state.recipe
-        test = job.test
-        if test is None:
+        if job.test is None:
             return None
-        done = 0
-
-        def tick(samples: int) -> None:
-            nonlocal done
-            done += samples * job.fabric.world_size
-            self._progress.testing(done, len(test))
-
         return evaluate(
             job.network,
-            test,
+            job.test,
             job.fabric,
             batch_size=recipe.batch_size,
             threads=_FETCHING_THREADS,
             twin=recipe.twin,
-            tick=tick,
+            show=self._progress.testing,
         )
 
     def _save(self) -> None:
@@ -276,7 +268,11 @@ class Loop:
         network = self._job.network
         where = first_not_finite(network, self._cast(inputs)) or bad_gradient(network)
         place = f"epoch {self.state.epoch + 1}, step {self.state.step + 1}"
-        first = f"first not finite is {where}" if where else "it began in another process"
+        first = (
+            f"the first value that is not finite is {where}"
+            if where
+            else "it began in another process"
+        )
         msg = f"training diverged at {place} (loss {loss:.4g}): {first}; choose a smaller --lr"
         raise SnnbenchError(msg)
 

@@ -88,9 +88,9 @@ def lost_processes_explained() -> Iterator[None]:
         raise SnnbenchError(msg) from error
 
 
-def _number(option: str, asked: int | None, variable: str) -> int:
+def _number(option: str, given: int | None, variable: str) -> int:
     started = os.environ.get(variable)  # by torchrun
-    value = int(started or 1) if asked is None else asked
+    value = int(started or 1) if given is None else given
     if started is not None and value != int(started):
         msg = f"--{option} is {value}, but torchrun's {variable} is {started}; leave the option out"
         raise UsageError(msg)

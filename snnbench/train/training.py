@@ -103,7 +103,7 @@ def train(
         check_outputs(job.network, benchmark, job.train, twin=recipe.twin)
         state = _state(benchmark, recipe, job)
         if resume:
-            state = _resumed(job, state, recipe)
+            state = _resumed(job, state)
         fabric.barrier()  # every process has looked at the folder before one writes to it
         if fabric.is_global_zero:
             checkpoints.mkdir(exist_ok=True)
@@ -178,13 +178,13 @@ def _state(benchmark: Benchmark, recipe: Recipe, job: Job) -> State:
     )
 
 
-def _resumed(job: Job, ours: State, recipe: Recipe) -> State:
+def _resumed(job: Job, ours: State) -> State:
     state, tensors, optimiser = checkpoint.load(job.folder)
     checkpoint.check_same(state, ours)
     weight_files.apply_state(job.network, tensors, source=f"checkpoint {job.folder}")
     set_state(job.plain_optimizer, job.network, optimiser)
     job.fabric.strategy.precision.load_state_dict(dict(state.scaler))
-    return msgspec.structs.replace(state, recipe=recipe, versions=ours.versions, files={})
+    return msgspec.structs.replace(state, recipe=ours.recipe, versions=ours.versions, files={})
 
 
 def _run(job: Job, state: State, folder: Path, *, with_tensorboard: bool) -> State:

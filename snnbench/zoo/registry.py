@@ -159,7 +159,7 @@ def get(name: str) -> Benchmark:
         raise UsageError(msg)
     if len(points) > 1:
         providers = " and ".join(sorted(points))
-        msg = f"model '{name}' is provided more than once, by {providers}; uninstall one of them"
+        msg = f"benchmark '{name}' is provided by {providers}; uninstall all but one of them"
         raise UsageError(msg)
     (point,) = points.values()
     return _load(point)
@@ -186,7 +186,7 @@ def _code(text: str) -> str:
 
 
 def _load(point: EntryPoint) -> Benchmark:
-    where = f"model '{point.name}' (entry point {point.value})"
+    where = f"benchmark '{point.name}' (entry point {point.value})"
     try:
         benchmark = point.load()
     except (ImportError, AttributeError, SyntaxError) as error:

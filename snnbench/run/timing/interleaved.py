@@ -37,8 +37,8 @@ def measure(
     device: str,
     batch_size: int,
     min_run_seconds: float = 0.1,
-    progress: Callable[[int, int], None] | None = None,
-    note: Callable[[str], None] | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    note: Callable[[str], None] = lambda _message: None,
 ) -> tuple[Timing, ...]:
     """Time networks against each other.
 
@@ -80,19 +80,10 @@ def measure(
     if not networks or networks.keys() != inputs.keys():
         msg = f"networks {sorted(networks)} and inputs {sorted(inputs)} must have the same names"
         raise UsageError(msg)
-    total = len(networks) * (warmup + runs)
-    done = 0
-
-    def advance() -> None:
-        nonlocal done
-        done += 1
-        if progress is not None:
-            progress(done, total)
-
     settings = counts | {"device": device, "min_run_seconds": min_run_seconds}
-    times = dict(zip(networks, _run_worker(networks, inputs, settings, advance), strict=True))
+    times = dict(zip(networks, _run_worker(networks, inputs, settings, progress), strict=True))
     for name, item in times.items():
-        if note is not None and "execution" in item:
+        if "execution" in item:
             note(f"{name} on {device}, batch of {batch_size}: {item['execution']}")
     return tuple(
         Timing(
@@ -114,7 +105,7 @@ def _run_worker(
     networks: Mapping[str, nn.Module],
     inputs: Mapping[str, Tensor],
     settings: Mapping[str, Any],
-    advance: Callable[[], None],
+    progress: Callable[[int, int], None],
 ) -> list[dict[str, Any]]:
     with temporary_folder("snnbench-") as folder:
         specification = folder / "networks.pt"
@@ -123,14 +114,14 @@ def _run_worker(
         error = None
         threads = settings["threads"]
         with log.open("wb") as stderr, _worker(specification, threads, stderr) as process:
-            for message in map(json.loads, process.stdout or ()):
+            for done, message in enumerate(map(json.loads, process.stdout or ()), start=1):
                 if "times" in message:
                     times: list[dict[str, Any]] = message["times"]
                     return times
                 if "error" in message:
                     error = str(message["error"])
                     break
-                advance()
+                progress(done, len(networks) * (settings["warmup"] + settings["runs"]))
             status = process.wait()
         last = log.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
     msg = f"timing {', '.join(networks)} failed: {error or _death(status, last)}"

@@ -2,12 +2,12 @@
 
 functional   LIF step, surrogate gradient
 neuron       Neuron, the base of all neurons; LIF, IF
-neuron_spec  their dynamics, by which kernels are chosen
+neuron_spec  dynamics of neurons, by which kernels are chosen
 norm         tdBN and its calibration
-layout       where time and samples stand in an input
+layout       axes of time and samples in an input
 blocks       residual blocks, PerTimestep
 twin         the ANN twin, and the check of its structure
-fold         folding of batch norm, and what it changed
+fold         folding of batch norm, and the change that it makes
 meters       hooks in a with block: spikes, firing rates, densities
 """
 

@@ -1,4 +1,4 @@
-"""The pytest plugin: counts a model inside a test and holds it against a baseline.
+"""The pytest plugin: count a model inside a test, and compare it with a baseline.
 
 plugin      hooks and options; the entry point
 fixture     the fixture snn_benchmark

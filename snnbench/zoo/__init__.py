@@ -1,11 +1,11 @@
-"""Benchmarks: what they are, who provides them, with which weights.
+"""Benchmarks: their cards, their providers and their weights.
 
-card           benchmark cards: TOML, validated
+card           benchmark cards, in TOML
 registry       benchmarks by name, from entry points
-weight_files   safe reading and writing of weights, hashes
-shipped        weights that come with a benchmark
-networks       a benchmark's network or its ANN twin: the one builder
-choice         which network is meant: asked, else the weights', else the card's
+weight_files   safe reading and writing of weights, and hashes
+shipped        weights shipped with a benchmark
+networks       building a benchmark's network or its ANN twin
+choice         choice of a network: by arguments, else by its weights, else by the card
 """
 
 import lazy_loader

@@ -1,6 +1,6 @@
-"""Wall-clock times, taken in processes of their own.
+"""Wall-clock times, taken in another process.
 
 interleaved   the parent: networks in interleaved rounds
 worker        the child: python -m snnbench.run.timing.worker
-cuda          how the child times on a GPU
+cuda          running and timing networks on a GPU
 """

@@ -1,4 +1,4 @@
-"""Honest wall-clock times: hook-free, interleaved, in a process of its own.
+"""Wall-clock times of networks: without hooks, in interleaved rounds, in another process.
 
 The networks travel to a fresh Python process in a private temporary file, not by forking or
 ``multiprocessing``, so that neither the caller's threads nor its ``__main__`` interfere.

@@ -1,7 +1,7 @@
 """Faster training on a CPU: several layers and all timesteps as one operation.
 
-optimise   a network's faster view
+optimise   faster views of networks
 fused      tdBN and LIF over all T as one operation
-kernels    its loops
-sync       tdBN over processes
+kernels    the loops of fused
+sync       tdBN over several processes
 """

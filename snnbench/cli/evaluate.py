@@ -57,6 +57,9 @@ def evaluate_command(benchmark: Benchmark, out: Path | None, **given: Any) -> No
 def _print(facts: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
+
+    from snnbench.render.escape import printable
 
     rows = facts["results"]
     columns: dict[str, list[str]] = {
@@ -70,7 +73,7 @@ def _print(facts: Mapping[str, Any]) -> None:
     }
     if rows[0]["top5"] is not None:
         columns["top-5"] = [f"{row['top5']:.2%}" for row in rows]
-    table = Table(title=f"{facts['benchmark']} on {facts['data']}")
+    table = Table(title=Text(printable(f"{facts['benchmark']} on {facts['data']}")))
     for header in columns:
         table.add_column(header, justify="right")
     for cells in zip(*columns.values(), strict=True):

@@ -32,12 +32,13 @@ def markdown(text: str) -> str:
 
 
 def cell(text: str) -> str:
-    """Make ``text`` a cell of a csv file that no spreadsheet takes for a formula.
+    """Make ``text`` a cell of a csv file: one line, and no formula to any spreadsheet.
 
     >>> cell("=1+1"), cell("conv1"), cell("-")
     ("'=1+1", 'conv1', '-')
     """
-    return f"'{text}" if len(text) > 1 and text[0] in "=+-@\t\r" else text
+    line = printable(text)
+    return f"'{line}" if len(line) > 1 and line[0] in "=+-@" else line
 
 
 def _escape(character: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from snnbench.render import text
-from snnbench.render.escape import cell, markdown
+from snnbench.render.escape import cell, markdown, printable
 from snnbench.render.table import Table
 
 LONG_TABLE_ROWS = 40
@@ -121,4 +121,4 @@ def _markdown(cell: str) -> str:
 
 
 def _one_line(cell: str) -> str:
-    return " ".join(cell.split())
+    return printable(" ".join(cell.split()))

@@ -21,6 +21,7 @@ from rich.text import Text
 from snnbench.core.files import write_atomically
 from snnbench.core.statistics import quartiles
 from snnbench.render import canvas, text
+from snnbench.render.escape import cell
 from snnbench.results.layer_latency import (
     LatencyCurve,
     LatencyPoint,
@@ -57,7 +58,7 @@ def _points(result: LayerLatencyResult) -> pd.DataFrame:
     """Return a row per curve and firing rate, all digits; times in seconds."""
     return pd.DataFrame(
         {
-            "layers": " ".join(curve.layers),
+            "layers": cell(" ".join(curve.layers)),
             "shape": str(curve.shape),
             "timesteps": result.config.timesteps,
             "batch_size": result.config.batch_size,

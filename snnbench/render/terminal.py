@@ -13,6 +13,7 @@ from snnbench.metrics.catalogue import metrics
 from snnbench.metrics.dataframes import energy_dataframe, timing_dataframe
 from snnbench.metrics.operations import SNN, TWIN, divisors, operation_rows, per_sample
 from snnbench.render import text
+from snnbench.render.escape import printable
 from snnbench.render.findings import coverage, verdict
 from snnbench.render.notices import notices
 from snnbench.render.table import records
@@ -29,17 +30,21 @@ def print_summary(result: RunResult, console: Console | None = None) -> None:
 def summary(result: RunResult) -> Group:
     """Collect warnings, table, findings and coverage for rich to print.
 
-    All of it is plain text, so that brackets in a layer name are not read as markup.
+    All of it is plain text: brackets in a layer name are no markup, escapes do not reach the
+    terminal.
     """
-    parts: list[RenderableType] = [Text(text.context(result), style="bold")]
+    parts: list[RenderableType] = [_plain(text.context(result), style="bold")]
     for notice in notices(result):
-        parts.append(Text(f"! {notice.what}", style="yellow"))
+        parts.append(_plain(f"! {notice.what}", style="yellow"))
         if notice.remedy:
-            parts.append(Text(f"  -> {notice.remedy}", style="dim"))
+            parts.append(_plain(f"  -> {notice.remedy}", style="dim"))
     parts.append(_table(result))
-    parts += [Text(sentence) for sentence in verdict(result)]
-    parts.append(Text(coverage(result)))
+    parts += [_plain(sentence) for sentence in (*verdict(result), coverage(result))]
     return Group(*parts)
+
+
+def _plain(words: str, style: str = "") -> Text:
+    return Text(printable(words), style=style)
 
 
 def _table(result: RunResult) -> Table:
@@ -51,7 +56,7 @@ def _table(result: RunResult) -> Table:
     for cells in (_operation_cells, _metric_cells, _energy_cells, _latency_cells, _accuracy_cells):
         group = cells(result)
         for row in group:
-            table.add_row(*(Text(cell) for cell in row), end_section=row is group[-1])
+            table.add_row(*map(_plain, row), end_section=row is group[-1])
     return table
 
 

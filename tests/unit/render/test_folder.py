@@ -166,6 +166,7 @@ def test_a_hostile_name_is_only_text():
     assert all(b"<script" not in plot.svg for plot in plots)
     assert "latency" not in {plot.name for plot in plots}
     assert "[/bold]" in screen(with_names(result, "[/bold] \U0001f600"))
+    assert not set("\x1b\x00\u202e") & set(screen(with_names(result, "a\x1b[31m\x00\u202e")))
 
 
 def test_folding_is_told_in_numbers():

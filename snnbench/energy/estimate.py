@@ -104,13 +104,7 @@ def estimate_energy(
         names = ", ".join(sorted({item.operation for item in profile.uncounted}))
         uncounted.append(f"uncounted operations ({names})")
     missing, total = (_synops(layers, counting) for layers in (unpriced.values(), profile.layers))
-    reason = None
-    if missing == total:
-        reason = (
-            f"no price for a multiply-accumulate: {model.title} runs spikes"
-            if unpriced
-            else "no synaptic operation was counted"
-        )
+    lacking = tuple(_without_price(SYNAPTIC, profile.layers, model, counting))
     memory = _without_price(MEMORY, profile.layers, model, counting)
     return EnergyEstimate(
         model=model,
@@ -123,8 +117,16 @@ def estimate_energy(
             *uncounted,
             *_without_price(SIDE, profile.layers, model, counting),
         ),
-        reason=reason,
+        reason=_no_total(model, lacking) if missing == total else None,
     )
+
+
+def _no_total(model: EnergyModel, lacking: Sequence[str]) -> str:
+    if not lacking:
+        return "no synaptic operation was counted"
+    if model.cost_pj("ac") is not None:
+        return f"no price for a multiply-accumulate: {model.title} runs spikes"
+    return f"no price for {' or '.join(lacking)}"
 
 
 def _synops(layers: Iterable[LayerRecord], counting: Counting) -> int:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, fields
 from fractions import Fraction
 from functools import cache
 from importlib import resources
-from math import inf
 from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
 
@@ -18,6 +17,7 @@ import msgspec
 
 from snnbench.core.errors import UsageError, suggestion
 from snnbench.core.files import read_toml
+from snnbench.core.units import PJ_PER
 from snnbench.results.counts import LayerRecord, OpCount, Role, SideOps
 
 if TYPE_CHECKING:
@@ -186,8 +186,9 @@ def load_model(path: Path | Traversable) -> EnergyModel:
             options = suggestion(name, OPERATIONS)
             msg = f"cost table {path} is not valid: no operation {name!r}: {options}"
             raise UsageError(msg)
-    if len(set(operations)) < len(operations) or any(not 0 <= c.pj < inf for c in table.costs):
-        msg = f"cost table {path} is not valid: price each operation once, at 0 pJ or more"
+    possible = all(0 <= cost.pj <= PJ_PER["J"] for cost in table.costs)
+    if len(set(operations)) < len(operations) or not possible:
+        msg = f"cost table {path} is not valid: price each operation once, at 0 pJ or more, to 1 J"
         raise UsageError(msg)
     return EnergyModel(name=path.name.removesuffix(".toml"), **msgspec.structs.asdict(table))
 

@@ -87,6 +87,15 @@ def test_loihi_has_no_estimate_for_a_network_of_macs():
         assert "no price for a multiply-accumulate" in got.reason
 
 
+def test_what_has_no_price_is_named(tmp_path: Path):
+    path = tmp_path / "toy.toml"
+    path.write_text(TABLE.replace('"ac"', '"mac"'))
+
+    assert estimate_energy(profile(layer("a", acs=1)), load_model(path)).reason == (
+        "no price for accumulates"
+    )
+
+
 def test_nothing_counted_is_unknown_not_free():
     got = estimate_energy(profile(), get("horowitz-45nm-fp32"))
 
@@ -222,6 +231,7 @@ def test_a_table_is_one_file(tmp_path: Path):
         (TABLE + TABLE[TABLE.index("[[") :], "price each operation once"),
         (TABLE.replace('"ac"', '"weight_reed"'), "did you mean weight_read"),
         (TABLE.replace("2.0", "inf"), "at 0 pJ or more"),
+        (TABLE.replace("2.0", "1e308"), "to 1 J"),
         (TABLE.replace("title", "tilte"), "tilte"),
         ("title = ", "is not valid"),
     ],
@@ -237,3 +247,5 @@ def test_a_wrong_table_is_refused(tmp_path: Path, text, message):
 def test_a_missing_table_is_refused(tmp_path: Path):
     with pytest.raises(UsageError, match="cannot be read: No such file"):
         load_model(tmp_path / "none.toml")
+    with pytest.raises(UsageError, match="cannot be read: Is a directory"):
+        load_model(tmp_path)

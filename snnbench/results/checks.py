@@ -161,6 +161,9 @@ def _timing_problems(result: RunResult) -> Iterator[str]:
             yield f"no raw times - at `$.timings[{i}].raw_seconds`"
         if timing.number_per_run < 1 or timing.batch_size < 1:
             yield f"number_per_run and batch_size are at least 1 - at `$.timings[{i}]`"
+    for i, reading in enumerate(result.energy_measured):
+        if reading.runs < 1:
+            yield f"runs is at least 1 - at `$.energy_measured[{i}]`"
 
 
 def _engine_problems(engine: EngineRun, path: str) -> Iterator[str]:

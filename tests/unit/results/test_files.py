@@ -142,6 +142,7 @@ def edit(tree: Any, path: str, value: object) -> None:
         ("accuracy/correct", 101, r"more correct answers than samples - at `\$\.accuracy`"),
         ("timings/1/raw_seconds", [], r"no raw times - at `\$\.timings\[1\]\.raw_seconds`"),
         ("timings/1/number_per_run", 0, r"at least 1 - at `\$\.timings\[1\]`"),
+        ("energy_measured/0/runs", 0, r"runs is at least 1 - at `\$\.energy_measured\[0\]`"),
         ("schema_version", 0, r"no valid schema version - at `\$\.schema_version`"),
         ("schema_version", "1", r"no valid schema version"),
         ("schema_version", True, r"no valid schema version"),

@@ -56,7 +56,7 @@ def children(folder: Path) -> tuple[list[Path], list[Path]]:
     """List the files and the folders directly in a folder, sorted, without hidden ones.
 
     Raises:
-        DataError: The folder is missing, is a file, or may not be read.
+        DataError: The folder is missing, is a file, or cannot be read.
     """
     try:
         entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
@@ -67,8 +67,8 @@ def children(folder: Path) -> tuple[list[Path], list[Path]]:
     except NotADirectoryError:
         msg = f"data path {folder} is a file; give the folder that holds the data"
         raise DataError(msg) from None
-    except PermissionError as error:
-        raise unreadable("data folder", folder, error) from None
+    except OSError as error:
+        raise unreadable("data folder", folder, error) from error
     inner = set(folders)
     return [path for path in entries if path not in inner], folders
 

@@ -161,7 +161,7 @@ def _parse(data: str, wanted: Wanted) -> tuple[str, Path]:
     if kind in FORMATS and rest:
         return kind, Path(rest).expanduser()
     path = Path(data).expanduser()
-    if not path.exists() and (separator or kind in FORMATS):
+    if (separator or kind in FORMATS) and not path.exists():
         msg = f"data {data!r} is not KIND=PATH; the kinds are {', '.join(FORMATS)}"
         raise DataError(msg)
     children(path)  # says what is wrong with the folder itself

@@ -33,6 +33,8 @@ def test_folder_of_no_kind(tmp_path):
     for spec in (SMALL, EVENTS):
         with pytest.raises(DataError, match="does not exist"):
             opened(str(tmp_path / "gone"), spec=spec)
+    with pytest.raises(DataError, match="cannot be read: file name too long"):
+        opened(300 * "a")
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,8 @@ def main() -> None:
     _interrupt_on_termination()
     try:
         code = cli(standalone_mode=False)  # what a command returns, if it judges something
-        sys.stdout.flush()  # here a full disk can still be reported in one line
+        if sys.stdout is not None:  # it is closed in `>&-`
+            sys.stdout.flush()  # here a full disk can still be reported in one line
         if code:
             sys.exit(code)
     except click.exceptions.Exit as done:

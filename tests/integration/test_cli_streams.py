@@ -64,6 +64,12 @@ def test_a_full_disk_behind_stdout_is_told_in_one_line(counted: Path, tmp_path: 
     assert "Traceback" not in err
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+def test_a_closed_stdout_is_no_error() -> None:
+    done = subprocess.run(["sh", "-c", '"$0" -m snnbench schema >&-', sys.executable], check=False)
+    assert done.returncode == 0
+
+
 def test_a_terminal_without_unicode_gets_the_table(counted: Path, tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
     with report(counted, tmp_path / "out", stdout=subprocess.PIPE, env=environment) as process:

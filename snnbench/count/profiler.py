@@ -167,8 +167,9 @@ class profile:  # noqa: N801 - used like the functions of contextlib
         row = self._ledger.row(scope.row_name, type(scope.module).__name__)
         mask = self._audit.mask_of(spikes)
         # up to two leading dimensions may be timesteps and samples
-        leading = math.prod(spikes.shape[: min(2, spikes.dim() - 1)])
-        per_position = count_axis(mask.nonzero.reshape(leading, -1), 1)
+        split = min(2, spikes.dim() - 1)
+        leading, rest = math.prod(spikes.shape[:split]), math.prod(spikes.shape[split:])
+        per_position = count_axis(mask.nonzero.reshape(leading, rest), 1)
         row.add_spikes(tuple(spikes.shape), mask, per_position)
 
 

@@ -91,6 +91,9 @@ def count_model(
         raise UsageError(msg)
     axes = LAYOUTS[layout]
     _check_timesteps(x, timesteps, axes)
+    if not x.numel():
+        msg = f"an input of {list(x.shape)} holds nothing to count"
+        raise UsageError(msg)
     dense = {name: value for name, value in model.state_dict().items() if is_dense(value)}
     sha = state_sha256(dense)
     with (

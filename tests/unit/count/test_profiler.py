@@ -191,6 +191,15 @@ def test_an_empty_batch_adds_nothing() -> None:
     assert p.result.layers[0].effective_per_timestep == (324,)
 
 
+def test_an_empty_batch_fires_no_neuron() -> None:
+    model = nn.Sequential(LIF())
+    with torch.no_grad(), snnbench.profile(model, timesteps=3) as p:
+        model(torch.zeros(3, 0, 4))
+        model(torch.full((3, 2, 4), 2.0))
+    (neurons,) = p.result.neurons
+    assert neurons.spikes_per_timestep == (8, 8, 8)
+
+
 def test_unsigned_bytes_are_counted() -> None:
     class Product(nn.Module):
         def forward(self, a: Tensor, b: Tensor) -> Tensor:

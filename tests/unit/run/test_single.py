@@ -72,3 +72,5 @@ def test_arguments_that_cannot_be_are_refused():
         counted("step", x[1:])
     with pytest.raises(UsageError, match=r"accuracy is \(correct, samples\)"):
         counted("TN", x, accuracy=(3, 2))
+    with pytest.raises(UsageError, match=r"an input of \[3, 0, 4\] holds nothing to count"):
+        counted("TN", x[:, :0])

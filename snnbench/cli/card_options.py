@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from itertools import pairwise
 from typing import Any
 
 import click
@@ -21,8 +22,11 @@ class BenchmarkCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Find the benchmark before the flags are parsed, which may stand before its name."""
-        named = [name for name in registry.names() if name in args]
-        own = {option.removeprefix("--") for param in self.get_params(ctx) for option in param.opts}
+        parameters = self.get_params(ctx)
+        valued = {name for param in parameters if not _is_flag(param) for name in param.opts}
+        words = [word for last, word in pairwise(("", *args)) if last not in valued]
+        named = [name for name in registry.names() if name in words]  # no folder of that name
+        own = {option.removeprefix("--") for param in parameters for option in param.opts}
         ctx.meta[_FLAGS] = {flag.name: flag for name in named for flag in _flags(name, own)}
         ctx.ignore_unknown_options = not named  # so that an unknown benchmark is what is reported
         return super().parse_args(ctx, args)
@@ -44,6 +48,10 @@ class BenchmarkCommand(click.Command):
         given = {name: ctx.params.pop(name) for name in ctx.meta[_FLAGS]}
         ctx.params["options"] = {name: value for name, value in given.items() if value is not None}
         return super().invoke(ctx)
+
+
+def _is_flag(param: click.Parameter) -> bool:
+    return isinstance(param, click.Option) and param.is_flag
 
 
 def _flags(benchmark: str, taken: Collection[str]) -> Iterator[click.Option]:

@@ -63,6 +63,8 @@ OPTION = '[options.norm]\nchoices = ["none", "neuron"]'
         ("resnet19 --shortcut identity", {"shortcut": "identity"}),
         ("--shortcut identity resnet19", {"shortcut": "identity"}),
         ("resnet19 --width 2", {}),
+        ("resnet19 --width broken", {}),
+        ("--width voting resnet19 --shortcut identity", {"shortcut": "identity"}),
         ("voting --norm neuron", {"norm": "neuron"}),
     ],
 )

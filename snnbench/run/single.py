@@ -90,7 +90,7 @@ def count_model(
         msg = f"layout must be one of {', '.join(LAYOUTS)}, not {layout!r}"
         raise UsageError(msg)
     axes = LAYOUTS[layout]
-    _check_timesteps(x, timesteps, axes)
+    _check_timesteps(x, timesteps, layout)
     if not x.numel():
         msg = f"an input of {list(x.shape)} holds nothing to count"
         raise UsageError(msg)
@@ -243,11 +243,14 @@ def _draw(values: str, shape: tuple[int, ...]) -> Tensor:
     return torch.bernoulli(torch.full(shape, probability))
 
 
-def _check_timesteps(x: Tensor, timesteps: int, layout: Layout) -> None:
-    if layout.stepwise and (x.dim() == 0 or x.shape[0] != timesteps):
+def _check_timesteps(x: Tensor, timesteps: int, layout: str) -> None:
+    axes = LAYOUTS[layout]
+    if axes.time is not None and list(x.shape[axes.time : axes.time + 1]) != [timesteps]:
+        named = "T, N" if axes.time == 0 else "N, T"
         msg = (
-            f'layout="step" takes x of [T, N, ...] with T = {timesteps}, not {list(x.shape)}; '
-            "to show one x at every timestep pass x.expand(T, *x.shape)"
+            f'layout="{layout}" takes x of [{named}, ...] with T = {timesteps}, not '
+            f"{list(x.shape)}; to show one x of [N, ...] at every timestep pass "
+            f"torch.stack([x] * {timesteps}, dim={axes.time})"
         )
         raise UsageError(msg)
 

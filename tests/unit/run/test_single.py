@@ -70,6 +70,12 @@ def test_arguments_that_cannot_be_are_refused():
         counted("NCT", x)
     with pytest.raises(UsageError, match=r"takes x of \[T, N, ...\] with T = 3, not \[2, 2, 4\]"):
         counted("step", x[1:])
+    with pytest.raises(UsageError, match=r"takes x of \[T, N, ...\] with T = 3, not \[4, 3, 4\]"):
+        counted("TN", torch.zeros(T + 1, T, 4))
+    with pytest.raises(UsageError, match=r"takes x of \[N, T, ...\] with T = 3, not \[3, 4, 4\]"):
+        counted("NT", torch.zeros(T, T + 1, 4))
+    with pytest.raises(UsageError, match=r"torch.stack\(\[x\] \* 3, dim=1\)"):
+        counted("NT", torch.zeros(T))
     with pytest.raises(UsageError, match=r"accuracy is \(correct, samples\)"):
         counted("TN", x, accuracy=(3, 2))
     with pytest.raises(UsageError, match=r"an input of \[3, 0, 4\] holds nothing to count"):

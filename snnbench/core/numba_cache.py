@@ -67,11 +67,6 @@ class KernelCache(NullCache):  # type: ignore[misc]  # numba is not typed
             *(sha256(source.read_bytes()).hexdigest() for source in sources),
         )
 
-    @property
-    def cache_path(self) -> str | None:
-        """The folder of builds, if there is one."""
-        return None if folder() is None else str(folder())
-
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Read the build for these argument types; ``None`` if there is none to trust."""
         target_context.refresh()

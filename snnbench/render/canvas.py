@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import matplotlib.style
 from matplotlib.colors import Colormap, ListedColormap
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
 from snnbench.render import text
@@ -22,7 +23,6 @@ from snnbench.results.run import RunResult
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
-    from matplotlib.figure import Figure
 
 SNN_COLOR = "#0072B2"
 SNN_MAC_COLOR = "#009E73"
@@ -66,6 +66,12 @@ def style() -> Iterator[None]:
         # A layer name may hold any character; one the font lacks is drawn as a box.
         warnings.filterwarnings("ignore", message="Glyph")
         yield
+
+
+def single(width: float, height: float) -> tuple[Figure, Axes]:
+    """Make a figure of one plot; its size is in inches."""
+    figure = Figure(figsize=(width, height))
+    return figure, figure.subplots()
 
 
 def plot(figure: Figure, result: RunResult, *, name: str, title: str, alt: str) -> Plot:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
 from snnbench.metrics.dataframes import engine_dataframe
@@ -45,7 +44,7 @@ def engine_table(result: RunResult, engine: EngineRun) -> Table:
             Column("ACs padding", "Additions of zero rows that fill event lists up."),
             Column("MACs executed", "Multiply-accumulates of dense kernels, zeros included."),
             Column("Step (ms)", "Median time of the step."),
-            Column("Share", "Of the time of all steps."),
+            Column("Share", "Share of the time of all steps."),
             Column("Dense / step", "Time of the same step in dense kernels divided by the step's."),
             Column("Of ceiling", "Additions per second over what this machine's loads allow."),
             Column(
@@ -94,8 +93,7 @@ def speedup_figure(result: RunResult) -> Plot | None:
     ]
     if not rows:
         return None
-    figure = Figure(figsize=(4.8, 3.4))
-    axes = figure.subplots()
+    figure, axes = canvas.single(4.8, 3.4)
     for label, color, chosen in (
         ("event kernel", canvas.SNN_COLOR, [r for r in rows if r["reason"] is None]),
         ("run densely", canvas.MUTED, [r for r in rows if r["reason"] is not None]),

@@ -57,8 +57,7 @@ def spikes_figure(result: RunResult) -> Plot | None:
         return None
     values = [(layer.firing_rate or 0.0) * (steps or 1) for layer in layers]
     width = min(max(4.5, 0.13 * len(layers) + 0.8), 2 * canvas.PAGE_WIDTH)
-    figure = Figure(figsize=(width, 3.4))
-    axes = figure.subplots()
+    figure, axes = canvas.single(width, 3.4)
     axes.bar(range(len(layers)), values, width=0.75, color=canvas.SNN_COLOR)
     axes.margins(x=0.01)
     axes.grid(axis="y")
@@ -88,8 +87,7 @@ def operations_figure(result: RunResult) -> Plot | None:
         return None
     divisor = divisors(result)
     height = min(0.165 * len(layers) + 1.7, canvas.MAX_HEIGHT)
-    figure = Figure(figsize=(canvas.PAGE_WIDTH, height))
-    axes = figure.subplots()
+    figure, axes = canvas.single(canvas.PAGE_WIDTH, height)
     twin = {layer.name: layer for layer in result.twin.layers} if result.twin else {}
     rows = list(range(len(layers)))
     snn = [layer.effective.synops / divisor[SNN] for layer in layers]
@@ -212,8 +210,7 @@ def timestep_figure(result: RunResult) -> Plot | None:
         return None
     data = data[data["spikes"].notna()]
     layers = [rows for _, rows in data.groupby("layer", sort=False)]
-    figure = Figure(figsize=(4.8, 3.4))
-    axes = figure.subplots()
+    figure, axes = canvas.single(4.8, 3.4)
     depth = Normalize(1, max(2, len(layers)))
     shades = canvas.depth_colors()
     marker = "." if data["timestep"].max() == 1 else None  # a line of one point is invisible
@@ -257,8 +254,7 @@ def latency_figure(result: RunResult) -> Plot | None:
     for timing in result.timings:
         name = timing.name + (f", batch {timing.batch_size}" if several else "")
         times.setdefault(name, []).extend(timing.sample_ms)
-    figure = Figure(figsize=(canvas.PAGE_WIDTH, 0.42 * len(times) + 1.3))
-    axes = figure.subplots()
+    figure, axes = canvas.single(canvas.PAGE_WIDTH, 0.42 * len(times) + 1.3)
     for row, (name, values) in enumerate(times.items()):
         color = canvas.TWIN_COLOR if name.startswith(TWIN_TIMING) else canvas.SNN_COLOR
         # A fixed pattern instead of random jitter, so that equal results give equal bytes.

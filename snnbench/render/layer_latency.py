@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pandas as pd
-from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 from rich import box
 from rich.console import Console
@@ -148,8 +147,7 @@ def subject(result: LayerLatencyResult) -> str:
 def draw(result: LayerLatencyResult) -> dict[str, bytes]:
     """Draw the figure as ``svg`` and ``png``; equal results give equal bytes."""
     with canvas.style():
-        figure = Figure(figsize=(canvas.PAGE_WIDTH, 4.0))
-        axes = figure.subplots()
+        figure, axes = canvas.single(canvas.PAGE_WIDTH, 4.0)
         colors = canvas.depth_colors()
         for index, curve in enumerate(result.curves):
             _draw_curve(axes, curve, colors(index / max(1, len(result.curves) - 1)))

@@ -69,13 +69,11 @@ class SlowerStep:
 
     Attributes:
         name: Name of the step.
-        factor: Time of the head over time of the base.
         base_ms: Median of the base's processes, in milliseconds per call.
         head_ms: Median of the head's processes, likewise.
     """
 
     name: str
-    factor: float
     base_ms: float
     head_ms: float
 
@@ -168,8 +166,7 @@ def slower_steps(base: Runs, head: Runs, tolerance: float) -> tuple[SlowerStep, 
         old, new = before[name], after[name]
         sure_ms = min(new) - max(old) * (1 + tolerance)
         if min(len(old), len(new)) >= MIN_TURNS and sure_ms > 0:
-            was, now = median(old), median(new)
-            step = SlowerStep(name=name, factor=now / was, base_ms=was, head_ms=now)
+            step = SlowerStep(name=name, base_ms=median(old), head_ms=median(new))
             slower.append((sure_ms, step))
     return tuple(step for _, step in sorted(slower, key=lambda item: (-item[0], item[1].name)))
 
@@ -206,7 +203,8 @@ def _step_note(steps: Sequence[SlowerStep]) -> tuple[str, ...]:
     if not steps:
         return ()
     slowest = ", ".join(
-        f"{step.name} {step.factor:.2f}x ({step.base_ms:.3g} to {step.head_ms:.3g} ms)"
+        f"{step.name} {step.head_ms / step.base_ms:.2f}x "
+        f"({step.base_ms:.3g} to {step.head_ms:.3g} ms)"
         for step in steps[:_MOST_STEPS]
     )
     more = len(steps) - _MOST_STEPS

@@ -14,7 +14,7 @@ import msgspec
 from snnbench.compare.history.values import (
     Value,
     identity,
-    machine as machine_of,
+    machine,
     metric_values,
     times_ms,
 )
@@ -23,7 +23,6 @@ from snnbench.core.errors import ResultError
 from snnbench.core.units import MS_PER_S
 from snnbench.results.checks import number_problem
 from snnbench.results.files import load
-from snnbench.results.run import RunResult
 
 TEST_TIME = "latency.test"
 """Metric: the median of pytest-benchmark's rounds."""
@@ -116,7 +115,7 @@ def read_folder(folder: Path, *, skip_unreadable: bool = False) -> Files:
         if path.name in OTHER_FILES:
             continue
         try:
-            points += _read(path, folder)
+            points += list(_read(path, folder))  # all of a file, or nothing
         except ResultError as error:
             if not skip_unreadable:
                 msg = f"{error}; --skip-unreadable leaves out such files"
@@ -133,9 +132,22 @@ def _read(path: Path, folder: Path) -> Iterator[Point]:
     stored = _stored(path)
     # folders above the history may have names like commits, e.g. on a build server
     commit = _commit_in(path.relative_to(folder))
-    if stored is None:
-        return iter((_of_result(path, commit),))
-    return _of_tests(path, stored, commit)
+    if stored is not None:
+        yield from _of_tests(path, stored, commit)
+        return
+    result = load(path)
+    # the commit of snnbench's own checkout says nothing about a user's model
+    own_commit = None if result.benchmark_version is None else result.environment.commit
+    yield Point(
+        source=path,
+        benchmark=result.benchmark,
+        commit=commit or own_commit,
+        when=_date(result.created_utc, path),
+        identity=identity(result),
+        machine=machine(result),
+        values=metric_values(result),
+        times_ms=times_ms(result),
+    )
 
 
 def _stored(path: Path) -> _Stored | None:
@@ -155,23 +167,9 @@ def _stored(path: Path) -> _Stored | None:
         return None  # `load` reports what is wrong
 
 
-def _of_result(path: Path, commit: str | None) -> Point:
-    result = load(path)
-    return Point(
-        source=path,
-        benchmark=result.benchmark,
-        commit=commit or _own_commit(result),
-        when=_date(result.created_utc, path),
-        identity=identity(result),
-        machine=machine_of(result),
-        values=metric_values(result),
-        times_ms=times_ms(result),
-    )
-
-
 def _of_tests(path: Path, stored: _Stored, commit: str | None) -> Iterator[Point]:
     when = _date(stored.commit_info.time or stored.datetime, path)
-    machine = {key: str(stored.machine_info.get(key)) for key in ("node", "cpu", "python_version")}
+    where = {key: str(stored.machine_info.get(key)) for key in ("node", "cpu", "python_version")}
     for test in stored.benchmarks:
         for counts in _counts(test, path):
             yield Point(
@@ -180,7 +178,7 @@ def _of_tests(path: Path, stored: _Stored, commit: str | None) -> Iterator[Point
                 commit=_commit_in(Path(stored.commit_info.id or "")) or commit,
                 when=when,
                 identity=counts.identity,
-                machine=machine,
+                machine=where,
                 values=counts.metrics,
                 times_ms={(TEST_TIME, ""): test.stats.median * MS_PER_S},
             )
@@ -199,11 +197,6 @@ def _counts(test: _Test, path: Path) -> list[_Counts]:
         msg = f"{path} holds counts or a time that are not snnbench's: {problem}"
         raise ResultError(msg)
     return counts
-
-
-def _own_commit(result: RunResult) -> str | None:
-    """Return the commit of snnbench's own checkout, which says nothing about a user's model."""
-    return None if result.benchmark_version is None else result.environment.commit
 
 
 def _commit_in(path: Path) -> str | None:

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
-
 from snnbench.compare.history.series import Track
 from snnbench.compare.history.tables import commit_label, step_sentences, title, to_csv
 from snnbench.compare.words import value
@@ -51,8 +49,7 @@ def _draw(track: Track) -> dict[str, bytes]:
         key=lambda point: (point.when, str(point.source)),
     )
     place = {id(point): at for at, point in enumerate(points)}
-    figure = Figure(figsize=(canvas.PAGE_WIDTH, _HEIGHT))
-    axes = figure.subplots()
+    figure, axes = canvas.single(canvas.PAGE_WIDTH, _HEIGHT)
     for number, series in enumerate(track.series):
         axes.plot(
             [place[id(entry.point)] for entry in series.entries],

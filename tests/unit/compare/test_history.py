@@ -176,6 +176,17 @@ def test_a_file_that_cannot_be_read_is_an_error_unless_skipped(tmp_path: Path, k
     assert str(bad) in files.skipped[0]
 
 
+def test_a_file_with_one_bad_test_is_skipped_as_a_whole(tmp_path: Path) -> None:
+    put(tmp_path, 1, factories.make_result())
+    bad = put_stored(tmp_path, 2, factories.make_result())
+    tree = json.loads(bad.read_text(encoding="utf-8"))
+    tree["benchmarks"][1]["extra_info"] = {"snnbench": "none"}
+    bad.write_text(json.dumps(tree))
+    files = read_folder(tmp_path, skip_unreadable=True)
+    assert [point.commit for point in files.points] == COMMITS[:1]
+    assert len(files.skipped) == 1
+
+
 @pytest.mark.parametrize("value", ["-1", "1e400", '"x"', "99999999999999999999999999"])
 def test_counts_that_are_none_are_refused(tmp_path: Path, value: str) -> None:
     path = put_stored(tmp_path, 1, factories.make_result())

@@ -236,7 +236,7 @@ def _multi(
     candidates = [batch_size or input_shape[0]]
     if not batch_size and len(input_shape) > 1 and input_shape[time_axis] == t:
         candidates.insert(0, input_shape[1 - time_axis])
-    if not batch_size and declared and input_shape[0] % t == 0:
+    if not batch_size and declared and t and input_shape[0] % t == 0:
         candidates.append(input_shape[0] // t)  # flat, [T*N, ...]
     deciding = _deciding(layers)
 

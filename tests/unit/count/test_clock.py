@@ -34,6 +34,8 @@ def synapse(calls: int, *shape: int) -> LayerCalls:
         ([neuron(1, 12, 8)], (12, 8), 4, "TN", (Mode.MULTI, 4, 3)),
         ([neuron(1, 4, 3, 8)], (4, 3, 8), None, "TN", (Mode.MULTI, 4, 3)),
         ([neuron(1, 3, 4, 8)], (3, 4, 8), None, "NT", (Mode.MULTI, 4, 3)),
+        # no timesteps at all
+        ([synapse(1, 0)], (0, 3, 8), None, "TN", (Mode.MULTI, 0, 3)),
         # declared step by step, T = 1, no tensor argument
         ([neuron(1, 4, 3, 8)], (4, 3, 8), 4, "step", (Mode.STEP, 4, 4)),
         ([neuron(1, 3, 8)], (3, 8), 1, "auto", (Mode.STEP, 1, 3)),

@@ -89,7 +89,10 @@ class SpikingResNet(nn.Sequential):
         input_shape: (C, H, W) of one frame.
         encoding_and_head: Names of the layers whose operations the paper counts as
             multiplications: the encoding convolution and every ``Linear``.
+        in_order: The layers run one after the other, so that training may fuse neighbours.
     """
+
+    in_order = True
 
     def __init__(self, card: Card, *, timesteps: int, width: float, shortcut: Shortcut) -> None:
         arch, neuron = card.architecture_as(ArchitectureSpec), neurons_of(card)

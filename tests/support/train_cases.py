@@ -87,6 +87,8 @@ def small_network(*, twin: bool = False, seed: int = 0, width: float = 0.0625) -
 class _Repeated(nn.Sequential):
     """Images [N, C, H, W] to the logits [N, classes] of two timesteps, averaged."""
 
+    in_order = True
+
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.expand(2, *x.shape)).mean(0)
 

@@ -20,7 +20,9 @@ def optimise(network: nn.Module) -> nn.Module:
     """A view of a network that trains faster and in less memory on a CPU.
 
     The neurons of every ``SpikingBlock``, and those in a ``Sequential`` that directly follow a
-    ``PerTimestep`` with a tdBN at its end, take over the tdBN before them
+    ``PerTimestep`` with a tdBN at its end, take over the tdBN before them; in a ``Sequential`` with
+    a ``forward`` of its own only if its ``in_order`` is true, which says that nothing else reads
+    what one layer hands to the next
     (``snnbench.train.fast.fused``), if they have the dynamics of an ``LIF``. Convolutions before
     such neurons run with the channel fastest in memory, and once for all timesteps if their input
     is the same at all of them. Outputs and gradients equal those of the network up to rounding.
@@ -38,7 +40,9 @@ def optimise(network: nn.Module) -> nn.Module:
         return _block(network)
     # not named_children(), which leaves out a layer's second appearance
     children = {name: child for name, child in network._modules.items() if child is not None}
-    if isinstance(network, nn.Sequential):
+    if isinstance(network, nn.Sequential) and (
+        type(network).forward is nn.Sequential.forward or getattr(network, "in_order", False)
+    ):
         children |= _fused_pairs(children)
     views = {name: optimise(child) for name, child in children.items()}
     if all(view is network._modules[name] for name, view in views.items()):

@@ -73,6 +73,24 @@ def test_a_block_with_another_forward_computes_it():
     check_equal(Doubled("basic", 3, 4).double(), torch.randn(T, N, 3, 6, 6, dtype=torch.float64))
 
 
+class Skipping(nn.Sequential):
+    """Reads the first layer's currents twice."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        synapses, neurons = self
+        y = synapses(x)
+        spikes: Tensor = neurons(y + neurons(y))
+        return spikes
+
+
+def test_layers_whose_order_is_not_known_are_left_alone():
+    torch.manual_seed(0)
+    network = Skipping(conv_norm(3, 4, 3), LIF()).double()
+    check_equal(network, torch.randn(T, N, 3, 6, 6, dtype=torch.float64))
+    ordered = registry.get("resnet19").build(timesteps=2, width=0.0625)
+    assert isinstance(optimise(ordered).stem_lif, FusedLIF)
+
+
 def test_an_image_that_stays_is_computed_once():
     network = small().double()
     x = torch.randn(N, 3, 6, 6, dtype=torch.float64)

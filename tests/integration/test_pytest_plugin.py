@@ -312,7 +312,7 @@ def test_as_many_channels_as_timesteps(snn_benchmark):
 def test_wrong_arguments(snn_benchmark):
     for arguments, told in (
         (dict(layout="TNN"), "layout must be one of"),
-        (dict(layout="step", timesteps=3), "pass x.expand"),
+        (dict(layout="step", timesteps=3), "pass torch.stack"),
         (dict(accuracy=(3, 2)), "accuracy is .correct, samples."),
     ):
         with pytest.raises(Exception, match=told):

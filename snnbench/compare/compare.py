@@ -177,12 +177,8 @@ def compare_runs(
 ) -> Comparison:
     """Compare runs of one benchmark: counts of the first run of each side, times of all.
 
-    Args:
-        base: Runs before, at least one; several are repeats of each other.
-        head: Runs after, likewise.
-        limits: By metric.
-        allowed: Keys that may differ.
-        labels: Labels of base and head.
+    A side has at least one run; several are repeats of each other. ``limits`` and ``allowed`` are
+    those of ``compare``.
     """
     old, new = base[0], head[0]
     differing = (*differences(old, new), *_unequal_repeats(base, head))

@@ -57,13 +57,9 @@ def time_pairs(
     *,
     allowed: frozenset[str] = frozenset(),
 ) -> tuple[TimePair, ...]:
-    """Pair the times of both sides by conditions.
+    """Pair by conditions the times called ``name`` (``Timing.name``) in the runs of both sides.
 
-    Args:
-        base: Runs of the base.
-        head: Runs of the head.
-        name: ``Timing.name`` of the network.
-        allowed: Keys of the environment that may differ, e.g. ``environment.torch``.
+    Keys of the environment that are ``allowed`` to differ cast no doubt on them.
     """
     before, after = _process_medians(base, name), _process_medians(head, name)
     doubt = _doubt(base, head, allowed)

@@ -74,14 +74,14 @@ def estimate_energy(
     """Price the operations of ``profile`` with ``model``.
 
     Args:
-        profile: Counts over ``profile.samples`` samples and all timesteps.
+        profile: Counts over all samples and timesteps.
         model: The cost table.
         counting: ``effective`` for event-driven or zero-skipping hardware, ``dense`` for an
             accelerator that computes every synapse.
 
     Returns:
-        The estimate over all samples. A layer with synaptic operations that have no price does
-        not run on such hardware: all of it is left out and named. Where that leaves nothing, the
+        The estimate over all samples. A layer with synaptic operations that have no price cannot
+        run on such hardware: the estimate leaves it out and names it. If that leaves no layer, the
         total is unknown.
     """
     unpriced = {

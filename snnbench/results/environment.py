@@ -20,11 +20,7 @@ _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
 def capture(threads: int, device: str) -> Environment:
-    """Describe where a result is made; imports torch only to name a GPU.
-
-    Args:
-        threads: Intra-operation threads of torch that the run uses.
-        device: ``cpu``, ``cuda`` or ``cuda:<index>``; a GPU is recorded with its model's name.
+    """Describe where a result is made; imports torch only to name the model of a GPU.
 
     Raises:
         UsageError: There is no such GPU.

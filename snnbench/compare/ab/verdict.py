@@ -114,8 +114,8 @@ def judge(
     """Compare runs that were made in turns.
 
     Args:
-        base: Runs of the base.
-        head: Runs of the head.
+        base: Runs before.
+        head: Runs after.
         chosen: Limits by metric, from ``rules``.
         asked: Metrics with a limit of the user's; default limits on times that neither side has
             are left out.

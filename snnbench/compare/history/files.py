@@ -97,11 +97,9 @@ class _Stored(msgspec.Struct):
 
 
 def read_folder(folder: Path, *, skip_unreadable: bool = False) -> Files:
-    """Read every result in ``folder`` and the folders below, hidden ones included.
+    """Read every result in ``*.json`` files at any depth of ``folder``, hidden folders included.
 
-    Args:
-        folder: Has ``*.json`` files at any depth.
-        skip_unreadable: Whether to skip files that are damaged or of another kind, and say so.
+    With ``skip_unreadable`` files that are damaged or of another kind are left out, and named.
 
     Raises:
         ResultError: There is no such folder, no result in it, or a file that cannot be read.

@@ -27,10 +27,7 @@ def print_tracks(
 ) -> None:
     """Print a table per metric and benchmark, then every step in words.
 
-    Args:
-        tracks: Values to show.
-        asked: Names of the metrics, for the message that no result has any of them.
-        console: Standard output by default.
+    If there is no track, the message names the metrics that the user ``asked`` for.
     """
     screen = console or Console()
     for track in tracks:

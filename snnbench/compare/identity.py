@@ -39,8 +39,11 @@ COUNT_KEYS: dict[str, Callable[[RunResult], object]] = {
     "seed": lambda r: r.config.seed,
     "width": lambda r: r.config.width,
     "shortcut": lambda r: r.config.shortcut,
-    "other_options": lambda r: " ".join(
-        f"{name}={value}" for name, value in sorted((r.config.other_options or {}).items())
+    "other_options": lambda r: (
+        " ".join(
+            f"{name}={value}" for name, value in sorted((r.config.other_options or {}).items())
+        )
+        or None
     ),
     "layout": lambda r: r.config.layout,
     "declared_dense": lambda r: r.snn.declared_dense,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @options.integer(
     "--batch-size", "Samples counted at once.", otherwise="up to 16, or 1 for large images"
 )
-@options.data("Folder or file of input samples.")
+@options.data("Folder of input samples.")
 @options.fitting_weights
 @options.option(
     "--twin-weights",

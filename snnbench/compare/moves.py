@@ -22,7 +22,7 @@ from snnbench.results.engine import EngineRun
 
 
 class Direction(StrEnum):
-    """Whether a change is welcome."""
+    """Whether a change is for the better."""
 
     BETTER = "better"
     WORSE = "worse"

@@ -66,7 +66,7 @@ def _operations(
     network: str,
     counting: str,
     origin: str,
-    counts: tuple[float | None, float | None],
+    counts: tuple[float | None, float | None],  # additions, multiplications
     source: str | None = None,
 ) -> dict[str, Any]:
     return {

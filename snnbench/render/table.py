@@ -33,7 +33,7 @@ class Table:
         caption: What it shows, for which run.
         columns: In order.
         rows: Cells as text; an empty first cell continues the row group above.
-        data: The same as a DataFrame with all digits.
+        data: The table as a DataFrame with all digits.
     """
 
     name: str

@@ -133,17 +133,17 @@ class LayerRecord:
         name: Qualified module name; functional operations get ``module::parameter`` or
             ``module::operation``.
         type_name: Class of the module, or the operation's name.
-        role: What the row is, see ``Role``.
+        role: Kind of the row.
         calls: How often the operation (or module) ran.
         params: Elements of the operation's weight.
         nonzero_params: Weight elements that are not zero.
-        input_alphabet: Joined over the whole run; ``None`` where there is no synaptic operation.
-        operand_alphabet: The same for the second operand where it is an activation, not a weight.
+        input_alphabet: Values of the input over the run; ``None`` without synaptic operations.
+        operand_alphabet: Values of the second operand, if it is an activation and not a weight.
         input_nonzero: Non-zero input elements.
         input_sites: Input elements.
-        dense: Every synapse at every timestep, padding taps included.
-        in_image: The same without taps that fall on zero padding.
-        effective: Only operations on non-zero inputs: the synaptic operations (SynOps).
+        dense: Operations of every synapse at every timestep, padding taps included.
+        in_image: Dense operations without taps that fall on zero padding.
+        effective: Operations on non-zero inputs: the synaptic operations (SynOps).
         side: Work outside synapses.
         output_alphabet: Values a neuron put out.
         output_spikes: Non-zero outputs of a neuron.
@@ -311,7 +311,7 @@ class Profile:
         declared_dense: Counted as an ANN: every operation is a MAC, whatever its input's values.
         uncounted: Operations without a rule.
         uncalled: Modules with parameters that never ran.
-        warnings: What a reader must know, one sentence each.
+        warnings: Warnings for the reader, one sentence each.
     """
 
     layers: tuple[LayerRecord, ...]

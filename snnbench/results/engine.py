@@ -76,7 +76,7 @@ class EngineRun:
         adds_ceiling_per_s: Float32 additions per second that one core's loads allow, measured on
             this machine.
         adds_ceiling_method: How that was measured.
-        steps: In order of execution.
+        steps: Steps in order of execution.
     """
 
     mode: str

@@ -16,7 +16,7 @@ from snnbench.results.run import DataInfo, Environment, RunConfig, WeightsInfo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerShape:
-    """What the time of a convolution depends on, besides its input spikes.
+    """Shape of a convolution, which its time depends on besides its input spikes.
 
     Attributes:
         in_channels: C_in; a ``Linear`` is a 1x1 convolution of one pixel.

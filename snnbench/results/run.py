@@ -120,7 +120,7 @@ class RunConfig:
         data: Path of the data; ``None`` is the embedded data.
         weights: File of trained weights, or ``shipped:NAME`` for one that comes with the benchmark;
             ``None`` is untrained.
-        twin_weights: The same for the ANN twin; ``None`` gives it the SNN's weights.
+        twin_weights: Weights of the ANN twin, likewise; ``None`` gives it the SNN's weights.
         strict: Whether an uncounted operation stops the run.
         latency: Whether times were taken.
         latency_batches: Batch sizes that were asked for; ``None`` is 1, and more where that is
@@ -189,7 +189,7 @@ class DataInfo:
         name: ``photos``, ``digits``, ``digit-saccades``, or the path's last part.
         description: One sentence on what the samples are.
         sha256: Hash of the tensors fed, labels included.
-        samples: How many.
+        samples: Number of samples.
         labelled: Whether labels belong to the network's own classes.
     """
 
@@ -210,12 +210,12 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """A cross-check and what it found.
+    """A cross-check against an independent source.
 
     Attributes:
         name: E.g. ``twin dense MACs, fvcore``.
-        expected: What the other source says.
-        measured: What was found here.
+        expected: Number of the other source.
+        measured: Number of this run.
         ok: Whether they agree.
         note: Why they may differ, or what the numbers mean.
     """
@@ -255,7 +255,7 @@ class Published:
     Attributes:
         quantity: One of ``snn_additions``, ``snn_multiplications``, ``ann_additions``,
             ``ann_multiplications``, ``top1_percent``.
-        value: As printed.
+        value: The number as printed.
         timesteps: T it was printed for.
         source: Paper and table.
     """
@@ -276,11 +276,11 @@ class RunResult:
         benchmark_version: Hash of the card and the model's source; ``None`` for a user's model.
         title: Human-readable name.
         input_shape: Shape of one sample without time.
-        config: What was asked for, with defaults filled in.
+        config: What the user asked for, defaults filled in.
         environment: Machine and versions it ran on.
         weights: Provenance of the weights.
-        twin_weights: Provenance of the twin's own weights; ``None`` where it has the SNN's, or
-            there is no twin.
+        twin_weights: Provenance of the twin's own weights; ``None`` if it has the SNN's, or there
+            is no twin.
         data: Provenance of the input.
         snn: Counts of the spiking network.
         twin: Counts of the ANN twin.

@@ -22,8 +22,8 @@ class Reference:
     """How a report is made.
 
     Attributes:
-        arguments: Of ``snnbench run``.
-        kind: Of the data it needs, as in ``--data KIND=PATH``; ``None`` for embedded data.
+        arguments: Arguments of ``snnbench run``.
+        kind: Kind of data it needs, as in ``--data KIND=PATH``; ``None`` for embedded data.
     """
 
     arguments: tuple[str, ...]
@@ -77,8 +77,8 @@ def main() -> None:
     names = list(named) or [n for n, reference in REFERENCES.items() if reference.kind is None]
     for name in names:
         if name not in REFERENCES or bool(named.get(name)) != bool(REFERENCES[name].kind):
-            told = ", ".join(f"{n}=PATH" if r.kind else n for n, r in REFERENCES.items())
-            sys.exit(f"{name}: choose from {told}")
+            choices = ", ".join(f"{n}=PATH" if r.kind else n for n, r in REFERENCES.items())
+            sys.exit(f"{name}: choose from {choices}")
     for name in names:
         remake(name, FOLDER / name, Path(named[name]).resolve() if named.get(name) else None)
         print(f"{name}: written")

@@ -43,7 +43,7 @@ Spikes = list[Tensor]
 
 @dataclass
 class Flips:
-    """Of one way to compute against another."""
+    """What differs between two ways to compute."""
 
     spikes: int = 0
     flipped: int = 0
@@ -60,7 +60,7 @@ class Flips:
 
 
 def dense_spikes(network: nn.Module, x: Tensor) -> Spikes:
-    """Of every layer of neurons, in order of execution."""
+    """Spikes of every layer of neurons, in order of execution."""
     found: Spikes = []
     handles = [
         module.register_forward_hook(lambda _m, _args, out: found.append(out != 0))

@@ -207,7 +207,7 @@ def test_the_order_of_options_is_no_difference() -> None:
     ]
     assert judged(*runs).refused == ()
     (difference,) = judged(base, runs[0]).refused
-    assert (difference.base, difference.head) == ("None", "norm=none votes=mean")
+    assert (difference.base, difference.head) == ("none", "norm=none votes=mean")
 
 
 # -- unknown is not 0 --

@@ -43,7 +43,7 @@ COUNT_KEYS: dict[str, Callable[[RunResult], object]] = {
         " ".join(
             f"{name}={value}" for name, value in sorted((r.config.other_options or {}).items())
         )
-        or None
+        or "none"
     ),
     "layout": lambda r: r.config.layout,
     "declared_dense": lambda r: r.snn.declared_dense,

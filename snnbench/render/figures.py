@@ -176,7 +176,7 @@ def _energy_panel(axes: Axes, title: str, rows: list[dict[str, object]]) -> None
     estimates = [float(row["pj"]) if row["pj"] is not None else None for row in rows]  # type: ignore[arg-type]
     unit = text.energy_unit([value for value in estimates if value is not None])
     size = PJ_PER[unit]
-    longest = max((value for value in estimates if value is not None), default=1.0) / size
+    longest = max((value for value in estimates if value is not None), default=0.0) / size or 1.0
     for at, (row, value) in enumerate(zip(rows, estimates, strict=True)):
         if value is None:
             reason = str(row["reason"]).partition(":")[0]

@@ -1,9 +1,13 @@
 from dataclasses import replace
 
+import msgspec
 from support.factories import make_result, with_names
 
+from snnbench.energy.models import get
+from snnbench.metrics import dataframes
+from snnbench.render import figures
 from snnbench.render.canvas import label_layers, power_of_ten, style
-from snnbench.render.figures import operations_figure, spikes_figure, timestep_figure
+from snnbench.render.figures import energy_figure, operations_figure, spikes_figure, timestep_figure
 from snnbench.results.counts import OpCount
 
 
@@ -76,3 +80,13 @@ def test_one_timestep_is_drawn_as_points():
     markers = {part.split(b'"')[0] for part in plot.svg.split(b'<use xlink:href="#')[1:]}
     dots = [m for m in markers if m.startswith(b"m") and plot.svg.count(b"#" + m) == 1]
     assert len(dots) >= len(layers)
+
+
+def test_a_cost_table_in_which_all_is_free_is_drawn(monkeypatch):
+    table = get("horowitz-45nm-fp32")
+    costs = tuple(msgspec.structs.replace(cost, pj=0.0) for cost in table.costs)
+    free = msgspec.structs.replace(table, costs=costs)
+    for module in (dataframes, figures):
+        monkeypatch.setattr(module, "models", lambda: (free,))
+    with style():
+        assert "Horowitz 45 nm fp32, SNN: 0 pJ." in energy_figure(make_result()).alt

@@ -8,9 +8,10 @@ from typing import Any
 from torch import Tensor, nn
 
 # (top-level package, class name) of a base class -> its instances are neurons
+_BASE = ("snnbench", "Neuron")
 NEURON_BASES = frozenset(
     {
-        ("snnbench", "Neuron"),
+        _BASE,
         ("spikingjelly", "BaseNode"),
         ("snntorch", "SpikingNeuron"),
         ("norse", "SNN"),
@@ -26,10 +27,12 @@ _LIBRARIES = frozenset(package for package, _ in NEURON_BASES)
 
 def is_neuron(module: nn.Module, extra: tuple[type[nn.Module], ...] = ()) -> bool:
     """Tell whether ``module`` is a spiking neuron, of a known or of a further (extra) class."""
-    return isinstance(module, extra) or any(
-        (base.__module__.partition(".")[0], base.__name__) in NEURON_BASES
-        for base in type(module).__mro__
-    )
+    return isinstance(module, extra) or not NEURON_BASES.isdisjoint(_bases(module))
+
+
+def _bases(module: nn.Module) -> set[tuple[str, str]]:
+    """Top-level package and name of the classes of ``module``."""
+    return {(base.__module__.partition(".")[0], base.__name__) for base in type(module).__mro__}
 
 
 def is_known_elementwise(module: nn.Module) -> bool:
@@ -41,15 +44,21 @@ def is_known_elementwise(module: nn.Module) -> bool:
 def neuron_names(
     modules: Mapping[str, nn.Module], extra: tuple[type[nn.Module], ...]
 ) -> frozenset[str]:
-    """Name the neuron layers among ``modules``; a module that wraps neurons is not one."""
-    names = [name for name, module in modules.items() if is_neuron(module, extra)]
+    """Name the neuron layers among ``modules``.
+
+    A neuron of snnbench is one layer, whatever it consists of. A module of another library that
+    wraps neurons is not one.
+    """
+    names = {name for name, module in modules.items() if is_neuron(module, extra)}
+    whole = {name for name in names if _BASE in _bases(modules[name])}
+    names = {name for name in names if not any(_within(name, outer) for outer in whole)}
     return frozenset(
-        name
-        for name in names
-        if not any(
-            inner != name and inner.startswith(f"{name}." if name else "") for inner in names
-        )
+        name for name in names if name in whole or not any(_within(x, name) for x in names)
     )
+
+
+def _within(name: str, outer: str) -> bool:
+    return name != outer and name.startswith(f"{outer}." if outer else "")
 
 
 def spikes_of(output: Any) -> Tensor | None:

@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import nn
 
-from snnbench.nn.neuron import Neuron
+from snnbench.nn.neuron import Neuron, dynamics_of
 from snnbench.nn.neuron_spec import NeuronSpec
 
 _KINDS = frozenset(
@@ -20,10 +20,11 @@ _KINDS = frozenset(
 
 def without_kernels(neuron: Neuron) -> str | None:
     """Say why no kernel computes the spikes of a layer of neurons; ``None`` if kernels do."""
-    if neuron.spec is None:
+    spec = dynamics_of(neuron)
+    if spec is None:
         return f"no event kernel for {type(neuron).__name__}: it has no spec of its dynamics"
-    if neuron.spec.kind not in _KINDS:
-        return f"no event kernel for neurons with {neuron.spec.kind}"
+    if spec.kind not in _KINDS:
+        return f"no event kernel for neurons with {spec.kind}"
     return "no event kernel for graded spikes" if neuron.graded else None
 
 

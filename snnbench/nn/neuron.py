@@ -52,6 +52,11 @@ class Neuron(nn.Module):
         return nn.ReLU()
 
 
+def dynamics_of(neuron: Neuron) -> NeuronSpec | None:
+    """The spec of neurons, unless this very instance has been given another ``forward``."""
+    return None if "forward" in vars(neuron) else neuron.spec
+
+
 def neurons_in(network: nn.Module) -> dict[str, Neuron]:
     """The layers of neurons of a network by name, without those that other neurons consist of."""
     found: dict[str, Neuron] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from numbers import Real
 from typing import Literal, get_args
 
 from snnbench.core.errors import UsageError
@@ -41,7 +42,8 @@ class NeuronSpec:
         detach_reset: Whether gradients do not flow through the reset.
 
     Raises:
-        UsageError: The kind of reset is unknown, or an input gain is not positive.
+        UsageError: The kind of reset is unknown, a constant is not a number, or an input gain is
+            not positive.
     """
 
     decay: Constant = 1.0
@@ -57,10 +59,16 @@ class NeuronSpec:
         if self.reset not in get_args(Reset):
             msg = f"reset must be one of {', '.join(get_args(Reset))}, got {self.reset!r}"
             raise UsageError(msg)
-        gains = self.input_gain if isinstance(self.input_gain, tuple) else (self.input_gain,)
-        if not all(gain > 0 for gain in gains):
-            msg = f"input_gain must be positive, got {self.input_gain}"
-            raise UsageError(msg)
+        for name in ("decay", "input_gain", "threshold", "reset_value"):
+            constant = getattr(self, name)
+            values = constant if isinstance(constant, tuple) else (constant,)
+            numbers = values and all(isinstance(x, Real) and x == x for x in values)  # noqa: PLR0124
+            if not (numbers or (name == "reset_value" and constant is None)):
+                msg = f"{name} must be a number or a tuple of one per channel, got {constant!r}"
+                raise UsageError(msg)
+            if name == "input_gain" and min(values) <= 0:
+                msg = f"input_gain must be positive, got {constant}"
+                raise UsageError(msg)
 
     @property
     def kind(self) -> str:

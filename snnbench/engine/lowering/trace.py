@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from snnbench.core.errors import StructureError
-from snnbench.nn.neuron import Neuron
+from snnbench.nn.neuron import Neuron, dynamics_of
 from snnbench.nn.norm import ChannelAffine, ThresholdDependentBatchNorm2d
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
@@ -255,7 +255,7 @@ class _Recorder(TorchFunctionMode):
 
 def _zeros_for(module: nn.Module, x: Tensor, *_others: Tensor) -> Tensor | None:
     """Make zeros of the shape that a layer would return, if that is simple to tell."""
-    if type(module) is ChannelAffine or (isinstance(module, Neuron) and module.spec is not None):
+    if type(module) is ChannelAffine or (isinstance(module, Neuron) and dynamics_of(module)):
         return torch.zeros_like(x)
     if type(module) is nn.Linear and x.shape[-1] == module.in_features:
         return x.new_zeros((*x.shape[:-1], module.out_features))

@@ -16,7 +16,7 @@ from torch import Tensor, distributed as dist
 from torch.autograd.function import once_differentiable
 
 from snnbench.core.threads import run_on_threads
-from snnbench.nn.neuron import Neuron
+from snnbench.nn.neuron import Neuron, dynamics_of
 from snnbench.nn.neuron_spec import LIF_KIND, NeuronSpec
 from snnbench.nn.norm import ThresholdDependentBatchNorm2d
 from snnbench.train.fast import kernels
@@ -42,8 +42,10 @@ def known_spec(neuron: Neuron) -> NeuronSpec | None:
 
     Kernels know the dynamics of an ``LIF``, without trainable constants.
     """
-    spec = neuron.spec
+    spec = dynamics_of(neuron)
     if spec is None or spec.kind != LIF_KIND or neuron.state_dict():
+        return None
+    if neuron._forward_hooks or neuron._forward_pre_hooks:  # which may change spikes or currents
         return None
     return None if spec.detach_reset or spec.surrogate_width is None else spec
 

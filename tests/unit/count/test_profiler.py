@@ -17,7 +17,7 @@ from torch.nn.utils import parametrizations, prune, spectral_norm as spectral_no
 import snnbench
 from snnbench.core.errors import UsageError
 from snnbench.count.audit import Audit
-from snnbench.nn.neuron import LIF
+from snnbench.nn.neuron import LIF, Neuron
 from snnbench.results.counts import OpCount, Role, SideOps
 
 MODES = [torch.enable_grad, torch.no_grad, torch.inference_mode]
@@ -37,7 +37,26 @@ class Recurrent(nn.Module):
         return (v + functional.linear(z, self.lateral) > 0.5).to(x.dtype)
 
 
+class Chain(Neuron):
+    """Neurons made of others."""
+
+    threshold = 1.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = LIF(threshold=0.5), LIF(threshold=0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 1 - self.second(self.first(x))
+
+
 # -- roles --
+
+
+def test_neurons_made_of_others_are_one_layer() -> None:
+    x = torch.tensor([1.0, 0.0, 1.0]).reshape(1, 1, 3)  # fires 1, 0, 1 inside, 0, 1, 0 outside
+    (row,) = count(nn.Sequential(Chain()), x, layout="TN", timesteps=1).neurons
+    assert (row.name, row.output_spikes, row.output_sites) == ("0", 1, 3)
 
 
 def test_only_what_runs_after_the_last_neuron_is_a_readout() -> None:

@@ -57,6 +57,12 @@ def test_other_modules_and_graded_spikes_are_not_known() -> None:
     assert without_kernels(lif) == "no event kernel for graded spikes"
 
 
+def test_a_forward_of_the_instance_has_no_kernels() -> None:
+    lif = LIF()
+    lif.forward = torch.ones_like
+    assert without_kernels(lif) == "no event kernel for LIF: it has no spec of its dynamics"
+
+
 def test_constants_of_a_lif_are_its_own() -> None:
     spec = LIF(decay=0.3, threshold=0.7).spec
     assert spec is not None

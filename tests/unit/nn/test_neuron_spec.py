@@ -26,6 +26,13 @@ def test_kinds_of_dynamics_leave_constants_out(spec: NeuronSpec, kind: str):
     assert spec.kind == kind
 
 
+@pytest.mark.parametrize("wrong", ["a", None, (), (0.5, float("nan")), torch.tensor(0.5)])
+@pytest.mark.parametrize("name", ["decay", "input_gain", "threshold"])
+def test_constants_are_numbers(name: str, wrong: object):
+    with pytest.raises(UsageError, match=f"{name} must be a number or a tuple"):
+        NeuronSpec(**{name: wrong})  # type: ignore[arg-type]
+
+
 def test_an_unknown_reset_is_refused():
     with pytest.raises(UsageError, match="reset must be one of value, subtract, none, got 'soft'"):
         NeuronSpec(reset="soft")  # type: ignore[arg-type]

@@ -169,7 +169,20 @@ def with_buffer() -> LIF:
     return lif
 
 
+def hooked() -> LIF:
+    lif = LIF()
+    lif.register_forward_hook(lambda _module, _args, spikes: 1 - spikes)
+    return lif
+
+
+def patched() -> LIF:
+    lif = LIF()
+    lif.forward = torch.ones_like
+    return lif
+
+
 UNKNOWN = (
+    *(hooked(), patched()),
     *(Adaptive(), SoftReset(4), AtThreshold(), Louder()),
     *(Detached(), OtherSurrogate(), with_buffer()),
 )

@@ -9,9 +9,16 @@ from collections.abc import Iterable
 
 
 class SnnbenchError(Exception):
-    """Base of all deliberate errors; the command line exits with ``exit_code``."""
+    """Base of all deliberate errors; the command line exits with ``exit_code``.
+
+    Args:
+        message: What a library says in it may have several lines; they become one.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.splitlines()))
 
 
 class UsageError(SnnbenchError):

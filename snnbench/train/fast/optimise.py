@@ -19,15 +19,14 @@ from snnbench.train.fast.fused import Norm, is_supported, known_spec, spikes_of
 def optimise(network: nn.Module) -> nn.Module:
     """A view of a network that trains faster and in less memory on a CPU.
 
-    The neurons of every ``SpikingBlock``, and those in a ``Sequential`` that directly follow a
-    ``PerTimestep`` with a tdBN at its end, take over the tdBN before them; in a ``Sequential`` with
-    a ``forward`` of its own only if its ``in_order`` is true, which says that nothing else reads
-    what one layer hands to the next
-    (``snnbench.train.fast.fused``), if they have the dynamics of an ``LIF``. Convolutions before
-    such neurons run with the channel fastest in memory, and once for all timesteps if their input
-    is the same at all of them. Outputs and gradients equal those of the network up to rounding.
-    Inputs that are not float32, float64 or bfloat16 on a CPU, and calls without gradients, are
-    computed as in the network.
+    Neurons with the dynamics of an ``LIF`` take over the tdBN before them
+    (``snnbench.train.fast.fused``): those of every ``SpikingBlock``, and those in a ``Sequential``
+    that directly follow a ``PerTimestep`` with a tdBN at its end. A ``Sequential`` with a
+    ``forward`` of its own must say by ``in_order = True`` that nothing else reads what one layer
+    hands to the next. Convolutions before such neurons run with the channel fastest in memory, and
+    once for all timesteps if their input is the same at all of them. Outputs and gradients equal
+    those of the network up to rounding. Inputs that are not float32, float64 or bfloat16 on a CPU,
+    and calls without gradients, are computed as in the network.
 
     The network itself is not changed. The view has its parameters and buffers, under the same
     names. Hooks on convolutions run in both; the view has neurons and containers of its own, which
